@@ -1,0 +1,34 @@
+"""Logs say what happened to which event or delivery, by number: never who it was about."""
+
+import logging
+import sys
+import traceback
+
+import structlog
+
+
+def configure(log_format: str) -> None:
+    """Log to standard error, as `text` for people or `json` for machines."""
+    if log_format == "json":
+        renderer: structlog.types.Processor = structlog.processors.JSONRenderer()
+    else:
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def fault(error: BaseException) -> dict[str, str]:
+    """What a log line says of an unexpected error: its type and where it arose. Its text is
+    left out, for it may quote what somebody sent.
+    """
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    places = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames]
+    return {"error": type(error).__name__, "at": " > ".join(places)}

@@ -1,0 +1,217 @@
+"""The settings, as tables: a name, a default and a sentence of help each.
+
+A table is a frozen dataclass whose fields are made by `setting`. `Settings` is the service's
+own; a partner brings one of its own in its file. Values come from the environment, then from
+an optional `.env` in the working directory, then from the default.
+"""
+
+import difflib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from dotenv import dotenv_values
+
+from destination.errors import BadSetting
+
+#: Every name of ours in the environment begins with this.
+PREFIX = "DESTINATION_"
+
+
+class Table(Protocol):
+    """A table of settings: a dataclass with the prefix that its names share."""
+
+    PREFIX: ClassVar[str]
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+T = TypeVar("T", bound=Table)
+V = TypeVar("V")
+
+
+def setting(default: V, help: str, *, read: Callable[[str], V], secret: bool = False) -> V:  # noqa: A002
+    """One row of a table. `read` turns text into the value, or raises ValueError that says
+    what it must be; the value of a `secret` is never shown.
+    """
+    metadata = {"help": help, "read": read, "secret": secret}
+    row: V = field(default=default, metadata=metadata, repr=not secret)
+    return row
+
+
+def text(value: str) -> str:
+    return value
+
+
+def names(value: str) -> tuple[str, ...]:
+    """`a, b` → `("a", "b")`."""
+    return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+def switch(value: str) -> bool:
+    if value.lower() not in ("yes", "no"):
+        raise ValueError("must be yes or no")
+    return value.lower() == "yes"
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"must be {' or '.join(choices)}")
+        return value
+
+    return read
+
+
+def seconds(value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        raise ValueError("must be a number of seconds, such as 2.5") from None
+    if not 0 < number < 10_000_000:
+        raise ValueError("must be more than 0 seconds and less than 10,000,000")
+    return number
+
+
+def count(low: int, high: int) -> Callable[[str], int]:
+    def read(value: str) -> int:
+        try:
+            number = int(value)
+        except ValueError:
+            number = low - 1
+        if not low <= number <= high:
+            raise ValueError(f"must be a whole number from {low:,} to {high:,}")
+        return number
+
+    return read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The service's own settings."""
+
+    PREFIX: ClassVar[str] = PREFIX
+
+    database_url: str = setting(
+        "sqlite:///destination.db",
+        "Where events and deliveries are kept. Give an absolute path in production: "
+        "sqlite:////var/lib/destination/destination.db",
+        read=text,
+        secret=True,
+    )
+    host: str = setting("127.0.0.1", "The address that the receiver listens on.", read=text)
+    port: int = setting(8080, "The port that the receiver listens on.", read=count(1, 65_535))
+    threads: int = setting(
+        16, "How many requests the receiver works on at once.", read=count(1, 256)
+    )
+    mappings: Path = setting(
+        Path("mappings"),
+        "The folder of mapping files, with one folder per direction in it.",
+        read=Path,
+    )
+    anonymous: str = setting(
+        "send",
+        "What becomes of a call that has an anonymousId beside its userId: send it, as Segment's "
+        "own destination does, or drop it.",
+        read=one_of("send", "drop"),
+    )
+    ambiguous: str = setting(
+        "park",
+        "What becomes of an award whose answer is unknown: park it as uncertain until somebody "
+        "has looked, or retry it and risk that it is paid twice.",
+        read=one_of("park", "retry"),
+    )
+    max_body_bytes: int = setting(
+        4 * 1024 * 1024 + 65_536,
+        "The largest body that the receiver takes. Segment's batches have up to 4 MB.",
+        read=count(1024, 64 * 1024 * 1024),
+    )
+    max_batch_calls: int = setting(
+        4000, "How many calls one body may hold.", read=count(1, 100_000)
+    )
+    max_event_bytes: int = setting(
+        32 * 1024,
+        "The largest single call, as Segment itself bounds it.",
+        read=count(256, 4 * 1024 * 1024),
+    )
+    concurrency: int = setting(
+        16, "How many requests a worker has under way to one destination.", read=count(1, 512)
+    )
+    connect_timeout: float = setting(
+        5.0, "Seconds to wait for a connection to a destination.", read=seconds
+    )
+    read_timeout: float = setting(
+        20.0, "Seconds to wait for a destination's whole answer.", read=seconds
+    )
+    lease: float = setting(
+        60.0,
+        "Seconds that a worker may hold a lane: more than twice the two timeouts together. "
+        "What a killed worker held is taken up after this.",
+        read=seconds,
+    )
+    retry_horizon: float = setting(
+        72 * 3600.0,
+        "Seconds from its first attempt for which a delivery is tried again.",
+        read=seconds,
+    )
+    hold_probe: float = setting(
+        60.0,
+        "Seconds between the single probes by which a held destination is found well again.",
+        read=seconds,
+    )
+    log_format: str = setting(
+        "text",
+        "How a log line is written: text for people, json for machines.",
+        read=one_of("text", "json"),
+    )
+
+    def __post_init__(self) -> None:
+        longest = self.connect_timeout + self.read_timeout
+        if self.lease <= 2 * longest:
+            raise BadSetting(
+                f"{PREFIX}LEASE is {self.lease:g} seconds, but must be more than twice the two "
+                f"timeouts together ({longest:g} seconds), or a slow answer could be sent for "
+                "twice. Raise it, or lower the timeouts."
+            )
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What the environment and `.env` say, not yet read into tables."""
+
+    values: Mapping[str, str]
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] = os.environ) -> "Environment":
+        """The process's environment; what it leaves out comes from `.env`, where there is one."""
+        found = {**dotenv_values(".env", interpolate=False), **environ}
+        return cls(
+            {name: value for name, value in found.items() if name.startswith(PREFIX) and value}
+        )
+
+    def read(self, table: type[T]) -> T:
+        """The table, filled. Raises BadSetting that names the setting and what it must be."""
+        values = {}
+        for name, row in rows(table):
+            if name in self.values:
+                try:
+                    values[row.name] = row.metadata["read"](self.values[name])
+                except ValueError as error:
+                    shown = "" if row.metadata["secret"] else f" is {self.values[name]!r}, but"
+                    raise BadSetting(f"{name}{shown} {error}.") from error
+        return table(**values)
+
+    def refuse_unknown(self, *tables: type[Table]) -> None:
+        """Raises BadSetting for a name that no table has: a typo must not pass in silence."""
+        known = [name for table in tables for name, _ in rows(table)]
+        for name in sorted(set(self.values) - set(known)):
+            near = difflib.get_close_matches(name, known, n=1)
+            remedy = f"Did you mean {near[0]}?" if near else "docs/operations.md lists them all."
+            raise BadSetting(f"{name} is not a setting. {remedy}")
+
+
+def rows(table: type[Table]) -> Iterator[tuple[str, Any]]:
+    """Each setting of a table: its name in the environment, and its dataclass field."""
+    for row in fields(table):
+        yield table.PREFIX + row.name.upper(), row
