@@ -1,0 +1,181 @@
+"""An event is one call, checked: identify, track, page, screen, group or alias."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields
+
+from destination import jsontext
+from destination.errors import Refused
+from destination.jsontext import Json
+
+#: The calls of Segment's spec.
+TYPES = ("identify", "track", "page", "screen", "group", "alias")
+
+#: No id is longer: a longer one is a mistake, or an attack on an index.
+MAX_ID_LENGTH = 256
+
+#: Why a call can be refused as it stands. Every other reason is a rule that dropped it.
+REFUSALS = ("bad_request", "nested_too_deep", "event_too_large", "id_invalid", "id_too_long")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One call that was taken in."""
+
+    #: The partner that sent it: "segment".
+    source: str
+    #: What the source knows it by: the same call twice is one call.
+    message_id: str
+    #: One of TYPES, or a type that we do not know.
+    type: str | None
+    #: A track call's event name, as text, for lists and searches.
+    name: str | None
+    user_id: str | None
+    anonymous_id: str | None
+    #: When it happened, in seconds since 1970 UTC; None where the call does not say.
+    timestamp: float | None
+    #: Which destinations the sender wants it to reach: `{"All": false, "Rehook": true}`.
+    integrations: dict[str, Json]
+    #: The call itself, which mappings read.
+    call: dict[str, Json]
+    #: The same as JSON text, which the store keeps.
+    text: str
+
+
+class Id(fields.Field[str | None]):
+    """Text or a number; blank text, booleans, lists and objects are no ids, and read as none.
+
+    Segment's own destination turns numbers into text, and so do we.
+    """
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str | None:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            return None
+        text = str(value)
+        if not text.strip():
+            return None
+        if len(text) > MAX_ID_LENGTH:
+            raise ValidationError(f"id_too_long: has {len(text):,} of {MAX_ID_LENGTH} characters")
+        if "\0" in text:
+            raise ValidationError("id_invalid: has a NUL character in it")
+        if not _is_unicode(text):
+            raise ValidationError("id_invalid: has half a surrogate pair in it")
+        return text
+
+
+class Text(fields.Field[str | None]):
+    """Text that a list can show; anything else reads as none."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str | None:
+        if not isinstance(value, str):
+            return None
+        return value.encode(errors="replace").decode().replace("\0", "�")
+
+
+class Time(fields.Field[float | None]):
+    """ISO 8601; what cannot be read as a time reads as none. Without a zone, it is UTC."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> float | None:
+        try:
+            moment = datetime.fromisoformat(value)
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        except (TypeError, ValueError, OverflowError):
+            return None
+
+
+class Object(fields.Field[dict[str, Json]]):
+    """An object; anything else reads as an empty one."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Json]:
+        return value if isinstance(value, dict) else {}
+
+
+class CallSchema(Schema):
+    """What we read of a call ourselves: Segment's common fields. Mappings read the rest."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    type = Text(load_default=None, allow_none=True)
+    event = Text(load_default=None, allow_none=True)
+    userId = Id(load_default=None, allow_none=True)  # noqa: N815
+    anonymousId = Id(load_default=None, allow_none=True)  # noqa: N815
+    messageId = Id(load_default=None, allow_none=True)  # noqa: N815
+    timestamp = Time(load_default=None, allow_none=True)
+    integrations = Object(load_default=dict, allow_none=True)
+
+
+_schema = CallSchema()
+
+
+def read_event(call: Json, *, source: str, max_bytes: int) -> Event:
+    """One call, checked. Only what we need ourselves is looked at: mappings read the rest.
+
+    A call without a `messageId` gets one that is derived from what it
+    says, so that the sender's retry of it is recognised.
+
+    Raises Refused, with one of REFUSALS, for a call that cannot be taken as it stands.
+    """
+    if not isinstance(call, dict):
+        raise Refused("bad_request", f"A call is a JSON object, not {_kind(call)}.")
+    try:
+        text = jsontext.dumps(call)
+    except RecursionError as error:
+        raise _too_deep() from error
+    # A character has at most four bytes: most calls are known to be small without encoding.
+    if len(text) * 4 > max_bytes and (size := len(text.encode())) > max_bytes:
+        raise Refused("event_too_large", f"The call has {size:,} bytes; {max_bytes:,} are allowed.")
+    if jsontext.depth(text) > jsontext.MAX_DEPTH:
+        raise _too_deep()
+    try:
+        read = _schema.load(call)
+    except ValidationError as error:
+        name, messages = next(iter(error.messages_dict.items()))
+        reason, detail = messages[0].split(": ")
+        raise Refused(reason, f"{name} {detail}.") from error
+    return Event(
+        source=source,
+        message_id=read["messageId"] or derived_id(text),
+        type=read["type"],
+        name=read["event"],
+        user_id=read["userId"],
+        anonymous_id=read["anonymousId"],
+        timestamp=read["timestamp"],
+        integrations=read["integrations"] or {},
+        call=call,
+        text=text,
+    )
+
+
+def message_id(call: Json, text: str) -> str:
+    """What a call is known by, even one that is refused: its own id where that can be used."""
+    try:
+        own = Id().deserialize(call.get("messageId")) if isinstance(call, dict) else None
+    except ValidationError:
+        own = None
+    return own or derived_id(text)
+
+
+def derived_id(text: str) -> str:
+    """A message id for a call that brought none, or none that can be used."""
+    return "derived-" + hashlib.sha256(text.encode(errors="replace")).hexdigest()[:40]
+
+
+def _too_deep() -> Refused:
+    return Refused("nested_too_deep", f"Nested deeper than {jsontext.MAX_DEPTH} levels.")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _kind(value: Json) -> str:
+    names = {list: "a list", str: "text", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")

@@ -1,0 +1,123 @@
+"""JSON as it travels: read strictly, written as JavaScript's JSON.stringify writes it."""
+
+import json
+import math
+import re
+from itertools import pairwise
+from typing import Any
+
+#: Anything that JSON can say.
+Json = Any
+
+#: Calls nested deeper than this are refused: nobody means it, and it can exhaust a stack.
+MAX_DEPTH = 100
+
+# A text that nobody closed reaches to the end: looked at once, however it is spelt.
+_QUOTED_OR_MARK = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|[][{},]', re.DOTALL)
+
+
+def loads(text: str) -> Json:
+    """Raises ValueError for what is not JSON: NaN, Infinity, a number out of range, bad nesting."""
+    try:
+        return _decoder.decode(text)
+    except RecursionError as error:
+        raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels") from error
+
+
+def dumps(value: Json) -> str:
+    """Compact, in the order of the keys; half a surrogate pair stays escaped, so that the
+    text can always be encoded.
+    """
+    text = _plain(value)
+    return text if text.isascii() or _encodes(text) else _escaped(value)
+
+
+def depth(text: str) -> int:
+    """How many objects and lists stand inside each other, at the deepest place."""
+    if text.count("{") + text.count("[") <= MAX_DEPTH:
+        return 0  # too few marks to be deep: the common case, without a look at each
+    deepest = level = 0
+    for mark in _QUOTED_OR_MARK.findall(text):
+        if mark in "{[":
+            level += 1
+            deepest = max(deepest, level)
+        elif mark in "}]":
+            level -= 1
+    return deepest
+
+
+def elements(text: str) -> list[str]:
+    """The texts of a list's elements, or of an object's `"key": value` members, cut at the
+    outermost commas without reading them: so that a broken one harms no other.
+
+    Raises ValueError when the brackets do not match.
+    """
+    edges: list[re.Match[str]] = []
+    level = 0
+    for match in _QUOTED_OR_MARK.finditer(text):
+        mark = match.group()
+        if mark in "{[":
+            level += 1
+            edge = level == 1
+        elif mark in "}]":
+            edge = level == 1
+            level -= 1
+        else:
+            edge = level == 1 and mark == ","
+        if edge:
+            edges.append(match)
+    whole = text.strip()
+    closed = whole[:1] + whole[-1:] in ("[]", "{}") and level == 0
+    if not closed or any(edge.group() != "," for edge in edges[1:-1]):
+        raise ValueError("its brackets do not match")
+    found = [text[left.end() : right.start()].strip() for left, right in pairwise(edges)]
+    return [] if found == [""] else found
+
+
+def member(text: str) -> tuple[str, str]:
+    """One of an object's `elements`: its key, and the text of its value."""
+    key, end = _decoder.raw_decode(text)
+    colon = text.find(":", end)
+    if not isinstance(key, str) or text[end:colon].strip():
+        raise ValueError("it is not an object's member")
+    return key, text[colon + 1 :].strip()
+
+
+def first_element(text: str) -> str | None:
+    """The exact text of a list's first element, or None where there is none."""
+    start = len(text) - len(text.lstrip())
+    if text[start : start + 1] != "[":
+        return None
+    start += 1
+    while text[start : start + 1].isspace():
+        start += 1
+    try:
+        _, end = _decoder.raw_decode(text, start)
+    except (ValueError, RecursionError):
+        return None
+    return text[start:end]
+
+
+def _float(text: str) -> float | int:
+    """A number with a fraction or an exponent. 1.0 is 1, as in JavaScript."""
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"the number {text} is out of range")
+    return int(number) if number.is_integer() and abs(number) < 1e21 else number
+
+
+def _constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+_decoder = json.JSONDecoder(parse_float=_float, parse_constant=_constant)
+_plain = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_escaped = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode

@@ -1,0 +1,165 @@
+"""A partner is a company whose API we talk with: a source, a destination, or both.
+
+A partner's file holds what is particular to it: addresses, credentials, signatures, actions and
+their fields, its own settings. Receiving, routing, storing, sending and retrying are written
+once, elsewhere. `docs/partners.md` shows how to add one.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any, Protocol
+
+from destination.deliveries import Discard, Exchange
+from destination.errors import Problem, Refused
+from destination.jsontext import Json
+from destination.partners.fields import ActionFields
+from destination.settings import Environment, Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One HTTP request to a destination, without its address and credentials."""
+
+    method: str
+    #: Below the destination's address, percent-encoded: `/customers`.
+    path: str
+    #: JSON text, or None for a request without a body.
+    body: str | None = None
+    #: Sent twice, it does what it does once: so it is retried when its answer is lost.
+    idempotent: bool
+    #: Reads an answer that the table of verdicts cannot judge: a reason to discard the
+    #: delivery, or None to go on.
+    objection: Callable[[Exchange], str | None] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Action:
+    """One thing that a destination can do."""
+
+    #: As mapping files name it: `trackEvent`.
+    name: str
+    label: str
+    description: str
+    #: The trigger that a new mapping begins with.
+    trigger: str
+    #: The fields to send, each declared once: label, description, type, required, default.
+    fields: ActionFields
+    #: The field that names the customer: deliveries of one customer leave in order.
+    customer: str
+    #: What to send for a payload, in order: the last request does the work, those before
+    #: it ask whether it may be done.
+    requests: Callable[[dict[str, Json]], Sequence[Request]]
+    #: The field that brings a referral code of the customer's own, if there is one.
+    code: str | None = None
+    #: A rule of the partner's that drops a payload: the reason, or None.
+    rule: Callable[[dict[str, Json]], Discard | None] | None = None
+
+
+class Destination(Protocol):
+    """Receives our deliveries."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def url(self) -> str:
+        """Where it is: `https://api.rehook.ai`."""
+
+    @property
+    def integration(self) -> str:
+        """Its key in a call's `integrations` object."""
+
+    @property
+    def actions(self) -> Mapping[str, Action]:
+        """What it can do, by name."""
+
+    @property
+    def credentials(self) -> Sequence[str]:
+        """The settings that hold its credentials."""
+
+    def headers(self) -> Mapping[str, str]:
+        """What every request carries: its credentials."""
+
+    def check(self) -> Request:
+        """A request that shows whether the credentials are accepted, and changes nothing."""
+
+
+class Unauthorized(Problem):
+    """A request does not show that it comes from the source: answered 401, with what to set."""
+
+
+class Source(Protocol):
+    """Sends us webhooks."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def protected(self) -> bool:
+        """Whether anything but our address keeps strangers out."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What an operator should know at the start."""
+
+    @property
+    def integrations(self) -> Sequence[str]:
+        """The keys of a call's `integrations` object that mean this way in."""
+
+    def authenticate(self, headers: Mapping[str, str], body: bytes) -> None:
+        """Raises Unauthorized, with a message that says what to set. Header names are spelt
+        `Like-This`.
+        """
+
+    def calls(self, body: bytes) -> tuple[list[Json | Refused], bool]:
+        """The calls in a body, each read by itself, and whether it was a batch.
+
+        Raises Refused when the body as a whole cannot be read.
+        """
+
+
+#: Modules in this folder that are no partners.
+_HELPERS = ("fields", "http")
+
+
+def names() -> list[str]:
+    """Every partner: a module in this folder, found by being there.
+
+    It offers `SETTINGS`, a table, and `source` or `destination` or both: what makes the one or
+    the other of that table.
+    """
+    found = (module.name for module in iter_modules(__path__))
+    return sorted(name for name in found if name not in _HELPERS)
+
+
+def _modules() -> Iterator[tuple[str, Any]]:
+    for name in names():
+        yield name, import_module(f"{__name__}.{name}")
+
+
+def tables() -> list[type[Table]]:
+    """The settings of every partner."""
+    return [module.SETTINGS for _, module in _modules()]
+
+
+def sources(environment: Environment) -> dict[str, Source]:
+    """Every partner that sends us webhooks, by name, with its settings read."""
+    return {
+        name: module.source(environment.read(module.SETTINGS))
+        for name, module in _modules()
+        if hasattr(module, "source")
+    }
+
+
+def destinations(environment: Environment) -> dict[str, Destination]:
+    """Every partner that receives our deliveries, by name, with its settings read."""
+    return {
+        name: module.destination(environment.read(module.SETTINGS))
+        for name, module in _modules()
+        if hasattr(module, "destination")
+    }

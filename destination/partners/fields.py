@@ -1,0 +1,83 @@
+"""The types that an action's field can have, coerced as Segment's own destinations coerce them.
+
+An empty text counts as missing, and so does null where the field does not allow it; numbers and
+booleans become text where text is wanted; fields that the action does not have are left out.
+"""
+
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
+
+from destination.jsontext import Json
+
+
+class Text(fields.Field[str | None]):
+    """Text. A number or a boolean is written as text: 12345 → "12345"."""
+
+    type_name = "text"
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        if isinstance(value, str):
+            return value
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, int | float):
+            return str(value)
+        raise ValidationError("must be text")
+
+
+class Id(Text):
+    """Text that names somebody. A boolean, a list or blanks are no id."""
+
+    type_name = "id"
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise ValidationError("must be text or a number")
+        text = super()._deserialize(value, *args, **kwargs)
+        if not text.strip() or "\0" in text:
+            raise ValidationError("must not be blank or hold a NUL character")
+        return text
+
+
+class Object(fields.Field[dict[str, Json]]):
+    """A JSON object, sent as it is."""
+
+    type_name = "object"
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Json]:
+        if not isinstance(value, dict):
+            raise ValidationError("must be an object")
+        return value
+
+
+class ActionFields(Schema):
+    """The fields of an action: subclass it with one attribute a field, in the order to send.
+
+    A field's `metadata` has its `label`, `description` and `default`: the mapping value, in
+    the shorthand of mapping files, that a preset begins with.
+    """
+
+    class Meta:
+        unknown = EXCLUDE
+
+    error_messages = {"type": "must be an object of fields"}  # noqa: RUF012
+
+    @pre_load
+    def _drop_empty(self, data: Any, **_: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {
+            name: value
+            for name, value in data.items()
+            if value != ""
+            and (value is not None or (name in self.fields and self.fields[name].allow_none))
+        }
+
+    def payload(self, data: Json) -> dict[str, Json]:
+        """The fields, coerced and checked, in the order in which the mapping gave them.
+
+        Raises ValidationError with `{field: [what is wrong]}`.
+        """
+        loaded: dict[str, Json] = self.load(data)
+        return {name: loaded[name] for name in data if name in loaded}

@@ -1,0 +1,226 @@
+"""The one HTTP client: one request, one exchange, and always to the point whether it left.
+
+It never resends and never follows a redirect. A call ends within its timeouts, whatever the other
+side does; at most 64 KB of its answer are kept.
+"""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError, ReadTimeoutError
+
+from destination.deliveries import Exchange, Trouble
+from destination.partners import Request
+
+#: How much of an answer is kept.
+MAX_ANSWER_BYTES = 64 * 1024
+
+#: Seconds after which an idle connection is not used again: many servers close theirs after
+#: five, and a request that meets the closing is lost without a trace of what became of it.
+MAX_IDLE = 4.0
+
+
+class Client:
+    """Calls one destination, from any number of threads."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        connect_timeout: float,
+        read_timeout: float,
+        connections: int,
+    ) -> None:
+        self._url = url
+        self._headers = {
+            **headers,
+            "User-Agent": "loyalty-destination",
+            "Content-Type": "application/json",
+            "Accept-Encoding": "identity",  # nothing to unpack, and so no bomb
+        }
+        self._timeouts = (connect_timeout, read_timeout)
+        self._adapter = _Adapter(pool_connections=1, pool_maxsize=connections)
+        # Proxies and a certificate bundle as the environment says, read once.
+        self._options: Any = requests.Session().merge_environment_settings(
+            url, {}, True, None, None
+        )
+        self._watch = _Watch()
+
+    def exchange(self, request: Request) -> Exchange:
+        """Send `request` and read the answer. Never raises: what went wrong is in the exchange."""
+        url = self._url + request.path
+        call = self._watch.begin(sum(self._timeouts))
+        try:
+            status, retry_after, answer = self._send(request, url)
+            if call.late:
+                raise requests.ReadTimeout("the answer took too long")
+        except (requests.RequestException, HTTPError, OSError) as error:
+            return self.without_answer(request, _trouble(error, call), _words(error))
+        finally:
+            self._watch.end(call)
+        return Exchange(
+            method=request.method, url=url, status=status, answer=answer, retry_after=retry_after
+        )
+
+    def without_answer(self, request: Request, trouble: Trouble, words: str) -> Exchange:
+        """The exchange of a request that is not sent now, or was sent by somebody who died."""
+        url = self._url + request.path
+        return Exchange(method=request.method, url=url, trouble=trouble, answer=words)
+
+    def cut(self) -> None:
+        """End every call that is under way: each returns at once, with what is known of it."""
+        self._watch.cut()
+
+    def close(self) -> None:
+        self._watch.stop()
+        self._adapter.close()
+
+    def _send(self, request: Request, url: str) -> tuple[int, str | None, str]:
+        """The status, the Retry-After and the text of the answer."""
+        body = None if request.body is None else request.body.encode()
+        prepared = requests.Request(request.method, url, headers=self._headers, data=body).prepare()
+        prepared.url = url  # requests would unquote it and quote it anew: an id may not change
+        response = self._adapter.send(prepared, timeout=self._timeouts, **self._options)
+        try:
+            content = response.raw.read(MAX_ANSWER_BYTES + 1, decode_content=False)
+            if len(content) <= MAX_ANSWER_BYTES:
+                response.raw.read(1)  # raises where the answer ended before its announced end
+        finally:
+            # Keeps the connection when the answer was read to its end, and drops it otherwise.
+            response.close()
+        answer = content[:MAX_ANSWER_BYTES].decode(errors="replace")
+        return response.status_code, response.headers.get("Retry-After"), answer
+
+
+def _trouble(error: Exception, call: "_Call") -> Trouble:
+    if not call.left:
+        return Trouble.NOT_SENT
+    if call.late or isinstance(error, requests.Timeout | ReadTimeoutError | TimeoutError):
+        return Trouble.TIMEOUT
+    return Trouble.CONNECTION_LOST
+
+
+def _words(error: BaseException) -> str:
+    """What the innermost cause says: `[Errno 111] Connection refused`."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return str(error)[:500] or type(error).__name__
+
+
+class _Call:
+    """One request under way: whether a byte of it may have left, and on which socket."""
+
+    def __init__(self, ends: float) -> None:
+        self.ends = ends
+        self.left = False
+        self.late = False
+        self.socket: socket.socket | None = None
+
+    def cut(self) -> None:
+        """End it: its thread wakes up with an error."""
+        self.late = True
+        if self.socket is not None:
+            with contextlib.suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
+
+
+class _Here(threading.local):
+    """The call of this thread."""
+
+    call = _Call(0.0)
+
+
+_here = _Here()
+
+
+class _Watch:
+    """Cuts the calls that last too long: a timeout of sockets bounds only each single wait, and
+    an answer of one byte a second would never end.
+    """
+
+    def __init__(self) -> None:
+        self._calls: set[_Call] = set()
+        self._stopped = threading.Event()
+        threading.Thread(target=self._run, name="deadlines", daemon=True).start()
+
+    def begin(self, seconds: float) -> _Call:
+        call = _here.call = _Call(time.monotonic() + seconds)
+        self._calls.add(call)
+        return call
+
+    def end(self, call: _Call) -> None:
+        self._calls.discard(call)
+
+    def cut(self) -> None:
+        for call in self._calls.copy():
+            call.cut()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(0.25):
+            now = time.monotonic()
+            for call in self._calls.copy():
+                if now > call.ends:
+                    call.cut()
+
+
+class _Traced:
+    """A connection that tells when a request leaves on it, and is not reused when long idle."""
+
+    sock: socket.socket | None
+    used = 0.0
+
+    def connect(self) -> None:
+        try:
+            super().connect()  # type: ignore[misc]
+        finally:
+            _here.call.left = False  # what a proxy or TLS exchanged was not the request
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        if _here.call.late:
+            raise TimeoutError("there was no connection in time")
+        _here.call.left, _here.call.socket = True, self.sock
+        self.used = time.monotonic()
+        super().send(data)  # type: ignore[misc]
+
+    @property
+    def is_connected(self) -> bool:
+        fresh = time.monotonic() - self.used < MAX_IDLE
+        return fresh and bool(super().is_connected)  # type: ignore[misc]
+
+
+class _TracedHTTP(_Traced, HTTPConnection):
+    pass
+
+
+class _TracedHTTPS(_Traced, HTTPSConnection):
+    pass
+
+
+class _HTTPPool(HTTPConnectionPool):
+    ConnectionCls = _TracedHTTP
+
+
+class _HTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _TracedHTTPS
+
+
+class _Adapter(HTTPAdapter):
+    """requests' own, with our connections; it never resends."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}

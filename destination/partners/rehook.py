@@ -1,0 +1,188 @@
+"""Rehook, a loyalty engine: customers by `POST /customers`, awards by `POST /events/invoke`.
+
+What it expects is stated in its API reference (docs.rehook.ai) and in Segment's own destination
+for it, whose requests ours equal byte for byte.
+"""
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+from urllib.parse import quote
+
+from destination import jsontext
+from destination.deliveries import Discard, Exchange
+from destination.jsontext import Json
+from destination.partners import Action, Request
+from destination.partners.fields import ActionFields, Id, Object, Text
+from destination.settings import PREFIX, names, setting, switch, text
+
+
+@dataclass(frozen=True, kw_only=True)
+class RehookSettings:
+    """How to reach Rehook."""
+
+    PREFIX: ClassVar[str] = PREFIX + "REHOOK_"
+
+    url: str = setting("https://api.rehook.ai", "The address of Rehook's API.", read=text)
+    api_key: str = setting("", "The API key of your Rehook application.", read=text, secret=True)
+    api_secret: str = setting(
+        "", "The secret key of your Rehook application.", read=text, secret=True
+    )
+    conversion_events: tuple[str, ...] = setting(
+        (),
+        "The events that are conversion events of a referral campaign, comma-separated. "
+        "Each needs a referral_code in its properties; an empty one is a direct sign-up.",
+        read=names,
+    )
+    validate_codes: bool = setting(
+        False,
+        "Before a customer is sent with a referral code, ask Rehook who owns the code, and drop "
+        "the call when it is somebody else's (yes or no). It costs a request each.",
+        read=switch,
+    )
+
+
+class IdentifyUserFields(ActionFields):
+    source_id = Id(
+        required=True,
+        metadata={
+            "label": "Source ID",
+            "description": "The unique user identifier set by you",
+            "default": "$.userId",
+        },
+    )
+    metadata = Object(
+        metadata={
+            "label": "User Metadata",
+            "description": "Properties to set on the user profile",
+            "default": "$.traits",
+        },
+    )
+    referral_code = Text(
+        allow_none=True,
+        metadata={
+            "label": "Referral Code",
+            "description": "The referral code of the user",
+            "default": "$.traits.referral_code",
+        },
+    )
+
+
+class TrackEventFields(ActionFields):
+    event_name = Text(
+        required=True,
+        metadata={
+            "label": "Event Name",
+            "description": "The name of the event being performed",
+            "default": {"@if": {"exists": "$.event", "then": "$.event", "else": "$.type"}},
+        },
+    )
+    source_id = Id(
+        required=True,
+        metadata={
+            "label": "Source ID",
+            "description": "The unique user identifier set by you",
+            "default": "$.userId",
+        },
+    )
+    metadata = Object(
+        metadata={
+            "label": "Event Properties",
+            "description": "Properties to send along with the event",
+            "default": "$.properties",
+        },
+    )
+
+
+class Rehook:
+    """The destination. Its requests carry Basic auth: the API key and the secret key."""
+
+    name = "rehook"
+    label = "Rehook"
+    integration = "Rehook"
+    credentials = (RehookSettings.PREFIX + "API_KEY", RehookSettings.PREFIX + "API_SECRET")
+
+    def __init__(self, settings: RehookSettings) -> None:
+        self.url = settings.url.rstrip("/")
+        self._settings = settings
+        identify_user = Action(
+            name="identifyUser",
+            label="Identify User",
+            description="Create or update the customer in Rehook",
+            trigger='type = "identify"',
+            fields=IdentifyUserFields(),
+            customer="source_id",
+            code="referral_code",
+            requests=self._identify,
+        )
+        track_event = Action(
+            name="trackEvent",
+            label="Track Event",
+            description="Send the event to Rehook, whose rules then award what it earns",
+            trigger='type = "track"',
+            fields=TrackEventFields(),
+            customer="source_id",
+            requests=self._track,
+            rule=self._code_required,
+        )
+        self.actions = {action.name: action for action in (identify_user, track_event)}
+
+    def headers(self) -> Mapping[str, str]:
+        credentials = f"{self._settings.api_key}:{self._settings.api_secret}".encode()
+        return {"Authorization": "Basic " + b64encode(credentials).decode()}
+
+    def check(self) -> Request:
+        """The request by which Segment's own destination tests the credentials."""
+        return Request(method="GET", path="/events/segment/check-auth", idempotent=True)
+
+    def _identify(self, payload: dict[str, Json]) -> Sequence[Request]:
+        send = Request(
+            method="POST", path="/customers", body=jsontext.dumps(payload), idempotent=True
+        )
+        code = payload.get("referral_code")
+        if not (self._settings.validate_codes and code):
+            return [send]
+        return [_look_up(code, payload["source_id"]), send]
+
+    def _track(self, payload: dict[str, Json]) -> Sequence[Request]:
+        # Rehook documents no idempotency key: the same event sent twice is awarded twice.
+        body = jsontext.dumps(payload)
+        return [Request(method="POST", path="/events/invoke", body=body, idempotent=False)]
+
+    def _code_required(self, payload: dict[str, Json]) -> Discard | None:
+        """Segment's page on this destination: "The referral_code field is required if event
+        name is set as a conversion event in Rehook." An empty one is a direct sign-up.
+        """
+        name = payload["event_name"]
+        if name not in self._settings.conversion_events:
+            return None
+        if "referral_code" in payload.get("metadata", {}):
+            return None
+        detail = (
+            f"{name} is a conversion event: its properties need a referral_code, "
+            "which may be empty for a direct sign-up."
+        )
+        return Discard(reason="referral_code_required", detail=detail)
+
+
+def _look_up(code: str, customer: str) -> Request:
+    def objection(answer: Exchange) -> str | None:
+        if answer.status == 404:
+            return None  # nobody's yet
+        try:
+            owner = jsontext.loads(answer.answer)["source_id"]
+        except (ValueError, KeyError, TypeError):
+            return None  # no owner that could be compared: Rehook itself decides
+        return None if owner == customer else "referral_code_taken"
+
+    return Request(
+        method="GET",
+        path="/customers/validate-code/" + quote(code, safe="", errors="replace"),
+        idempotent=True,
+        objection=objection,
+    )
+
+
+SETTINGS = RehookSettings
+destination = Rehook

@@ -1,0 +1,258 @@
+"""Segment, a customer data platform: its webhooks and its Tracking API bring us calls.
+
+Webhooks (Actions) signs with `X-Signature`, the hex HMAC-SHA1 of the body, or of only the first
+event of a batch: so the rest of a batch needs a second credential.
+"""
+
+import contextlib
+import hashlib
+import hmac
+import uuid
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+
+from destination import jsontext
+from destination.errors import Refused
+from destination.jsontext import Json
+from destination.partners import Unauthorized
+from destination.settings import PREFIX, names, setting, switch
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentSettings:
+    """What keeps strangers out."""
+
+    PREFIX: ClassVar[str] = PREFIX + "SEGMENT_"
+
+    shared_secret: tuple[str, ...] = setting(
+        (),
+        "The shared secret of the Webhooks (Actions) destination; two, comma-separated, while "
+        "it is rotated.",
+        read=names,
+        secret=True,
+    )
+    write_keys: tuple[str, ...] = setting(
+        (),
+        "The write keys that the Tracking API accepts, and that vouch for the unsigned rest of "
+        "a webhook's batch, comma-separated.",
+        read=names,
+        secret=True,
+    )
+    accept_unsigned: bool = setting(
+        False,
+        "Accept the unsigned rest of a batch whose first event alone is signed (yes or no). "
+        "Whoever can change a batch on its way can then add events to it.",
+        read=switch,
+    )
+
+
+class Segment:
+    """The source: `POST /webhooks/segment`, and the Tracking API below `/v1`."""
+
+    name = "segment"
+    #: The names under which Segment's catalogue has the destinations that call a webhook.
+    integrations = ("Webhooks (Actions)", "Webhook", "Webhooks", "Extensible Webhook")
+
+    def __init__(self, settings: SegmentSettings) -> None:
+        self._settings = settings
+        self._secrets = [secret.encode() for secret in settings.shared_secret]
+        self._keys = [key.encode() for key in settings.write_keys]
+        self.protected = bool(self._secrets or self._keys)
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        if not self._settings.accept_unsigned:
+            return []
+        return [
+            f"{SegmentSettings.PREFIX}ACCEPT_UNSIGNED is yes: the unsigned rest of a batch is "
+            "accepted from anybody who can send a signed first event."
+        ]
+
+    def authenticate(self, headers: Mapping[str, str], body: bytes) -> None:
+        """Raises Unauthorized unless the body is signed, or a write key vouches for it."""
+        if self._secrets:
+            self._check_signature(headers, body)
+        elif self._keys and not self.accepts_key(basic_or_bearer(headers)):
+            raise Unauthorized(
+                "Send an accepted write key in the Authorization header, or set "
+                f"{SegmentSettings.PREFIX}SHARED_SECRET to the webhook's shared secret."
+            )
+
+    def accepts_key(self, key: bytes) -> bool:
+        """Whether it is one of the write keys; any is, where nothing protects the source."""
+        # All of them are compared: the time it takes tells nothing.
+        matches = [hmac.compare_digest(key, accepted) for accepted in self._keys]
+        return any(matches) or not self.protected
+
+    def calls(self, body: bytes) -> tuple[list[Json | Refused], bool]:
+        try:
+            return read_calls(body.decode())
+        except UnicodeDecodeError as error:
+            raise Refused("bad_request", "The body is not UTF-8 text.") from error
+
+    def authenticate_tracking(self, headers: Mapping[str, str], body: bytes) -> None:
+        """The Tracking API's write key: in the Authorization header, or in the body.
+
+        Raises Unauthorized.
+        """
+        key = basic_or_bearer(headers)
+        if not key and self.protected:
+            with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
+                key = jsontext.loads(body.decode())["writeKey"].encode()
+        if not self.accepts_key(key):
+            raise Unauthorized(
+                "Send a write key by Basic auth, as its user name. The accepted ones are in "
+                f"{SegmentSettings.PREFIX}WRITE_KEYS."
+            )
+
+    def tracked(self, body: bytes, kind: str, now: datetime) -> tuple[list[Json | Refused], bool]:
+        """The calls of a request to `/v1/<kind>`, completed as Segment completes them on
+        arrival: `type`, `messageId`, `receivedAt`, and `timestamp` where they are missing.
+        """
+        calls, batch = self.calls(body)
+        moment = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        for call in calls:
+            if isinstance(call, dict):
+                call.pop("writeKey", None)  # a credential is not kept
+                if not batch:
+                    call["type"] = kind
+                if not call.get("messageId"):
+                    call["messageId"] = str(uuid.uuid4())
+                call.setdefault("timestamp", moment)
+                call["receivedAt"] = moment
+        return calls, batch
+
+    def _check_signature(self, headers: Mapping[str, str], body: bytes) -> None:
+        given = headers.get("X-Signature", "").strip().lower().encode()
+        if not given:
+            raise Unauthorized(
+                "X-Signature is missing. Enter the shared secret in the settings of the webhook."
+            )
+        if self._signs(given, body):
+            return
+        first = jsontext.first_element(body.decode(errors="replace"))
+        if first is None or not self._signs(given, *_signed_forms(first)):
+            raise Unauthorized(
+                f"X-Signature does not fit. {SegmentSettings.PREFIX}SHARED_SECRET must be the "
+                "shared secret of the webhook, and nothing between may change the body."
+            )
+        if not (
+            _is_alone(first, body)
+            or self._settings.accept_unsigned
+            or (self._keys and self.accepts_key(basic_or_bearer(headers)))
+        ):
+            raise Unauthorized(
+                "Only the first event of this batch is signed. Let the webhook send a header "
+                f"`Authorization: Bearer KEY` with one of {SegmentSettings.PREFIX}WRITE_KEYS, "
+                f"or switch batching off, or set {SegmentSettings.PREFIX}ACCEPT_UNSIGNED=yes."
+            )
+
+    def _signs(self, given: bytes, *messages: bytes) -> bool:
+        fits = [
+            hmac.compare_digest(given, hmac.new(secret, message, hashlib.sha1).hexdigest().encode())
+            for secret in self._secrets
+            for message in messages
+        ]
+        return any(fits)
+
+
+def basic_or_bearer(headers: Mapping[str, str]) -> bytes:
+    """The key in `Authorization: Basic base64(KEY:)` or `Authorization: Bearer KEY`."""
+    scheme, _, value = headers.get("Authorization", "").strip().partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip().encode(errors="replace")
+    if scheme.lower() == "basic":
+        try:
+            return b64decode(value.strip(), validate=True).partition(b":")[0]
+        except ValueError:
+            return b""
+    return b""
+
+
+def _signed_forms(first: str) -> list[bytes]:
+    """The texts that a signature of a batch may be over: its first event, bare or unwrapped."""
+    forms = [first.encode()]
+    inner = _wrapped_text(first)
+    return [*forms, inner.encode()] if inner is not None else forms
+
+
+def _wrapped_text(element: str) -> str | None:
+    """The exact text of X in `{"json": X}`."""
+    try:
+        members = jsontext.elements(element)
+        key, value = jsontext.member(members[0])
+    except (ValueError, IndexError):
+        return None
+    return value if len(members) == 1 and key == "json" else None
+
+
+def _is_alone(first: str, body: bytes) -> bool:
+    rest = body.decode(errors="replace").partition(first)[2]
+    return rest.strip() == "]"
+
+
+def read_calls(text: str) -> tuple[list[Json | Refused], bool]:
+    """One call, a list of them, or `{"batch": [...]}`, each by itself, and whether it was a
+    batch. A call may be wrapped as `{"json": {...}}`, as Segment's extensible webhook does.
+
+    Raises Refused when the text as a whole cannot be read.
+    """
+    try:
+        value = jsontext.loads(text)
+    except ValueError as error:
+        return _calls_one_by_one(text, error)
+    if isinstance(value, list):
+        return [_unwrapped(item) for item in value], True
+    if isinstance(value, dict) and isinstance(value.get("batch"), list) and "type" not in value:
+        shared = {key: value[key] for key in ("context", "integrations") if key in value}
+        return [_merged(shared, _unwrapped(item)) for item in value["batch"]], True
+    return [_unwrapped(value)], False
+
+
+def _calls_one_by_one(text: str, error: ValueError) -> tuple[list[Json | Refused], bool]:
+    """A body that cannot be read whole: each call by itself, so that one harms no other."""
+    try:
+        return [_read(element) for element in jsontext.elements(_batch_text(text))], True
+    except ValueError:
+        raise _unreadable("body", error) from error
+
+
+def _batch_text(text: str) -> str:
+    """The text of the list of calls. Raises ValueError where there is none."""
+    if text.lstrip()[:1] == "[":
+        return text
+    return dict(map(jsontext.member, jsontext.elements(text))).get("batch", "")
+
+
+def _read(element: str) -> Json | Refused:
+    try:
+        return _unwrapped(jsontext.loads(element))
+    except ValueError as error:
+        return _unreadable("call", error, element)
+
+
+def _unreadable(what: str, error: ValueError, text: str = "") -> Refused:
+    reason = "nested_too_deep" if isinstance(error.__cause__, RecursionError) else "bad_request"
+    return Refused(reason, f"The {what} cannot be read as JSON: {error}.", text)
+
+
+def _unwrapped(call: Json) -> Json:
+    if isinstance(call, dict) and len(call) == 1 and isinstance(call.get("json"), dict):
+        return call["json"]
+    return call
+
+
+def _merged(shared: dict[str, Any], call: Json) -> Json:
+    """A call of a `{"batch": [...]}` takes on what stands around the batch."""
+    if not isinstance(call, dict):
+        return call
+    around = {key: value for key, value in shared.items() if isinstance(value, dict)}
+    inside = {key: call[key] for key in around if isinstance(call.get(key), dict)}
+    return {**call, **{key: {**around[key], **inside.get(key, {})} for key in around}}
+
+
+SETTINGS = SegmentSettings
+source = Segment
