@@ -1,0 +1,170 @@
+"""The database: SQLite for one machine, PostgreSQL for many, and the few words that differ."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from destination.errors import BadSetting, Problem, StoreUnavailable
+
+#: Seconds to wait for another writer, or for a free connection, before giving up.
+PATIENCE = 3.0
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+@dataclass(frozen=True)
+class Database:
+    """Where everything is kept. Subclasses hold what differs."""
+
+    engine: sa.Engine
+
+    #: Now, by the database's own clock, in seconds since 1970 UTC.
+    now: sa.ColumnElement[float]
+    #: The insert that knows ON CONFLICT.
+    insert: Any
+    #: Held while the tables are made or changed, so that only one process does it.
+    lock_schema: str
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """One transaction: all of it or nothing. Raises StoreUnavailable when it cannot be had."""
+        with _translated(), self.engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection that looks and does not write, and so waits for nobody."""
+        reader = self.engine.execution_options(reading=True)
+        with _translated(), reader.connect() as connection:
+            yield connection
+
+    def clock(self) -> float:
+        """Now, read once."""
+        with self.reading() as connection:
+            return float(connection.execute(sa.select(self.now)).scalar_one())
+
+    def prepare(self) -> None:
+        """Make the tables where there are none. Raises Problem when theirs are of another
+        version: a running service never changes them by itself.
+        """
+        with self.reading() as connection:
+            found = _version(connection)
+        if found is None:
+            self.migrate()
+            return
+        newest = ScriptDirectory(str(_MIGRATIONS)).get_current_head()
+        if found != newest:
+            raise Problem(
+                f"The database's tables are of version {found}, but this program needs {newest}. "
+                "Run `destination migrate`, or use the program that fits them."
+            )
+
+    def migrate(self) -> None:
+        """Bring the tables to the newest version, in one transaction."""
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS))
+        with self.writing() as connection:
+            connection.exec_driver_sql(self.lock_schema)
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+
+def connect(url: str) -> Database:
+    """The database at `url`. Raises BadSetting when it is not one that we can use."""
+    try:
+        address = sa.make_url(url)
+        kind = address.get_backend_name()
+        if kind == "sqlite":
+            return _sqlite(address)
+        if kind == "postgresql":
+            return _postgresql(address)
+    except (sa.exc.ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        # The address may hold a password: it is not repeated.
+        raise BadSetting(f"DESTINATION_DATABASE_URL cannot be used: {_advice}") from error
+    raise BadSetting(f"DESTINATION_DATABASE_URL names {kind}, which is not known: {_advice}")
+
+
+_advice = (
+    "write sqlite:////absolute/path/destination.db "
+    "or postgresql+psycopg://user:password@host/database."
+)
+
+
+def _sqlite(address: sa.URL) -> Database:
+    folder = Path(address.database or "").parent
+    if not address.database or not folder.is_dir():
+        raise BadSetting(
+            f"DESTINATION_DATABASE_URL: there is no folder {folder}. Make it, or name a file in "
+            "one that exists."
+        )
+    engine = sa.create_engine(
+        address,
+        hide_parameters=True,  # they are people's data, and errors are logged
+        connect_args={"timeout": PATIENCE},
+        pool_size=8,
+        max_overflow=-1,
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _set_up(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")  # what was answered 2xx is on the disk
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        reading = connection.get_execution_options().get("reading")
+        # One writer at a time: whoever will write waits at the beginning, not in the middle.
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return Database(
+        engine=engine,
+        now=sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Double),
+        insert=sqlite.insert,
+        lock_schema="SELECT 1",  # BEGIN IMMEDIATE holds it already
+    )
+
+
+def _postgresql(address: sa.URL) -> Database:
+    engine = sa.create_engine(
+        address,
+        hide_parameters=True,
+        pool_size=8,
+        max_overflow=-1,
+        pool_pre_ping=True,
+        pool_timeout=PATIENCE,
+    )
+    return Database(
+        engine=engine,
+        now=sa.literal_column("extract(epoch FROM clock_timestamp())::float8", sa.Double),
+        insert=postgresql.insert,
+        lock_schema="SELECT pg_advisory_xact_lock(7214301)",
+    )
+
+
+def _version(connection: sa.Connection) -> str | None:
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Errors that a later try may not meet leave as StoreUnavailable."""
+    try:
+        yield
+    except (sa.exc.OperationalError, sa.exc.InternalError, PoolTimeout) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise StoreUnavailable(f"The database cannot be used now: {cause}") from error

@@ -1,0 +1,261 @@
+"""What is kept, for people to look at; and what they decide about a delivery by hand."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from destination.database import Database
+from destination.deliveries import Status
+from destination.store import schema
+
+#: A row of a list: column name → value.
+Row = dict[str, Any]
+
+#: Rows read from the database at a time: a list of a million is shown as it comes.
+_PAGE = 500
+
+
+def events(
+    database: Database,
+    *,
+    source: str | None = None,
+    message_id: str | None = None,
+    user_id: str | None = None,
+    limit: int | None = None,
+) -> Iterator[Row]:
+    """What arrived, newest first, with its outcome and the reason of a discard."""
+    event, delivery, discard = schema.event, schema.delivery, schema.discard
+    delivered = sa.exists().where(delivery.c.event_id == event.c.id)
+    reason = (
+        sa.select(discard.c.reason)
+        .where(discard.c.event_id == event.c.id)
+        .order_by(discard.c.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    query: sa.Select[Any] = sa.select(
+        event.c.id,
+        event.c.message_id,
+        event.c.source,
+        event.c.type,
+        event.c.name,
+        event.c.user_id,
+        event.c.received_at,
+        sa.case((delivered, "accepted"), else_="discarded").label("outcome"),
+        reason.label("reason"),
+    )
+    query = _where(
+        query, {event.c.source: source, event.c.message_id: message_id, event.c.user_id: user_id}
+    )
+    return _rows(database, query.order_by(event.c.id.desc()).limit(limit))
+
+
+def deliveries(
+    database: Database,
+    *,
+    status: str | None = None,
+    destination: str | None = None,
+    message_id: str | None = None,
+    lane: str | None = None,
+    limit: int | None = None,
+) -> Iterator[Row]:
+    """Deliveries, newest first; `lane` is the customer whose deliveries leave in order."""
+    table = schema.delivery
+    query = _where(
+        _deliveries(),
+        {
+            table.c.status: status,
+            table.c.destination: destination,
+            schema.event.c.message_id: message_id,
+            schema.lane.c.customer: lane,
+        },
+    )
+    return _rows(database, query.order_by(table.c.id.desc()).limit(limit))
+
+
+def discards(
+    database: Database,
+    *,
+    source: str | None = None,
+    reason: str | None = None,
+    message_id: str | None = None,
+    limit: int | None = None,
+) -> Iterator[Row]:
+    """Why events made no delivery, newest first."""
+    table, event = schema.discard, schema.event
+    query = _where(
+        _discards(),
+        {event.c.source: source, table.c.reason: reason, event.c.message_id: message_id},
+    )
+    return _rows(database, query.order_by(table.c.id.desc()).limit(limit))
+
+
+def event(database: Database, event_id: int) -> Row | None:
+    """One event with its call; its `deliveries` and `discards` are lists of rows."""
+    table = schema.event
+    with database.reading() as connection:
+        found = connection.execute(sa.select(table).where(table.c.id == event_id)).first()
+        if found is None:
+            return None
+        made = connection.execute(_deliveries().where(schema.delivery.c.event_id == event_id))
+        dropped = connection.execute(_discards().where(schema.discard.c.event_id == event_id))
+        return {
+            **found._mapping,
+            "deliveries": [dict(row._mapping) for row in made],
+            "discards": [dict(row._mapping) for row in dropped],
+        }
+
+
+def delivery(database: Database, delivery_id: int) -> Row | None:
+    """One delivery with its payload and its event's call; its `attempt_list` is in order."""
+    query = (
+        _deliveries()
+        .add_columns(schema.delivery.c.payload, schema.delivery.c.action, schema.event.c.call)
+        .where(schema.delivery.c.id == delivery_id)
+    )
+    attempt = schema.attempt
+    with database.reading() as connection:
+        found = connection.execute(query).first()
+        if found is None:
+            return None
+        attempts = connection.execute(
+            sa.select(attempt)
+            .where(attempt.c.delivery_id == delivery_id)
+            .order_by(attempt.c.number)
+        )
+        return {**found._mapping, "attempt_list": [dict(row._mapping) for row in attempts]}
+
+
+def discard(database: Database, discard_id: int) -> Row | None:
+    """One discard with the call that made it."""
+    query = _discards().add_columns(schema.event.c.call)
+    return next(_rows(database, query.where(schema.discard.c.id == discard_id)), None)
+
+
+def unsettled(database: Database, message_ids: Sequence[str]) -> int:
+    """How many deliveries of these messages still wait or are under way."""
+    event = schema.event
+    query = (
+        sa.select(sa.func.count())
+        .select_from(schema.delivery.join(event))
+        .where(event.c.message_id.in_(message_ids), schema.WAITING)
+    )
+    with database.reading() as connection:
+        return int(connection.execute(query).scalar_one())
+
+
+def counts(database: Database) -> dict[str, int]:
+    """How many deliveries stand where: `{"pending": 3, "uncertain": 1}`."""
+    table = schema.delivery
+    query = sa.select(table.c.status, sa.func.count()).group_by(table.c.status)
+    with database.reading() as connection:
+        return dict(connection.execute(query).tuples().all())
+
+
+def holds(database: Database) -> list[Row]:
+    """The destinations that are paused, with the reason and since when."""
+    return list(_rows(database, sa.select(schema.hold)))
+
+
+def send_again(
+    database: Database, *, ids: Sequence[int] = (), status: Status, destination: str | None = None
+) -> int:
+    """Put settled deliveries back to their places in their lanes; how many there were.
+
+    Those with one of `ids`, or without ids all that stand at `status`.
+    """
+    table, lane = schema.delivery, schema.lane
+    with database.writing() as connection:
+        chosen = _chosen(ids, status, destination)
+        lanes = sa.select(table.c.lane_id).where(chosen)
+        connection.execute(
+            sa.update(lane)
+            .where(lane.c.id.in_(lanes))
+            .values(ready_at=sa.func.coalesce(lane.c.ready_at, database.now))
+        )
+        again = connection.execute(
+            sa.update(table)
+            .where(chosen)
+            .values(
+                status=Status.PENDING.value,
+                reason=None,
+                step=0,
+                first_attempt_at=None,
+                settled_at=None,
+            )
+        )
+    return again.rowcount
+
+
+def mark_delivered(
+    database: Database, *, ids: Sequence[int] = (), destination: str | None = None
+) -> int:
+    """Settle uncertain deliveries as delivered, because somebody has looked; how many."""
+    table = schema.delivery
+    with database.writing() as connection:
+        marked = connection.execute(
+            sa.update(table)
+            .where(_chosen(ids, Status.UNCERTAIN, destination))
+            .values(
+                status=Status.DELIVERED.value,
+                reason="settled_by_hand",
+                settled_at=database.now,
+            )
+        )
+    return marked.rowcount
+
+
+def _chosen(ids: Sequence[int], status: Status, destination: str | None) -> sa.ColumnElement[bool]:
+    table = schema.delivery
+    condition = table.c.status == status.value
+    if ids:
+        condition &= table.c.id.in_(ids)
+    if destination:
+        condition &= table.c.destination == destination
+    return condition
+
+
+def _deliveries() -> sa.Select[Any]:
+    delivery, event, lane = schema.delivery, schema.event, schema.lane
+    return sa.select(
+        delivery.c.id,
+        event.c.message_id,
+        event.c.source,
+        delivery.c.destination,
+        delivery.c.mapping,
+        lane.c.customer.label("lane"),
+        delivery.c.status,
+        delivery.c.attempts,
+        delivery.c.reason,
+        delivery.c.created_at,
+        delivery.c.settled_at,
+    ).select_from(delivery.join(event).join(lane))
+
+
+def _discards() -> sa.Select[Any]:
+    discard, event = schema.discard, schema.event
+    return sa.select(
+        discard.c.id,
+        event.c.message_id,
+        event.c.source,
+        discard.c.destination,
+        discard.c.mapping,
+        discard.c.reason,
+        discard.c.detail,
+        discard.c.at.label("created_at"),
+    ).select_from(discard.join(event))
+
+
+def _where(query: sa.Select[Any], filters: dict[Any, str | None]) -> sa.Select[Any]:
+    for column, value in filters.items():
+        if value is not None:
+            query = query.where(column == value)
+    return query
+
+
+def _rows(database: Database, query: sa.Select[Any]) -> Iterator[Row]:
+    with database.reading() as connection:
+        result = connection.execution_options(yield_per=_PAGE).execute(query)
+        for row in result:
+            yield dict(row._mapping)

@@ -1,0 +1,141 @@
+"""The tables. Times are seconds since 1970 UTC by the database's clock; JSON is kept as text."""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(column_0_label)s",
+    }
+)
+
+#: SQLite counts rows by itself only in an INTEGER column.
+Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+Time: sa.Double[float] = sa.Double()
+
+#: A delivery that stands in its lane's way.
+WAITING = sa.text("status IN ('pending', 'sending')")
+
+#: Every call that arrived, whatever became of it.
+event = sa.Table(
+    "event",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("message_id", sa.Text, nullable=False),
+    sa.Column("type", sa.Text),
+    sa.Column("name", sa.Text),
+    sa.Column("user_id", sa.Text),
+    sa.Column("timestamp", Time),
+    sa.Column("received_at", Time, nullable=False),
+    sa.Column("call", sa.Text, nullable=False),
+    # the same call twice is one call
+    sa.UniqueConstraint("message_id", "source"),
+)
+
+#: Why an event made no delivery: for one mapping, or for all.
+discard = sa.Table(
+    "discard",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("event_id", sa.ForeignKey("event.id"), nullable=False, index=True),
+    sa.Column("destination", sa.Text),
+    sa.Column("mapping", sa.Text),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("at", Time, nullable=False),
+)
+
+#: One customer of one destination: its deliveries leave in order, one at a time.
+lane = sa.Table(
+    "lane",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("destination", sa.Text, nullable=False),
+    sa.Column("customer", sa.Text, nullable=False),
+    # When its next delivery may leave; for a lane under way, when its lease ends; else NULL.
+    sa.Column("ready_at", Time),
+    # The claim that has it under way.
+    sa.Column("owner", sa.Text),
+    sa.UniqueConstraint("destination", "customer"),
+    # A claim reads the lanes that are ready, and never those that wait.
+    sa.Index(
+        "ix_lane_ready",
+        "destination",
+        "ready_at",
+        sqlite_where=sa.text("ready_at IS NOT NULL"),
+        postgresql_where=sa.text("ready_at IS NOT NULL"),
+    ),
+)
+
+#: One payload on its way, frozen when it was routed.
+delivery = sa.Table(
+    "delivery",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("event_id", sa.ForeignKey("event.id"), nullable=False),
+    sa.Column("lane_id", sa.ForeignKey("lane.id"), nullable=False),
+    sa.Column("destination", sa.Text, nullable=False),
+    sa.Column("mapping", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("payload", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    # Why it stands there: the code of the last answer that did not deliver it.
+    sa.Column("reason", sa.Text),
+    # How many of its requests have been answered: a look-up may come before the real one.
+    sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    # The retry horizon counts from here.
+    sa.Column("first_attempt_at", Time),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("settled_at", Time),
+    # a mapping fires once
+    sa.UniqueConstraint("event_id", "destination", "mapping"),
+    # the first of a lane is found without reading those behind it
+    sa.Index(
+        "ix_delivery_waiting", "lane_id", "id", sqlite_where=WAITING, postgresql_where=WAITING
+    ),
+    sa.Index("ix_delivery_status", "status", "id"),
+)
+
+#: One HTTP exchange: written before its request leaves, completed when it is settled.
+attempt = sa.Table(
+    "attempt",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("delivery_id", sa.ForeignKey("delivery.id"), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("started_at", Time, nullable=False),
+    sa.Column("ended_at", Time),
+    sa.Column("method", sa.Text),
+    sa.Column("url", sa.Text),
+    sa.Column("status", sa.Integer),
+    sa.Column("trouble", sa.Text),
+    sa.Column("answer", sa.Text),
+    sa.Column("verdict", sa.Text),
+    sa.UniqueConstraint("delivery_id", "number"),
+)
+
+#: A destination that is paused: its deliveries wait, and lose nothing.
+hold = sa.Table(
+    "hold",
+    metadata,
+    sa.Column("destination", sa.Text, primary_key=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("since", Time, nullable=False),
+    # When one delivery may leave, to see whether it is well again.
+    sa.Column("probe_at", Time, nullable=False),
+)
+
+#: Whose a referral code is: the customer that brought it first.
+referral_code = sa.Table(
+    "referral_code",
+    metadata,
+    sa.Column("destination", sa.Text, primary_key=True),
+    # SHA-256 of the code, in hex: any text fits, and nobody's code can be read here.
+    sa.Column("code", sa.Text, primary_key=True),
+    sa.Column("customer", sa.Text, nullable=False),
+    sa.Column("since", Time, nullable=False),
+)
