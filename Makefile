@@ -1,0 +1,42 @@
+# Two commands do everything: `make run` and `make test`. `make help` lists the rest.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help run test lint bench clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/run ## Run it all with a sandbox engine, send the fixtures, show what became of them (ONCE=1: then stop)
+	$(BIN)/destination demo $(if $(ONCE),--once)
+
+test: lint ## Linters, types, all tests
+	$(BIN)/pytest
+
+lint: .venv/test ## Linters and types alone
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/test ## Measure: mapping, receiving, delivering
+	$(BIN)/python benchmarks/mapping.py
+	$(BIN)/python benchmarks/service.py
+
+clean: ## Remove the virtual environment and what the practice run kept
+	rm -rf .venv var
+
+# A stamp each: installing is done once, and again when setup.cfg changes.
+.venv/run: setup.cfg | .venv/bin/pip
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+.venv/test: setup.cfg | .venv/bin/pip
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch .venv/run $@
+
+.venv/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; PYTHON=python3.11 names another one."; exit 1; }
+	@$(PYTHON) -m venv .venv || \
+		{ rm -rf .venv; echo "Install venv first: apt-get install python3-venv"; exit 1; }

@@ -1,0 +1,5 @@
+"""`python -m destination` is `destination`."""
+
+from destination.cli import main
+
+main()

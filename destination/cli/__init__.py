@@ -1,0 +1,49 @@
+"""The command line: every command of the service, with help and examples."""
+
+import sys
+from typing import Any
+
+import click
+
+from destination import __version__
+from destination.cli import calls, checks, demo, records, service
+from destination.errors import BadSetting, Problem
+
+
+class _Commands(click.Group):
+    """Says our own errors in a sentence: exit 2 for a wrong setting, 1 for the rest."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Problem as problem:
+            click.echo(f"Error: {problem}", err=True)
+            sys.exit(2 if isinstance(problem, BadSetting) else 1)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, package_name="loyalty-destination")
+def main() -> None:
+    """Segment's calls in, a loyalty engine out: in each customer's order, losing nothing,
+    awarding once.
+
+    Settings come from the environment (DESTINATION_…) and from a file .env; docs/operations.md
+    lists them.
+    """
+
+
+for command in (
+    service.serve,
+    service.worker,
+    service.sandbox,
+    service.migrate,
+    calls.replay,
+    calls.preview,
+    checks.lint,
+    checks.check,
+    records.events,
+    records.deliveries,
+    records.discards,
+    demo.run_demo,
+):
+    main.add_command(command)

@@ -1,0 +1,202 @@
+"""The commands for calls from files: replay sends them again, preview shows what would be sent."""
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from destination import jsontext, payloads
+from destination.cli import tables
+from destination.cli.sender import Sender
+from destination.cli.setup import Setup
+from destination.deliveries import Delivery
+from destination.errors import Problem, Refused
+from destination.events import REFUSALS
+from destination.payloads import Payload
+from destination.routing import Arrival, Routes, arrive
+
+#: How many calls one request of a replay carries.
+BATCH = 100
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True)
+@click.option("--url", help="The receiver's webhook. [default: the one that the settings name]")
+@click.option("--rate", type=click.FloatRange(0.1), help="How many calls a second, at most.")
+@click.option("--dry-run", is_flag=True, help="Send nothing; count what would become of each.")
+@click.option("--new-ids", is_flag=True, help="Send them as new calls, not as the same ones again.")
+def replay(
+    paths: tuple[str, ...], url: str | None, rate: float | None, dry_run: bool, new_ids: bool
+) -> None:
+    """Send calls from files to the receiver: JSON, a list, a call a line, gzipped or not.
+
+    A call that was received before is a duplicate and changes nothing. Exits 1 when a call was
+    refused.
+
+    \b
+    Examples:
+      destination replay fixtures/segment
+      destination replay export.ndjson.gz --rate 200
+      cat calls.ndjson | destination replay -
+    """
+    setup = Setup.read()
+    if dry_run:
+        routes = setup.routes()
+        outcomes = (_outcome(arrive(p.call, "segment", routes)) for p in payloads.read_all(paths))
+        _summarise(_counted(outcomes, _total(paths)))
+        return
+    here = f"http://{setup.settings.host}:{setup.settings.port}/webhooks/segment"
+    sender = Sender(url or here)
+    texts = (payload for payload in payloads.read_all(paths))
+    if new_ids:
+        suffix = f"-{time.time_ns():x}"
+        texts = (payloads.renewed(payload, suffix) for payload in texts)
+    _summarise(_counted(_send(sender, texts, rate), _total(paths)))
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True)
+@click.option("--mapping", "only", help="Look at this mapping alone, by its name.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON line a call, for scripts.")
+def preview(paths: tuple[str, ...], only: str | None, as_json: bool) -> None:
+    """Show what would be sent for calls, or why nothing would; sends nothing.
+
+    It looks at the calls and the mappings alone: what was received before, and whose a referral
+    code is, it does not know. Exits 1 when a call would be refused.
+
+    \b
+    Examples:
+      destination preview fixtures/segment/valid/order-completed.json
+      cat calls.ndjson | destination preview --json -
+    """
+    setup = Setup.read()
+    routes = setup.routes()
+    if only is not None:
+        routes = _only(routes, only)
+    refused = False
+    for payload in payloads.read_all(paths):
+        arrival = arrive(payload.call, "segment", routes)
+        preview = _preview(arrival, routes)
+        refused = refused or preview["reason"] in REFUSALS
+        if as_json:
+            click.echo(tables.dump(preview))
+        else:
+            _show_preview(payload.name, preview)
+    if refused:
+        raise click.exceptions.Exit(1)
+
+
+def _outcome(arrival: Arrival) -> tuple[str, str | None]:
+    """What the receiver would answer, and why: `("discarded", "id_required")`."""
+    if arrival.deliveries:
+        return "accepted", None
+    reason = arrival.discards[0].reason
+    return ("refused" if reason in REFUSALS else "discarded"), reason
+
+
+def _send(
+    sender: Sender, found: Iterable[Payload], rate: float | None
+) -> Iterator[tuple[str, str | None]]:
+    """Send payloads in order, many in a request where they go together."""
+    started, sent = time.monotonic(), 0
+    size = BATCH if rate is None else max(1, min(BATCH, int(rate / 4)))
+    for alone, group in itertools.groupby(found, key=_goes_alone):
+        while batch := list(itertools.islice(group, 1 if alone else size)):
+            for text in batch[0].before:
+                sender.send([text])
+            for result in sender.send([payload.text for payload in batch]):
+                yield result.word, result.reason
+            sent += len(batch)
+            if rate is not None:
+                time.sleep(max(0.0, started + sent / rate - time.monotonic()))
+
+
+def _goes_alone(payload: Payload) -> bool:
+    """A fixture is sent as it is; so is what cannot be read, which would spoil a list."""
+    return payload.expect is not None or isinstance(payload.call, Refused)
+
+
+def _total(paths: Iterable[str]) -> int | None:
+    """How many calls there are; None for standard input, which can be read only once."""
+    return None if "-" in paths else sum(1 for _ in payloads.read_all(paths))
+
+
+def _counted(
+    outcomes: Iterable[tuple[str, str | None]], total: int | None
+) -> Counter[tuple[str, str | None]]:
+    """Count outcomes, with a progress bar on standard error."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    counts: Counter[tuple[str, str | None]] = Counter()
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
+        task = progress.add_task("calls", total=total)
+        for outcome in outcomes:
+            counts[outcome] += 1
+            progress.advance(task)
+    return counts
+
+
+def _summarise(counts: Counter[tuple[str, str | None]]) -> None:
+    """The table of outcomes; exit 1 when a call was refused."""
+    table = tables.new_table(("outcome", "reason", "calls"))
+    for (outcome, reason), count in sorted(counts.items(), key=lambda item: str(item[0])):
+        table.add_row(tables.coloured(outcome), reason or "", f"{count:,}")
+    if counts:
+        tables.console().print(table)
+    click.echo(f"{counts.total():,} calls.")
+    if any(outcome == "refused" for outcome, _ in counts):
+        raise click.exceptions.Exit(1)
+
+
+def _only(routes: Routes, name: str) -> Routes:
+    chosen = [mapping for mapping in routes.mappings if mapping.name == name]
+    if not chosen:
+        names = ", ".join(mapping.name for mapping in routes.mappings)
+        raise Problem(f"No mapping is called {name}. There is {names}.")
+    return replace(routes, mappings=chosen)
+
+
+def _preview(arrival: Arrival, routes: Routes) -> dict[str, Any]:
+    """What would become of a call, as `preview --json` writes it."""
+    discard = None if arrival.deliveries else arrival.discards[0]
+    return {
+        "messageId": arrival.message_id,
+        "outcome": "discarded" if discard else "accepted",
+        "reason": discard and discard.reason,
+        "detail": discard and discard.detail,
+        "requests": [_request(delivery, routes) for delivery in arrival.deliveries],
+    }
+
+
+def _request(delivery: Delivery, routes: Routes) -> dict[str, Any]:
+    destination = routes.destinations[delivery.destination]
+    action = destination.actions[delivery.action]
+    request = action.requests(jsontext.loads(delivery.payload))[-1]
+    return {
+        "mapping": delivery.mapping,
+        "destination": delivery.destination,
+        "action": delivery.action,
+        "method": request.method,
+        "url": destination.url + request.path,
+        "body": None if request.body is None else jsontext.loads(request.body),
+    }
+
+
+def _show_preview(name: str, preview: dict[str, Any]) -> None:
+    click.echo(
+        click.style(name, bold=True)
+        + "  "
+        + click.style(preview["outcome"], fg="yellow" if preview["reason"] else "green")
+    )
+    if preview["reason"]:
+        click.echo(f"  {preview['reason']}: {preview['detail']}")
+    for request in preview["requests"]:
+        click.echo(f"  {request['mapping']} → {request['method']} {request['url']}")
+        for line in tables.dump(request["body"], indent=2).splitlines():
+            click.echo(f"    {line}")
+    click.echo()

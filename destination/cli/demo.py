@@ -1,0 +1,210 @@
+"""The demonstration: the whole service with the sandbox engine, and what it makes of the fixtures.
+
+`make run` is this command. It has a database of its own and never calls a real engine, whatever
+the environment and `.env` say.
+"""
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import requests
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
+
+from destination import database, jsontext, partners, payloads
+from destination.cli import tables
+from destination.cli.sender import Result, Sender
+from destination.cli.service import SANDBOX_PORT, STOP_WITHIN, sandbox_environment
+from destination.database import Database
+from destination.errors import Problem
+from destination.payloads import Payload
+from destination.settings import Settings, Table, rows
+from destination.store import records
+
+#: Seconds to wait for the service to be up, and for the fixtures to be delivered.
+PATIENCE = 30.0
+
+#: A call to paste: an order of a customer who is made on the fly.
+EXAMPLE = {
+    "type": "track",
+    "messageId": "hello-1",
+    "userId": "ada",
+    "event": "Order Completed",
+    "properties": {"order_id": "o-1", "total": 49.5, "currency": "EUR"},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of the table: a payload and what became of it."""
+
+    payload: Payload
+    result: Result
+    reached: list[str]
+    answered: list[str]
+
+    @property
+    def as_expected(self) -> bool:
+        expected = self.payload.expect
+        found = {"outcome": self.result.outcome, "reason": self.result.reason}
+        return expected is None or all(found[key] == value for key, value in expected.items())
+
+
+@click.command("demo")
+@click.option("--once", is_flag=True, help="Stop after the table; exit 1 if it is not as expected.")
+@click.option(
+    "--fixtures",
+    default=Path("fixtures/segment"),
+    show_default=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="The payloads to send.",
+)
+def run_demo(once: bool, fixtures: Path) -> None:
+    """Run everything with the sandbox engine, send the fixtures, and show what became of them.
+
+    Then it serves until Ctrl-C. What is accepted is kept in var/practice.db, and goes on at the
+    next start.
+    """
+    port, sandbox_port = _free_port(Settings().port), _free_port(SANDBOX_PORT)
+    environment = _environment(port, sandbox_port)
+    with _service(environment, sandbox_port) as process:
+        url = f"http://127.0.0.1:{port}/webhooks/segment"
+        _wait_until_up(process, f"http://127.0.0.1:{port}/readyz")
+        _wait_until_up(process, f"http://127.0.0.1:{sandbox_port}/_sandbox/requests")
+        kept = database.connect(environment["DESTINATION_DATABASE_URL"])
+        shown = _send(list(payloads.read_all([str(fixtures)])), Sender(url=url), kept)
+        _print(shown)
+        wrong = [row for row in shown if not row.as_expected]
+        if once:
+            click.echo(f"{len(shown)} payloads, {len(wrong)} not as expected.")
+            sys.exit(1 if wrong else 0)
+        _print_next(url, sandbox_port)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        process.wait()
+
+
+def _environment(port: int, sandbox_port: int) -> dict[str, str]:
+    """An environment in which nothing of the user's own settings is left but the mappings."""
+    practice = Path("var").resolve()
+    practice.mkdir(exist_ok=True)
+    every: list[type[Table]] = [Settings, *partners.tables()]
+    names = [name for table in every for name, _ in rows(table)]
+    emptied = dict.fromkeys(names, "")  # an empty value hides what .env says
+    return {
+        **os.environ,
+        **emptied,
+        "DESTINATION_MAPPINGS": os.environ.get("DESTINATION_MAPPINGS", ""),
+        "DESTINATION_DATABASE_URL": f"sqlite:///{practice / 'practice.db'}",
+        "DESTINATION_PORT": str(port),
+        "DESTINATION_REHOOK_CONVERSION_EVENTS": "signup",
+        **sandbox_environment(sandbox_port),
+    }
+
+
+@contextmanager
+def _service(environment: dict[str, str], sandbox_port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Receiver, worker and sandbox, stopped at the end."""
+    command = ["serve", "--worker", "--sandbox", "--sandbox-port", str(sandbox_port)]
+    process = subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-m", "destination", *command], env=environment
+    )
+    try:
+        yield process
+    except KeyboardInterrupt:
+        click.echo()
+    finally:
+        process.terminate()
+        process.wait(STOP_WITHIN * 2)
+
+
+def _free_port(wanted: int) -> int:
+    """`wanted`, or any other where it is taken."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise Problem("There is no free port on 127.0.0.1.")
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], url: str) -> None:
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise Problem("The service has stopped; what it said stands above.")
+        try:
+            if requests.get(url, timeout=2).ok:
+                return
+        except requests.RequestException:
+            time.sleep(0.1)
+    raise Problem(f"{url} does not answer.")
+
+
+def _send(found: list[Payload], sender: Sender, kept: Database) -> list[Row]:
+    """Send the payloads as new calls, one by one, and wait until all have been delivered."""
+    suffix = f"-{time.time_ns():x}"
+    results: list[tuple[Payload, Result]] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        for payload in progress.track(found, description="Sending the fixtures"):
+            new = payloads.renewed(payload, suffix)
+            for text in new.before:
+                sender.send([text])
+            results += [(payload, result) for result in sender.send([new.text])]
+    ids = [result.message_id for _, result in results if result.message_id]
+    until = time.monotonic() + PATIENCE
+    while records.unsettled(kept, ids) and time.monotonic() < until:
+        time.sleep(0.05)
+    return [_row(payload, result, kept) for payload, result in results]
+
+
+def _row(payload: Payload, result: Result, kept: Database) -> Row:
+    reached, answered = [], []
+    if result.outcome == "accepted" and result.message_id:
+        for delivery in records.deliveries(kept, message_id=result.message_id):
+            full = records.delivery(kept, delivery["id"]) or {}
+            for attempt in full["attempt_list"]:
+                path = "/" + (attempt["url"] or "").partition("://")[2].partition("/")[2]
+                body = "" if attempt["method"] == "GET" else full["payload"]
+                reached.append(f"{attempt['method']} {path} {body}")
+                answered.append(f"{attempt['status']} {(attempt['answer'] or '').strip()}")
+    return Row(payload=payload, result=result, reached=reached, answered=answered)
+
+
+def _print(shown: list[Row]) -> None:
+    table = tables.new_table(("payload", "outcome", "reached the engine", "the engine answered"))
+    for column in table.columns[2:]:
+        column.max_width, column.overflow, column.no_wrap = 60, "ellipsis", True
+    for row in shown:
+        outcome = tables.coloured(row.result.word)
+        if row.result.reason:
+            outcome.append(f" {row.result.reason}", style="dim")
+        if not row.as_expected:
+            outcome.append(f"  expected {jsontext.dumps(row.payload.expect)}", style="bold red")
+        name = Text(row.payload.name.removesuffix(".json"))
+        table.add_row(name, outcome, "\n".join(row.reached) or "—", "\n".join(row.answered) or "—")
+    tables.console().print(table)
+
+
+def _print_next(url: str, sandbox_port: int) -> None:
+    click.echo("Send a call of your own:\n")
+    click.echo(f"  curl -X POST {url} \\")
+    click.echo("    -H 'Content-Type: application/json' \\")
+    click.echo(f"    -d {shlex.quote(jsontext.dumps(EXAMPLE))}\n")
+    click.echo("and see what the engine made of it:\n")
+    click.echo(f"  curl http://127.0.0.1:{sandbox_port}/_sandbox/customers\n")
+    click.echo("Ctrl-C stops.")

@@ -1,0 +1,287 @@
+"""The commands that look at what is kept: events, deliveries, discards."""
+
+import json
+from collections.abc import Sequence
+
+import click
+
+from destination.cli import tables
+from destination.cli.setup import Setup
+from destination.deliveries import Status
+from destination.errors import Problem
+from destination.store import records
+from destination.store.records import Row
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="One JSON line a row, for scripts.")
+_limit = click.option(
+    "--limit", type=click.IntRange(1), help="How many at most; a table shows 50, --json all."
+)
+_message = click.option("--message-id", help="Only those of this call.")
+
+EVENTS = {
+    "id": "id",
+    "message_id": "messageId",
+    "source": "source",
+    "type": "type",
+    "name": "event",
+    "outcome": "outcome",
+    "reason": "reason",
+    "received_at": "receivedAt",
+}
+DELIVERIES = {
+    "id": "id",
+    "message_id": "messageId",
+    "source": "source",
+    "destination": "destination",
+    "mapping": "mapping",
+    "lane": "lane",
+    "status": "status",
+    "attempts": "attempts",
+    "reason": "reason",
+    "created_at": "createdAt",
+    "settled_at": "settledAt",
+}
+DISCARDS = {
+    "id": "id",
+    "message_id": "messageId",
+    "source": "source",
+    "destination": "destination",
+    "mapping": "mapping",
+    "reason": "reason",
+    "detail": "detail",
+    "created_at": "createdAt",
+}
+
+
+@click.group(invoke_without_command=True)
+@click.option("--source", help="Only those of this source.")
+@_message
+@_limit
+@_as_json
+@click.pass_context
+def events(
+    ctx: click.Context,
+    source: str | None,
+    message_id: str | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """List what arrived, newest first; `events show ID` shows one with all that it made.
+
+    \b
+    Examples:
+      destination events --limit 10
+      destination events show 42
+    """
+    if ctx.invoked_subcommand is None:
+        database = Setup.read().database()
+        rows = records.events(
+            database, source=source, message_id=message_id, limit=_rows(limit, as_json)
+        )
+        tables.show(rows, EVENTS, as_json=as_json)
+
+
+@events.command("show")
+@click.argument("event_id", type=int)
+def show_event(event_id: int) -> None:
+    """Show one event: the call, its deliveries and its discards."""
+    event = records.event(Setup.read().database(), event_id)
+    if event is None:
+        raise Problem(f"There is no event {event_id}. `destination events` lists them.")
+    tables.panel("Event", [f"{event['message_id']}  {tables.moment(event['received_at'])}"])
+    tables.panel("You sent", _pretty(event["call"]))
+    for delivery in event["deliveries"]:
+        words = f"{delivery['mapping']} → {delivery['destination']}: {delivery['status']}"
+        tables.panel(f"Delivery {delivery['id']}", [words])
+    for discard in event["discards"]:
+        tables.panel(f"Discard {discard['id']}", [_discard_words(discard)])
+
+
+@click.group(invoke_without_command=True)
+@click.option(
+    "--status", type=click.Choice([status.value for status in Status]), help="Only these."
+)
+@click.option("--destination", help="Only those to this destination.")
+@click.option("--lane", help="Only those of this customer.")
+@_message
+@_limit
+@_as_json
+@click.pass_context
+def deliveries(
+    ctx: click.Context,
+    status: str | None,
+    destination: str | None,
+    lane: str | None,
+    message_id: str | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """List deliveries, newest first; `deliveries show ID` shows one with its attempts.
+
+    \b
+    Examples:
+      destination deliveries --status uncertain
+      destination deliveries show 42
+      destination deliveries retry 42 43
+      destination deliveries settle --delivered 44
+    """
+    if ctx.invoked_subcommand is None:
+        rows = records.deliveries(
+            Setup.read().database(),
+            status=status,
+            destination=destination,
+            lane=lane,
+            message_id=message_id,
+            limit=_rows(limit, as_json),
+        )
+        tables.show(rows, DELIVERIES, as_json=as_json)
+
+
+@deliveries.command("show")
+@click.argument("delivery_id", type=int)
+def show_delivery(delivery_id: int) -> None:
+    """Show one delivery: what you sent, and each request with the engine's answer."""
+    delivery = records.delivery(Setup.read().database(), delivery_id)
+    if delivery is None:
+        raise Problem(f"There is no delivery {delivery_id}. `destination deliveries` lists them.")
+    state = f"{delivery['mapping']} → {delivery['destination']}: {delivery['status']}"
+    tables.panel("Delivery", [state + (f" ({delivery['reason']})" if delivery["reason"] else "")])
+    tables.panel("You sent", _pretty(delivery["call"]))
+    payload = _pretty(delivery["payload"])
+    if not delivery["attempt_list"]:
+        tables.panel("Request to destination", ["Not sent yet. It will carry:", *payload])
+    for attempt in delivery["attempt_list"]:
+        _show_attempt(attempt, payload)
+
+
+@deliveries.command("retry")
+@click.argument("ids", nargs=-1, type=int)
+@click.option("--all", "every", is_flag=True, help="All that failed, instead of naming them.")
+@click.option("--destination", help="With --all: only those to this destination.")
+def retry(ids: Sequence[int], every: bool, destination: str | None) -> None:
+    """Send failed deliveries again, each in its place in its lane.
+
+    \b
+    Examples:
+      destination deliveries retry 42 43
+      destination deliveries retry --all --destination rehook
+    """
+    _refuse_unclear(ids, every)
+    again = records.send_again(
+        Setup.read().database(), ids=ids, status=Status.FAILED, destination=destination
+    )
+    _say_how_many(again, ids, "failed", "will be sent again")
+
+
+@deliveries.command("settle")
+@click.argument("ids", nargs=-1, type=int)
+@click.option("--delivered", is_flag=True, help="You have seen that the engine processed them.")
+@click.option("--retry", "again", is_flag=True, help="You have seen that it did not: send again.")
+@click.option("--all", "every", is_flag=True, help="All that are uncertain.")
+@click.option("--destination", help="With --all: only those to this destination.")
+def settle(
+    ids: Sequence[int], delivered: bool, again: bool, every: bool, destination: str | None
+) -> None:
+    """Settle uncertain deliveries, whose answer was lost: nobody but you can know.
+
+    \b
+    Examples:
+      destination deliveries settle --delivered 42 43
+      destination deliveries settle --retry --all
+    """
+    _refuse_unclear(ids, every)
+    if delivered == again:
+        raise click.UsageError("Say either --delivered or --retry.")
+    database = Setup.read().database()
+    if delivered:
+        count = records.mark_delivered(database, ids=ids, destination=destination)
+    else:
+        count = records.send_again(
+            database, ids=ids, status=Status.UNCERTAIN, destination=destination
+        )
+    _say_how_many(count, ids, "uncertain", "are delivered" if delivered else "will be sent again")
+
+
+@click.group(invoke_without_command=True)
+@click.option("--source", help="Only those of this source.")
+@click.option("--reason", help="Only those with this reason: id_required, no_matching_mapping, …")
+@_message
+@_limit
+@_as_json
+@click.pass_context
+def discards(
+    ctx: click.Context,
+    source: str | None,
+    reason: str | None,
+    message_id: str | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """List why events made no delivery, newest first; `discards show ID` shows the call.
+
+    \b
+    Examples:
+      destination discards --reason referral_code_taken
+      destination discards show 7
+    """
+    if ctx.invoked_subcommand is None:
+        rows = records.discards(
+            Setup.read().database(),
+            source=source,
+            reason=reason,
+            message_id=message_id,
+            limit=_rows(limit, as_json),
+        )
+        tables.show(rows, DISCARDS, as_json=as_json)
+
+
+@discards.command("show")
+@click.argument("discard_id", type=int)
+def show_discard(discard_id: int) -> None:
+    """Show one discard with the call that made it."""
+    discard = records.discard(Setup.read().database(), discard_id)
+    if discard is None:
+        raise Problem(f"There is no discard {discard_id}. `destination discards` lists them.")
+    tables.panel("Discard", [_discard_words(discard)])
+    tables.panel("You sent", _pretty(discard["call"]))
+
+
+def _rows(limit: int | None, as_json: bool) -> int | None:
+    return limit or (None if as_json else tables.DEFAULT_LIMIT)
+
+
+def _refuse_unclear(ids: Sequence[int], every: bool) -> None:
+    if bool(ids) == every:
+        raise click.UsageError("Name the deliveries, or say --all.")
+
+
+def _say_how_many(count: int, ids: Sequence[int], status: str, words: str) -> None:
+    click.echo(f"{count} {words}.")
+    if count < len(ids):
+        raise Problem(f"{len(ids) - count} of those named are not {status}, and stay as they are.")
+
+
+def _show_attempt(attempt: Row, payload: list[str]) -> None:
+    if attempt["method"] is None:
+        tables.panel(f"Attempt {attempt['number']}", ["under way"])
+        return
+    request = [f"{attempt['method']} {attempt['url']}"]
+    body = payload if attempt["method"] != "GET" else []
+    tables.panel(f"Attempt {attempt['number']} · Request to destination", [*request, *body])
+    status = attempt["status"] or attempt["trouble"]
+    verdict = f"{status} → {attempt['verdict']}, {tables.moment(attempt['ended_at'])}"
+    answer = _pretty(attempt["answer"] or "")
+    tables.panel(f"Attempt {attempt['number']} · Response from destination", [verdict, *answer])
+
+
+def _discard_words(discard: Row) -> str:
+    place = f" ({discard['mapping']})" if discard["mapping"] else ""
+    return f"{discard['reason']}{place}: {discard['detail']}"
+
+
+def _pretty(text: str) -> list[str]:
+    """JSON, indented; other text as it is."""
+    try:
+        return tables.dump(json.loads(text), indent=2).splitlines()
+    except (ValueError, RecursionError):
+        return text.splitlines()

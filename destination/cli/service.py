@@ -1,0 +1,216 @@
+"""The commands that run: serve, worker, sandbox, migrate."""
+
+import ipaddress
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+import structlog
+from waitress.server import create_server
+
+from destination import database, logs
+from destination.cli.setup import Setup
+from destination.errors import BadSetting
+from destination.sandbox import serve as serve_sandbox
+from destination.settings import Environment, Settings
+from destination.web.app import create_app
+from destination.web.receive import Receiver
+from destination.worker import Worker
+
+log = structlog.get_logger()
+
+#: Where the sandbox listens, and the key and secret that it accepts.
+SANDBOX_PORT = 8090
+SANDBOX_KEY = "sandbox"
+
+#: Seconds that the processes beside the receiver have to stop.
+STOP_WITHIN = 10.0
+
+
+@click.command()
+@click.option("--worker", "with_worker", is_flag=True, help="Start a worker beside the receiver.")
+@click.option(
+    "--sandbox",
+    "with_sandbox",
+    is_flag=True,
+    help="Start the sandbox engine too, and deliver to it instead of the real one.",
+)
+@click.option(
+    "--sandbox-port",
+    default=SANDBOX_PORT,
+    show_default=True,
+    help="Where the sandbox engine listens on 127.0.0.1.",
+)
+def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int) -> None:
+    """Receive Segment's calls.
+
+    \b
+    Examples:
+      destination serve                      the receiver alone
+      destination serve --worker             one machine: receiver and worker
+      destination serve --worker --sandbox   practise without a real engine
+    """
+    setup = Setup.read()
+    logs.configure(setup.settings.log_format)
+    _refuse_strangers(setup)
+    receiver = Receiver(
+        database=setup.database(),
+        routes=setup.routes(),
+        segment=setup.segment,
+        max_body_bytes=setup.settings.max_body_bytes,
+        max_batch_calls=setup.settings.max_batch_calls,
+    )
+    for source in setup.sources.values():
+        for warning in source.warnings:
+            log.warning(warning)
+    beside: dict[str, Mapping[str, str]] = {}
+    if with_sandbox:
+        beside[f"sandbox --port {sandbox_port}"] = {}
+    if with_worker:
+        beside["worker"] = sandbox_environment(sandbox_port) if with_sandbox else {}
+    with _Beside(beside):
+        _receive(receiver, setup.settings)
+
+
+@click.command()
+def worker() -> None:
+    """Deliver what was received.
+
+    Any number of workers may run: each customer's deliveries still leave one at a time.
+    """
+    setup = Setup.read()
+    logs.configure(setup.settings.log_format)
+    running = Worker(setup.database(), setup.destinations, setup.settings)
+    _on_stop(running.stop)
+    log.info("delivering", to={name: d.url for name, d in setup.destinations.items()})
+    running.run()
+    log.info("stopped")
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=SANDBOX_PORT, show_default=True, help="The port; 0 takes any.")
+@click.option("--key", default=SANDBOX_KEY, show_default=True, help="The API key it accepts.")
+@click.option("--secret", default=SANDBOX_KEY, show_default=True, help="The secret key it accepts.")
+def sandbox(host: str, port: int, key: str, secret: str) -> None:
+    """A loyalty engine to practise on: plays Rehook, and forgets all when it stops.
+
+    \b
+    What arrived, and what became of it:
+      curl http://127.0.0.1:8090/_sandbox/requests
+      curl http://127.0.0.1:8090/_sandbox/customers
+    """
+    serve_sandbox(
+        host=host,
+        port=port,
+        api_key=key,
+        api_secret=secret,
+        ready=lambda real: click.echo(f"The sandbox engine is at http://{host}:{real}", err=True),
+    )
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the database's tables to the version that this program needs."""
+    settings = Environment.load().read(Settings)
+    database.connect(settings.database_url).migrate()
+    click.echo("The tables are of the newest version.")
+
+
+def sandbox_environment(port: int) -> dict[str, str]:
+    """The settings with which a worker delivers to the sandbox."""
+    return {
+        "DESTINATION_REHOOK_URL": f"http://127.0.0.1:{port}",
+        "DESTINATION_REHOOK_API_KEY": SANDBOX_KEY,
+        "DESTINATION_REHOOK_API_SECRET": SANDBOX_KEY,
+    }
+
+
+def _refuse_strangers(setup: Setup) -> None:
+    """Without a credential, only this machine may send us anything."""
+    open_sources = [name for name, source in setup.sources.items() if not source.protected]
+    if open_sources and not _is_loopback(setup.settings.host):
+        raise BadSetting(
+            f"DESTINATION_HOST is {setup.settings.host}, but nothing keeps strangers from sending "
+            f"as {', '.join(open_sources)}. Set DESTINATION_SEGMENT_SHARED_SECRET (webhooks), "
+            "DESTINATION_SEGMENT_WRITE_KEYS (Tracking API), or DESTINATION_HOST=127.0.0.1."
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _receive(receiver: Receiver, settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C; requests under way are answered."""
+    try:
+        server = create_server(
+            create_app(receiver),
+            host=settings.host,
+            port=settings.port,
+            threads=settings.threads,
+            # The app refuses a large body with a message; this is only the bound of memory.
+            max_request_body_size=settings.max_body_bytes * 2,
+            ident="destination",
+        )
+    except OSError as error:
+        raise BadSetting(
+            f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}. Another "
+            "program may use it; DESTINATION_PORT chooses another."
+        ) from error
+    _on_stop(lambda: sys.exit(0))
+    log.info("receiving", at=f"http://{settings.host}:{settings.port}/webhooks/segment")
+    server.run()
+    log.info("stopped")
+
+
+def _on_stop(stop: Callable[[], Any]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop())
+
+
+class _Beside:
+    """Processes beside the receiver: started with it, started again when they end, stopped
+    with it. Each is a command of ours with settings of its own.
+    """
+
+    def __init__(self, commands: Mapping[str, Mapping[str, str]]) -> None:
+        self._commands = commands
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._stopping = threading.Event()
+
+    def __enter__(self) -> None:
+        for command in self._commands:
+            self._start(command)
+        threading.Thread(target=self._watch, name="beside", daemon=True).start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        for process in self._running.values():
+            process.terminate()
+        for process in self._running.values():
+            try:
+                process.wait(STOP_WITHIN)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def _start(self, command: str) -> None:
+        self._running[command] = subprocess.Popen(  # noqa: S603 - our own command
+            [sys.executable, "-m", "destination", *command.split()],
+            env={**os.environ, **self._commands[command]},
+        )
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(1.0):
+            for command, process in list(self._running.items()):
+                if process.poll() is not None and not self._stopping.is_set():
+                    log.error("ended, and is started again", command=command.split()[0])
+                    self._start(command)

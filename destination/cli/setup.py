@@ -1,0 +1,59 @@
+"""What the commands work with, made from the settings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from destination import database, partners
+from destination.database import Database
+from destination.mapping.files import Actions, load_mappings
+from destination.partners import Destination, Source
+from destination.partners.segment import Segment, SegmentSettings
+from destination.routing import Routes
+from destination.settings import Environment, Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """The settings, read and checked, and the partners that they make."""
+
+    settings: Settings
+    segment: Segment
+    sources: Mapping[str, Source]
+    destinations: Mapping[str, Destination]
+
+    @classmethod
+    def read(cls) -> "Setup":
+        """From the environment and `.env`. Raises BadSetting."""
+        environment = Environment.load()
+        environment.refuse_unknown(Settings, *partners.tables())
+        segment = Segment(environment.read(SegmentSettings))
+        return cls(
+            settings=environment.read(Settings),
+            segment=segment,
+            sources={**partners.sources(environment), segment.name: segment},
+            destinations=partners.destinations(environment),
+        )
+
+    @property
+    def actions(self) -> Actions:
+        """What the mapping files can name."""
+        return {
+            name: {action.name: action.fields for action in destination.actions.values()}
+            for name, destination in self.destinations.items()
+        }
+
+    def routes(self) -> Routes:
+        """The mappings of the folder, compiled. Raises InvalidMapping with every fault."""
+        return Routes(
+            mappings=load_mappings(self.settings.mappings, list(self.sources), self.actions),
+            destinations=self.destinations,
+            sources=self.sources,
+            anonymous=self.settings.anonymous,
+            max_event_bytes=self.settings.max_event_bytes,
+        )
+
+    def database(self) -> Database:
+        """The database, its tables made where it is new. Raises Problem when they do not fit."""
+        opened = database.connect(self.settings.database_url)
+        opened.prepare()
+        return opened

@@ -1,0 +1,50 @@
+"""The receiver's app: its endpoints, and how errors are answered."""
+
+import structlog
+from flask import Flask
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+
+from destination.errors import Refused, StoreUnavailable
+from destination.logs import fault
+from destination.partners import Unauthorized
+from destination.web import health, receive
+from destination.web.receive import Receiver
+
+#: Seconds after which a sender may try again when the database could not be written.
+RETRY_AFTER = 5
+
+log = structlog.get_logger()
+
+
+def create_app(receiver: Receiver) -> Flask:
+    """The WSGI app. Every error is JSON: `{"message": "what is wrong, and the remedy"}`."""
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = receiver.max_body_bytes
+    app.register_blueprint(receive.blueprint(receiver))
+    app.register_blueprint(health.blueprint(receiver))
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> ResponseReturnValue:
+        return {"message": error.description}, error.code or 500
+
+    @app.errorhandler(Refused)
+    def refused(error: Refused) -> ResponseReturnValue:
+        return {"message": error.detail, "reason": error.reason}, 400
+
+    @app.errorhandler(Unauthorized)
+    def unauthorized(error: Unauthorized) -> ResponseReturnValue:
+        return {"message": str(error)}, 401
+
+    @app.errorhandler(StoreUnavailable)
+    def unavailable(error: StoreUnavailable) -> ResponseReturnValue:
+        log.error("store unavailable", **fault(error))
+        message = {"message": "The calls cannot be kept right now. Send them again later."}
+        return message, 503, {"Retry-After": str(RETRY_AFTER)}
+
+    @app.errorhandler(Exception)
+    def broken(error: Exception) -> ResponseReturnValue:
+        log.error("request failed", **fault(error))
+        return {"message": "A fault of ours, which is in the log. Send it again later."}, 500
+
+    return app

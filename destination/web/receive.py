@@ -1,0 +1,99 @@
+"""Receiving: verify, read, route, one commit, answer. The engine is never called here."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from flask import Blueprint, abort, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+
+from destination.database import Database
+from destination.errors import Refused
+from destination.events import REFUSALS, TYPES
+from destination.jsontext import Json
+from destination.partners.segment import Segment
+from destination.routing import Routes, arrive
+from destination.store.receiving import Outcome, accept
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receiver:
+    """What the receiver works with."""
+
+    database: Database
+    routes: Routes
+    #: The source whose Tracking API we offer.
+    segment: Segment
+    max_body_bytes: int
+    max_batch_calls: int
+
+    def take(self, calls: Sequence[Json | Refused], source: str) -> list[Outcome]:
+        """Route and keep `calls`, all in one commit. Raises StoreUnavailable."""
+        if len(calls) > self.max_batch_calls:
+            raise RequestEntityTooLarge(
+                f"The batch has {len(calls):,} calls; {self.max_batch_calls:,} are allowed. Send "
+                "smaller batches, or raise DESTINATION_MAX_BATCH_CALLS."
+            )
+        if not calls:
+            return []
+        return accept(self.database, [arrive(call, source, self.routes) for call in calls])
+
+
+def blueprint(receiver: Receiver) -> Blueprint:
+    """The endpoints that take calls in."""
+    views = Blueprint("receive", __name__)
+    sources = receiver.routes.sources
+
+    @views.route("/webhooks/<name>", methods=["POST", "PUT", "PATCH"])
+    def webhook(name: str) -> ResponseReturnValue:
+        """A partner's webhook: one call, or a batch of them."""
+        if name not in sources:
+            abort(404, f"No source is called {name}. There is {', '.join(sources)}.")
+        body = _body(receiver.max_body_bytes)
+        sources[name].authenticate(dict(request.headers), body)
+        calls, batch = sources[name].calls(body)
+        return _answer(receiver.take(calls, name), batch)
+
+    @views.post("/v1/<kind>")
+    def track(kind: str) -> ResponseReturnValue:
+        """Segment's Tracking API: any of its SDKs can be pointed at us."""
+        if kind not in (*TYPES, "batch"):
+            abort(404, f"The Tracking API has {', '.join(TYPES)} and batch below /v1.")
+        body = _body(receiver.max_body_bytes)
+        receiver.segment.authenticate_tracking(dict(request.headers), body)
+        calls, batch = receiver.segment.tracked(body, kind, datetime.now(UTC))
+        return _answer(receiver.take(calls, receiver.segment.name), batch)
+
+    return views
+
+
+def _answer(outcomes: Sequence[Outcome], batch: bool) -> ResponseReturnValue:
+    """What became of each call. A dropped call is no error; a lone call that cannot be taken
+    as it stands is one.
+    """
+    results = [
+        {"messageId": o.message_id, "outcome": o.outcome, "reason": o.reason, "detail": o.detail}
+        for o in outcomes
+    ]
+    if not batch and outcomes[0].reason in REFUSALS:
+        return {"message": outcomes[0].detail, "results": results}, 400
+    return {"results": results}, 200
+
+
+def _body(limit: int) -> bytes:
+    """The request's body, unpacked where it is gzipped, and never longer than `limit`."""
+    body = request.get_data(cache=False)
+    if request.headers.get("Content-Encoding", "").strip().lower() != "gzip":
+        return body
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        body = unpacker.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise BadRequest("The body is not gzip, though Content-Encoding says so.") from error
+    if len(body) > limit:
+        raise RequestEntityTooLarge(f"Unpacked, the body has more than {limit:,} bytes.")
+    if not unpacker.eof:
+        raise BadRequest("The gzipped body ends too early.")
+    return body
