@@ -1,0 +1,171 @@
+"""An argument is what a directive is given: read once, checked where it stands, never per event."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from destination.errors import InvalidMapping, MappingFailed
+from destination.mapping.bounds import Where
+from destination.mapping.wording import did_you_mean, kind, listed
+
+#: A compiled value: from the event to what is sent, or MISSING.
+Resolve = Callable[[Any], Any]
+
+#: Compiles whatever stands at a place of a mapping.
+Compile = Callable[[Any, Where], Resolve]
+
+#: The keys of an object, each with its compiled value.
+Entries = list[tuple[str, Resolve]]
+
+#: Beside a directive's name and its fields, Segment's editor keeps notes of its own here.
+NOTES = "_metadata"
+
+
+def is_directive(value: Any) -> bool:
+    """Whether a mapping's value is an object with a name of a directive among its keys."""
+    return isinstance(value, dict) and any(
+        isinstance(key, str) and key.startswith("@") for key in value
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Argument:
+    """The argument of a directive, or one field of it."""
+
+    #: `@replace`
+    directive: str
+    #: What to write instead of a faulty one: `{"@replace": {"value": …, "pattern": "-"}}`
+    shape: str
+    value: Any
+    where: Where
+    #: Compiles a value that stands inside.
+    compile: Compile
+
+    def fault(self, message: str) -> InvalidMapping:
+        """Return the error that names this place and shows how the directive is written."""
+        return InvalidMapping(f"{message}. Write {self.shape}", self.where)
+
+    def inner(self, key: str | int) -> "Argument":
+        """Return the part of this argument under a key or at a place."""
+        return replace(self, value=self.value[key], where=(*self.where, key))
+
+    def fields(
+        self, required: Mapping[str, "Reader"], optional: Mapping[str, "Reader"]
+    ) -> dict[str, Any]:
+        """Read an argument that is an object, each field by its own reader, as written.
+
+        Raises InvalidMapping if it is no object, lacks a field, or has one that is unknown.
+        """
+        if not isinstance(self.value, dict):
+            raise self.fault(f"{self.directive} takes an object, not {kind(self.value)}")
+        lacking = [f'"{name}"' for name in required if name not in self.value]
+        if lacking:
+            raise self.fault(f"{self.directive} needs {listed(lacking)}")
+        readers = {**required, **optional}
+        found = {}
+        for name in self.value:
+            if name in readers:
+                found[name] = readers[name](self.inner(name))
+            elif name != NOTES:
+                hint = did_you_mean(str(name), readers)
+                message = f'{self.directive} has no "{name}". {hint}'
+                raise InvalidMapping(message, (*self.where, str(name)))
+        return found
+
+
+#: Reads one field of an argument, and raises InvalidMapping if it is not what it should be.
+Reader = Callable[[Argument], Any]
+
+
+def compile_entries(found: dict[Any, Any], where: Where, compile_value: Compile) -> Entries:
+    """Compile the values of a plain object, in the order in which they are written."""
+    entries = []
+    for key, inner in found.items():
+        if not isinstance(key, str):
+            raise InvalidMapping(f'a key is a text: write "{key}" in quotes', (*where, str(key)))
+        entries.append((key, compile_value(inner, (*where, key))))
+    return entries
+
+
+def value(argument: Argument) -> Resolve:
+    """Read any value: a constant, an object, a list or a directive."""
+    return argument.compile(argument.value, argument.where)
+
+
+def text_or_directive(argument: Argument) -> Resolve:
+    """Read a value that is a text, or a directive that makes one of the event."""
+    if isinstance(argument.value, str) or is_directive(argument.value):
+        return value(argument)
+    raise argument.fault(f"a text or a directive belongs here, not {_shown(argument.value)}")
+
+
+def text(shortest: int, longest: int) -> Reader:
+    """Return the reader of a text that is fixed in the mapping."""
+
+    def read(argument: Argument) -> str:
+        found = argument.value
+        if not isinstance(found, str):
+            raise argument.fault(f"a text belongs here, not {_shown(found)}")
+        if not shortest <= len(found) <= longest:
+            size = f"{shortest} to {longest}" if shortest else f"at most {longest}"
+            raise argument.fault(f"{size} characters belong here, not {len(found)}")
+        return found
+
+    return read
+
+
+def flag(argument: Argument) -> bool:
+    """Read true or false."""
+    if not isinstance(argument.value, bool):
+        raise argument.fault(f"true or false belongs here, not {_shown(argument.value)}")
+    return argument.value
+
+
+def choice(*words: str) -> Reader:
+    """Return the reader of one of a few words."""
+
+    def read(argument: Argument) -> str:
+        found = argument.value
+        if not isinstance(found, str) or found not in words:
+            shown = f'"{found}"' if isinstance(found, str) else _shown(found)
+            raise argument.fault(f"{listed(words, 'or')} belongs here, not {shown}")
+        return found
+
+    return read
+
+
+def compile_text(argument: Argument, build: Callable[[str], Resolve]) -> Resolve:
+    """Compile a directive whose whole argument is a text, or a directive that makes one.
+
+    `build` compiles the text, and raises ValueError with a sentence if it cannot be read:
+    a fixed text is a fault of the mapping, one that an event brings makes the run fail.
+    """
+    if isinstance(argument.value, str):
+        try:
+            return build(argument.value)
+        except ValueError as error:
+            raise InvalidMapping(str(error), argument.where) from error
+    text_of = text_or_directive(argument)
+
+    def run(payload: Any) -> Any:
+        found = text_of(payload)
+        if not isinstance(found, str):
+            raise run_fault(argument, f"a text is needed, and the event gives {kind(found)}")
+        try:
+            resolve = build(found)
+        except ValueError:
+            # What is wrong with it would show the event's data.
+            raise run_fault(argument, "the text that the event gives cannot be read") from None
+        return resolve(payload)
+
+    return run
+
+
+def run_fault(argument: Argument, message: str) -> MappingFailed:
+    """Return the error of a directive that cannot work with one event."""
+    place = ".".join(str(key) for key in argument.where)
+    return MappingFailed(f"{place}: {message}")
+
+
+def _shown(found: Any) -> str:
+    return "a directive" if is_directive(found) else kind(found)

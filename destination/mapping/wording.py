@@ -1,0 +1,43 @@
+"""How the mapping kit speaks of values and of words that it does not know."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+
+def kind(value: Any) -> str:
+    """Name what a value is, without showing it: an event's data belongs in no message."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case str():
+            return "a text"
+        case int() | float():
+            return "a number"
+        case list():
+            return "a list"
+        case dict():
+            return "an object"
+    return "nothing"
+
+
+def listed(words: Iterable[str], last: str = "and") -> str:
+    """Write words as a person lists them: `a, b and c`."""
+    *before, final = words
+    return f"{', '.join(before)} {last} {final}" if before else final
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that somebody who wrote this one is likely to mean."""
+    folded = {each.lower(): each for each in known}
+    near = get_close_matches(word.lower(), folded, n=1)
+    return folded[near[0]] if near else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the sentence that helps after an unknown word: the nearest known one, or all."""
+    known = list(known)
+    near = nearest(word, known)
+    return f"Did you mean {near}?" if near else f"Known: {listed(known)}."

@@ -1,0 +1,180 @@
+"""Mapping files: what is taken, and what is said of what is not."""
+
+import json
+
+import pytest
+
+from destination.errors import InvalidMapping
+from destination.mapping.files import load_mappings, read_mappings
+
+GOOD = """\
+name: Order
+action: trackEvent
+trigger: type = "track" and event = "Order Completed"
+fields:
+  event_name: order_success
+  source_id: $.userId
+  metadata:
+    total: $.properties.total
+    text: "{{properties.currency}} {{properties.total}}"
+"""
+
+
+@pytest.fixture
+def read(tmp_path, setup):
+    """Writes files into segment-to-rehook and reads them; faults as `line:column: message`."""
+    folder = tmp_path / "mappings"
+
+    def read(*texts, direction="segment-to-rehook", suffix=".yaml"):
+        (folder / direction).mkdir(parents=True, exist_ok=True)
+        for number, text in enumerate(texts):
+            (folder / direction / f"{number}{suffix}").write_text(text)
+        ours = setup()
+        mappings, faults = read_mappings(folder, list(ours.sources), ours.actions)
+        return mappings, [f"{fault.line}:{fault.column}: {fault.message}" for fault in faults]
+
+    return read
+
+
+def test_a_mapping_is_read_and_compiled(read):
+    [mapping], faults = read(GOOD)
+
+    assert not faults
+    assert (mapping.name, mapping.source, mapping.destination, mapping.action, mapping.enabled) == (
+        "Order",
+        "segment",
+        "rehook",
+        "trackEvent",
+        True,
+    )
+    call = {
+        "type": "track",
+        "event": "Order Completed",
+        "userId": "u",
+        "properties": {"total": 5, "currency": "EUR"},
+    }
+    assert mapping.matches(call)
+    assert mapping.render(call) == {
+        "event_name": "order_success",
+        "source_id": "u",
+        "metadata": {"total": 5, "text": "EUR 5"},
+    }
+
+
+def test_a_mapping_may_be_json(read):
+    content = {
+        "name": "A",
+        "action": "identifyUser",
+        "trigger": 'type = "identify"',
+        "fields": {"source_id": {"@path": "$.userId"}},
+    }
+    [mapping], faults = read(json.dumps(content, indent=1), suffix=".json")
+
+    assert not faults
+    assert mapping.render({"userId": "u"}) == {"source_id": "u"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        (
+            "action: trackEvent",
+            "action: trackEvnt",
+            "2:1: rehook has no action trackEvnt. Did you mean trackEvent?",
+        ),
+        ("action: trackEvent\n", "", "1:1: the mapping needs the key action. Add it."),
+        ("name: Order", "nmae: Order", "1:1: unknown key nmae. Did you mean name?"),
+        ("name: Order", "name: 5", "1:1: name must be text."),
+        ("name: Order", "name: ''", "1:1: name must not be empty."),
+        (
+            "name: Order",
+            "name: 2024-01-01",
+            "1:1: 2024-01-01 is read as a date or another YAML type. Put it in quotes.",
+        ),
+        ("name: Order", "name: [", "3:8: this is not YAML"),
+        ("  source_id: $.userId\n", "", "4:1: trackEvent needs the field source_id. Add it."),
+        (
+            "  source_id",
+            "  sourceid",
+            "6:3: trackEvent has no field sourceid. Did you mean source_id?",
+        ),
+        ("$.properties.total", '{"@pth": x}', "8:13: unknown directive @pth. Did you mean @path?"),
+        ("type = ", "tpe = ", "3:10: "),
+        (
+            "total: $.properties.total",
+            "total: &a 1\n    b: *a",
+            "1:1: the file uses a YAML alias (*name). Write the value out.",
+        ),
+        ("enabled", "enabled", None),
+    ],
+)
+def test_a_fault_names_its_line_and_the_remedy(read, old, new, fault):
+    mappings, faults = read(GOOD.replace(old, new))
+
+    if fault is None:
+        assert mappings
+    else:
+        assert not mappings
+        assert any(found.startswith(fault) for found in faults), faults
+
+
+def test_every_file_is_looked_at_and_its_faults_are_listed(read):
+    mappings, faults = read("- a list", "a: 1\nb: 2\n", GOOD)
+
+    assert [mapping.name for mapping in mappings] == ["Order"]
+    assert len(faults) > 4
+
+
+def test_two_mappings_may_not_have_one_name(read):
+    _, [fault] = read(GOOD, GOOD)
+
+    assert fault.startswith("1:1: ")
+    assert "is named 'Order' too. Give this one another name." in fault
+
+
+def test_a_folder_that_is_no_direction_is_named_with_those_that_are(read):
+    _, [fault] = read(GOOD, direction="segment-to-nowhere")
+
+    assert "Write one of segment-to-rehook." in fault
+
+
+def test_a_folder_without_mappings_is_a_fault(read, tmp_path, setup):
+    (tmp_path / "mappings").mkdir()
+
+    assert "add one" in read()[1][0]
+
+
+def test_a_folder_that_is_not_there_is_a_fault(tmp_path):
+    _, [fault] = read_mappings(tmp_path / "nowhere", ["segment"], {})
+
+    assert str(fault).endswith(
+        "nowhere:1:1: there is no such folder. DESTINATION_MAPPINGS names the folder of mappings."
+    )
+
+
+def test_a_set_with_a_fault_is_not_loaded(tmp_path):
+    with pytest.raises(InvalidMapping, match="no such folder"):
+        load_mappings(tmp_path / "nowhere", ["segment"], {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "5",
+        "null",
+        "[]",
+        "\x00",
+        "{{{",
+        "? [a]: b",
+        "a: !!python/object:os.system x",
+        "a: &x [*x]",
+        "%YAML 9\n---\na",
+        "1: 2",
+    ],
+)
+def test_no_file_breaks_the_reader(read, text):
+    mappings, faults = read(text)
+
+    assert not mappings
+    assert faults
