@@ -1,0 +1,72 @@
+"""The sandbox as a Flask app: Rehook's endpoints behind a door, and those for practice."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from flask import Flask, Response
+from flask.json.provider import DefaultJSONProvider
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import BaseConverter
+
+from destination.sandbox.answers import problem
+from destination.sandbox.arrivals import Arrivals
+from destination.sandbox.door import Door
+from destination.sandbox.engine import Engine
+from destination.sandbox.faults import Faults
+from destination.sandbox.practice import practice
+from destination.sandbox.rehook import rehook
+from destination.sandbox.rules import RULES, load
+from destination.sandbox.state import State
+
+
+class Json(DefaultJSONProvider):
+    """Writes keys in the order in which they came."""
+
+    sort_keys = False
+
+
+class Sandbox(Flask):
+    """Routes a path as it was sent, still percent-encoded, so that an id may hold a slash."""
+
+    json_provider_class = Json
+
+    def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ["PATH_INFO"] = urlsplit(environ["REQUEST_URI"]).path
+        return super().wsgi_app(environ, start_response)
+
+
+class IdConverter(BaseConverter):
+    """An id or a code in a path: one segment, decoded once it stands alone."""
+
+    def to_python(self, value: str) -> str:
+        return unquote(value)
+
+
+def create_app(*, api_key: str, api_secret: str, rules: Path | None = None) -> Sandbox:
+    """A sandbox that knows nobody yet.
+
+    `rules` is a file of earning rules; without one the rules beside this module hold.
+    Raises RulesError, which names the file, the key and the remedy.
+    """
+    app = Sandbox(__name__, static_folder=None)
+    app.extensions["sandbox"] = State(
+        engine=Engine(load(rules or RULES)), arrivals=Arrivals(), faults=Faults()
+    )
+    door = Door(api_key=api_key, api_secret=api_secret)
+    app.before_request(door.let_in)
+    app.after_request(door.let_out)
+    app.url_map.converters["id"] = IdConverter
+    app.url_map.merge_slashes = False
+    app.register_blueprint(rehook)
+    app.register_blueprint(practice)
+    app.register_error_handler(HTTPException, _no_such_thing)
+    return app
+
+
+def _no_such_thing(error: HTTPException) -> Response:
+    """Unknown paths and methods, and accidents, in the engine's own shape of an error."""
+    response = problem(error.code or 500, key="request", message=error.description or error.name)
+    response.headers.extend((k, v) for k, v in error.get_headers() if k == "Allow")
+    return response

@@ -1,0 +1,24 @@
+"""What the sandbox remembers while it runs, and where its endpoints find it."""
+
+from dataclasses import dataclass
+
+from flask import current_app
+
+from destination.sandbox.arrivals import Arrivals
+from destination.sandbox.engine import Engine
+from destination.sandbox.faults import Faults
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """One engine, all that arrived at it, and the faults that are armed."""
+
+    engine: Engine
+    arrivals: Arrivals
+    faults: Faults
+
+
+def state() -> State:
+    """The state of the app that answers the present request."""
+    present: State = current_app.extensions["sandbox"]
+    return present

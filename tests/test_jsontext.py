@@ -1,0 +1,114 @@
+"""JSON as it travels."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from destination import jsontext
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(anything)
+def test_what_is_written_is_read_again(value):
+    assert jsontext.loads(jsontext.dumps(value)) == value
+
+
+@given(st.text())
+def test_any_text_is_read_or_refused_with_a_value_error(text):
+    try:
+        jsontext.loads(text)
+    except ValueError:
+        pass
+
+
+@given(st.lists(anything))
+def test_a_list_is_cut_into_its_elements(values):
+    text = json.dumps(values)
+    assert [json.loads(element) for element in jsontext.elements(text)] == values
+
+
+@given(st.text(alphabet='[]{}",:\\ a1'))
+def test_cutting_never_fails_but_with_a_value_error(text):
+    try:
+        jsontext.elements(text)
+    except ValueError:
+        pass
+
+
+@pytest.mark.parametrize(
+    "text", ["NaN", "[Infinity]", '{"a": -Infinity}', "1e999", "[1", "", "{'a': 1}"]
+)
+def test_what_is_not_json_is_refused(text):
+    with pytest.raises(ValueError, match=r"."):
+        jsontext.loads(text)
+
+
+def test_nesting_that_exhausts_the_reader_is_refused_in_words():
+    with pytest.raises(ValueError, match="nested deeper than 100"):
+        jsontext.loads("[" * 100_000 + "]" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [("1.0", "1"), ("250.00", "250"), ("1e3", "1000"), ("-0.0", "0"), ("22.50", "22.5")],
+)
+def test_numbers_are_written_as_javascript_writes_them(text, written):
+    assert jsontext.dumps(jsontext.loads(text)) == written
+
+
+def test_large_whole_numbers_keep_their_digits():
+    assert jsontext.dumps(jsontext.loads("12345678901234567890")) == "12345678901234567890"
+
+
+def test_half_a_surrogate_pair_stays_escaped():
+    written = jsontext.dumps({"a": "\ud800é"})
+
+    assert written.encode() == b'{"a":"\\ud800\\u00e9"}'
+
+
+def test_other_unicode_is_written_as_it_is():
+    assert jsontext.dumps({"имя": "“zoë”\u2028"}) == '{"имя":"“zoë”\u2028"}'
+
+
+@pytest.mark.parametrize(
+    "text", ["[1][2]", "[1", "1]", "5", "", "[1}", '"[1]"', "[[[]", "[1] x", "]["]
+)
+def test_brackets_that_do_not_match_are_refused(text):
+    with pytest.raises(ValueError, match="brackets"):
+        jsontext.elements(text)
+
+
+def test_brackets_and_commas_in_texts_are_not_structure():
+    assert jsontext.elements('[{"a":"],["}, "\\"],", NaN]') == ['{"a":"],["}', '"\\"],"', "NaN"]
+
+
+def test_depth_counts_the_deepest_place():
+    deep = "[" * 101 + "]" * 101
+
+    assert jsontext.depth(deep) == 101
+    assert jsontext.depth("[" + ",".join(["[1]"] * 200) + "]") == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ('[{"cool":false},{"cool":true}]', '{"cool":false}'),
+        (' [ {"a" : 1.0} , 2]', '{"a" : 1.0}'),
+        ("[]", None),
+        ('{"a":1}', None),
+        ("[", None),
+    ],
+)
+def test_the_first_element_is_cut_out_exactly(text, first):
+    assert jsontext.first_element(text) == first
