@@ -10,6 +10,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields
 from destination import jsontext
 from destination.errors import Refused
 from destination.jsontext import Json
+from destination.wording import kind
 
 #: The calls of Segment's spec.
 TYPES = ("identify", "track", "page", "screen", "group", "alias")
@@ -55,15 +56,26 @@ class Id(fields.Field[str | None]):
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             return None
         text = str(value)
-        if not text.strip():
+        problem = problem_of_id(text)
+        if problem is None:
+            return text
+        reason, detail = problem
+        if reason == "id_required":
             return None
-        if len(text) > MAX_ID_LENGTH:
-            raise ValidationError(f"id_too_long: has {len(text):,} of {MAX_ID_LENGTH} characters")
-        if "\0" in text:
-            raise ValidationError("id_invalid: has a NUL character in it")
-        if not _is_unicode(text):
-            raise ValidationError("id_invalid: has half a surrogate pair in it")
-        return text
+        raise ValidationError(f"{reason}: {detail}")
+
+
+def problem_of_id(text: str) -> tuple[str, str] | None:
+    """Why a text cannot name anybody: a reason's code, and what is wrong; None for an id."""
+    if not text.strip():
+        return "id_required", "must not be blank"
+    if len(text) > MAX_ID_LENGTH:
+        return "id_too_long", f"has {len(text):,} of {MAX_ID_LENGTH} characters"
+    if "\0" in text:
+        return "id_invalid", "has a NUL character in it"
+    if not _is_unicode(text):
+        return "id_invalid", "has half a surrogate pair in it"
+    return None
 
 
 class Text(fields.Field[str | None]):
@@ -120,7 +132,7 @@ def read_event(call: Json, *, source: str, max_bytes: int) -> Event:
     Raises Refused, with one of REFUSALS, for a call that cannot be taken as it stands.
     """
     if not isinstance(call, dict):
-        raise Refused("bad_request", f"A call is a JSON object, not {_kind(call)}.")
+        raise Refused("bad_request", f"A call is a JSON object, not {kind(call)}.")
     try:
         text = jsontext.dumps(call)
     except RecursionError as error:
@@ -174,8 +186,3 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _kind(value: Json) -> str:
-    names = {list: "a list", str: "text", bool: "a boolean", type(None): "null"}
-    return names.get(type(value), "a number")

@@ -5,7 +5,6 @@ own; a partner brings one of its own in its file. Values come from the environme
 an optional `.env` in the working directory, then from the default.
 """
 
-import difflib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -15,6 +14,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from dotenv import dotenv_values
 
 from destination.errors import BadSetting
+from destination.wording import nearest
 
 #: Every name of ours in the environment begins with this.
 PREFIX = "DESTINATION_"
@@ -206,8 +206,8 @@ class Environment:
         """Raises BadSetting for a name that no table has: a typo must not pass in silence."""
         known = [name for table in tables for name, _ in rows(table)]
         for name in sorted(set(self.values) - set(known)):
-            near = difflib.get_close_matches(name, known, n=1)
-            remedy = f"Did you mean {near[0]}?" if near else "docs/operations.md lists them all."
+            near = nearest(name, known)
+            remedy = f"Did you mean {near}?" if near else "docs/operations.md lists them all."
             raise BadSetting(f"{name} is not a setting. {remedy}")
 
 

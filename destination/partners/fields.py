@@ -8,6 +8,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
 
+from destination.events import problem_of_id
 from destination.jsontext import Json
 
 
@@ -27,16 +28,15 @@ class Text(fields.Field[str | None]):
 
 
 class Id(Text):
-    """Text that names somebody. A boolean, a list or blanks are no id."""
+    """Text or a number that names somebody: a customer's lane is found by it."""
 
     type_name = "id"
 
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise ValidationError("must be text or a number")
-        text = super()._deserialize(value, *args, **kwargs)
-        if not text.strip() or "\0" in text:
-            raise ValidationError("must not be blank or hold a NUL character")
+        if (problem := problem_of_id(text := str(value))) is not None:
+            raise ValidationError(problem[1])
         return text
 
 

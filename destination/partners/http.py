@@ -94,11 +94,23 @@ class Client:
             content = response.raw.read(MAX_ANSWER_BYTES + 1, decode_content=False)
             if len(content) <= MAX_ANSWER_BYTES:
                 response.raw.read(1)  # raises where the answer ended before its announced end
+                _check_headers_are_whole(response)
         finally:
             # Keeps the connection when the answer was read to its end, and drops it otherwise.
             response.close()
         answer = content[:MAX_ANSWER_BYTES].decode(errors="replace")
         return response.status_code, response.headers.get("Retry-After"), answer
+
+
+def _check_headers_are_whole(response: requests.Response) -> None:
+    """The library takes headers that were cut off for whole. Then nothing announces where the
+    answer ends, which a server must do unless it says that it closes the connection.
+    """
+    announced = {"Content-Length", "Transfer-Encoding"} & response.headers.keys()
+    closes = response.headers.get("Connection", "").lower() == "close"
+    bodiless = response.status_code in (204, 304) or response.raw.version < 11
+    if not (announced or closes or bodiless):
+        raise requests.ConnectionError("the answer ended in its headers")
 
 
 def _trouble(error: Exception, call: "_Call") -> Trouble:

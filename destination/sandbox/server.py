@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Event, Thread
+from threading import Thread
 from typing import Any
 
 from flask import Flask
@@ -16,6 +16,7 @@ from werkzeug.wrappers import Response
 from destination.sandbox.app import create_app
 
 LOOPBACK = "127.0.0.1"
+ENDING = {signal.SIGTERM, signal.SIGINT}
 
 
 class Connection(WSGIRequestHandler):
@@ -94,11 +95,14 @@ def serve(
     `ready` is called once it answers, with the port. Raises RulesError, which names the file
     and the key, and ValueError for a host that is not loopback.
     """
-    stopped = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
     app = create_app(api_key=api_key, api_secret=api_secret, rules=rules)
-    with listening(app, host=host, port=port) as listened:
-        if ready:
-            ready(listened)
-        stopped.wait()
+    # Blocked here and in every thread that follows, a signal waits for sigwait. With a handler
+    # the kernel may give it to another thread, and this one would sleep on.
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        with listening(app, host=host, port=port) as listened:
+            if ready:
+                ready(listened)
+            signal.sigwait(ENDING)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)

@@ -130,7 +130,9 @@ def delivery(database: Database, delivery_id: int) -> Row | None:
 def discard(database: Database, discard_id: int) -> Row | None:
     """One discard with the call that made it."""
     query = _discards().add_columns(schema.event.c.call)
-    return next(_rows(database, query.where(schema.discard.c.id == discard_id)), None)
+    with database.reading() as connection:
+        found = connection.execute(query.where(schema.discard.c.id == discard_id)).first()
+    return None if found is None else dict(found._mapping)
 
 
 def unsettled(database: Database, message_ids: Sequence[str]) -> int:
@@ -255,7 +257,9 @@ def _where(query: sa.Select[Any], filters: dict[Any, str | None]) -> sa.Select[A
 
 
 def _rows(database: Database, query: sa.Select[Any]) -> Iterator[Row]:
-    with database.reading() as connection:
-        result = connection.execution_options(yield_per=_PAGE).execute(query)
+    with (
+        database.reading() as connection,
+        connection.execution_options(yield_per=_PAGE).execute(query) as result,
+    ):
         for row in result:
             yield dict(row._mapping)

@@ -1,4 +1,4 @@
-"""How the mapping kit speaks of values and of words that it does not know."""
+"""How messages speak of values, and of words that we do not know."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
