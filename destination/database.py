@@ -2,6 +2,8 @@
 
 import contextlib
 import logging
+import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +122,7 @@ def _sqlite(address: sa.URL) -> Database:
     @sa.event.listens_for(engine, "connect")
     def _set_up(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
-        connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(connection)
         connection.execute("PRAGMA synchronous = FULL")  # what was answered 2xx is on the disk
         connection.execute("PRAGMA foreign_keys = ON")
 
@@ -136,6 +138,22 @@ def _sqlite(address: sa.URL) -> Database:
         insert=sqlite.insert,
         lock_schema="SELECT 1",  # BEGIN IMMEDIATE holds it already
     )
+
+
+def _write_ahead(connection: Any) -> None:
+    """Let readers and a writer work side by side. Only the first connection of all changes the
+    file, and SQLite does not wait by itself for others that are about to do the same.
+    """
+    tried_until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > tried_until:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _postgresql(address: sa.URL) -> Database:

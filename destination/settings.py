@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
@@ -47,6 +48,14 @@ def text(value: str) -> str:
 def names(value: str) -> tuple[str, ...]:
     """`a, b` → `("a", "b")`."""
     return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+def web_address(value: str) -> str:
+    """`https://api.rehook.ai`; credentials have settings of their own."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise ValueError("must be an address such as https://api.example.com")
+    return value.rstrip("/")
 
 
 def switch(value: str) -> bool:

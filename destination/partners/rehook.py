@@ -15,7 +15,7 @@ from destination.deliveries import Discard, Exchange
 from destination.jsontext import Json
 from destination.partners import Action, Request
 from destination.partners.fields import ActionFields, Id, Object, Text
-from destination.settings import PREFIX, names, setting, switch, text
+from destination.settings import PREFIX, names, setting, switch, text, web_address
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class RehookSettings:
 
     PREFIX: ClassVar[str] = PREFIX + "REHOOK_"
 
-    url: str = setting("https://api.rehook.ai", "The address of Rehook's API.", read=text)
+    url: str = setting("https://api.rehook.ai", "The address of Rehook's API.", read=web_address)
     api_key: str = setting("", "The API key of your Rehook application.", read=text, secret=True)
     api_secret: str = setting(
         "", "The secret key of your Rehook application.", read=text, secret=True
@@ -104,7 +104,7 @@ class Rehook:
     credentials = (RehookSettings.PREFIX + "API_KEY", RehookSettings.PREFIX + "API_SECRET")
 
     def __init__(self, settings: RehookSettings) -> None:
-        self.url = settings.url.rstrip("/")
+        self.url = settings.url
         self._settings = settings
         identify_user = Action(
             name="identifyUser",

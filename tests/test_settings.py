@@ -1,0 +1,104 @@
+"""Settings: read from the environment and `.env`, and refused in words."""
+
+import pytest
+
+from destination import partners
+from destination.errors import BadSetting
+from destination.partners.rehook import RehookSettings
+from destination.partners.segment import SegmentSettings
+from destination.settings import Environment, Settings
+
+
+def read(table=Settings, **values):
+    return Environment({f"DESTINATION_{name}": value for name, value in values.items()}).read(table)
+
+
+def test_without_an_environment_everything_has_its_default():
+    settings = read()
+
+    assert (settings.host, settings.port, settings.ambiguous) == ("127.0.0.1", 8080, "park")
+    assert read(RehookSettings).url == "https://api.rehook.ai"
+
+
+def test_a_list_is_separated_by_commas():
+    assert read(SegmentSettings, SEGMENT_SHARED_SECRET="a, b,").shared_secret == ("a", "b")
+
+
+def test_the_environment_rules_over_the_file(tmp_path, monkeypatch):
+    (tmp_path / ".env").write_text("DESTINATION_PORT=1000\nDESTINATION_HOST='::1'\nOTHER=x\n")
+    monkeypatch.setenv("DESTINATION_PORT", "2000")
+    settings = Environment.load().read(Settings)
+
+    assert (settings.port, settings.host) == (2000, "::1")
+
+
+def test_an_empty_value_hides_that_of_the_file(tmp_path, monkeypatch):
+    (tmp_path / ".env").write_text("DESTINATION_PORT=1000\n")
+    monkeypatch.setenv("DESTINATION_PORT", "")
+
+    assert Environment.load().read(Settings).port == 8080
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        (
+            "PORT",
+            "http",
+            "DESTINATION_PORT is 'http', but must be a whole number from 1 to 65,535.",
+        ),
+        ("PORT", "70000", "must be a whole number"),
+        ("ANONYMOUS", "keep", "must be send or drop"),
+        ("READ_TIMEOUT", "0", "must be more than 0 seconds"),
+        ("READ_TIMEOUT", "nan", "must be more than 0 seconds"),
+        ("READ_TIMEOUT", "soon", "must be a number of seconds"),
+        ("LEASE", "50", "more than twice the two timeouts together"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_with_what_it_must_be(name, value, says):
+    with pytest.raises(BadSetting, match=says):
+        read(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("value", "says"), [("maybe", "must be yes or no"), ("Yes", None), ("no", None)]
+)
+def test_a_switch_is_yes_or_no(value, says):
+    if says is None:
+        assert read(RehookSettings, REHOOK_VALIDATE_CODES=value).validate_codes == (value == "Yes")
+    else:
+        with pytest.raises(BadSetting, match=says):
+            read(RehookSettings, REHOOK_VALIDATE_CODES=value)
+
+
+@pytest.mark.parametrize("url", ["api.rehook.ai", "ftp://x", "http://", "https://user:pass@x"])
+def test_an_address_that_cannot_be_called_is_refused(url):
+    with pytest.raises(BadSetting, match="REHOOK_URL"):
+        read(RehookSettings, REHOOK_URL=url)
+
+
+def test_an_unknown_name_is_refused_with_the_nearest():
+    environment = Environment({"DESTINATION_PROT": "1"})
+
+    with pytest.raises(
+        BadSetting, match=r"DESTINATION_PROT is not a setting\. Did you mean DESTINATION_PORT\?"
+    ):
+        environment.refuse_unknown(Settings, *partners.tables())
+
+
+def test_no_secret_is_shown():
+    settings = read(SegmentSettings, SEGMENT_SHARED_SECRET="hush", SEGMENT_WRITE_KEYS="hush")
+
+    assert "hush" not in repr(settings)
+    assert "hush" not in repr(read(RehookSettings, REHOOK_API_SECRET="hush", REHOOK_API_KEY="hush"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["nonsense", "mysql://u:hush@h/d", "sqlite:///no/such/folder/x.db", "sqlite://", "oracle+x://"],
+)
+def test_a_database_that_cannot_be_used_is_refused_without_its_password(url, setup):
+    with pytest.raises(BadSetting, match="DESTINATION_DATABASE_URL") as error:
+        setup(DATABASE_URL=url).database()
+
+    assert "hush" not in str(error.value)
