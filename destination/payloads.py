@@ -14,6 +14,7 @@ import io
 import itertools
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -49,16 +50,15 @@ def read_all(paths: Iterable[str]) -> Iterator[Payload]:
     """
     for given in paths:
         if given == "-":
-            yield from _read(io.BufferedReader(sys.stdin.buffer), "-")  # type: ignore[arg-type]
+            with _lines(io.BufferedReader(sys.stdin.buffer)) as lines:  # type: ignore[arg-type]
+                yield from _read(lines, "-")
             continue
         path = Path(given)
-        files = _below(path) if path.is_dir() else [path]
-        for file in files:
+        for file in _below(path) if path.is_dir() else [path]:
+            name = file.name if file == path else str(file.relative_to(path))
             try:
-                with file.open("rb") as stream:
-                    yield from _read(
-                        stream, file.name if file == path else str(file.relative_to(path))
-                    )
+                with file.open("rb") as stream, _lines(stream) as lines:
+                    yield from _read(lines, name)
             except (OSError, EOFError) as error:
                 raise Problem(f"{file} cannot be read: {error}.") from error
             except UnicodeDecodeError as error:
@@ -99,15 +99,19 @@ def _below(folder: Path) -> list[Path]:
     return files
 
 
-def _read(stream: io.BufferedReader, name: str) -> Iterator[Payload]:
+@contextmanager
+def _lines(stream: io.BufferedReader) -> Iterator[Iterator[tuple[int, str]]]:
+    """The lines that are not blank, with their numbers, unpacked where the stream is gzipped."""
     zipped = stream.peek(2).startswith(b"\x1f\x8b")
     plain = gzip.GzipFile(fileobj=stream) if zipped else stream
-    text = io.TextIOWrapper(plain, encoding="utf-8")
-    lines = ((number, line) for number, line in enumerate(text, 1) if line.strip())
-    first = next(lines, None)
+    with io.TextIOWrapper(plain, encoding="utf-8") as text:
+        yield ((number, line) for number, line in enumerate(text, 1) if line.strip())
+
+
+def _read(lines: Iterator[tuple[int, str]], name: str) -> Iterator[Payload]:
+    first, second = next(lines, None), next(lines, None)
     if first is None:
         return
-    second = next(lines, None)
     if second is not None and _complete(first[1]):
         yield from _one_a_line(itertools.chain([first, second], lines), name)
         return
@@ -145,15 +149,12 @@ def _document(text: str, name: str) -> Iterator[Payload]:
 
 
 def _fixture(fixture: dict[str, Any], name: str) -> Payload:
+    text = jsontext.dumps(fixture["call"]) if "call" in fixture else fixture["body"]
+    try:
+        [call], _ = read_calls(text)
+    except Refused as refused:
+        call = refused
     before = tuple(jsontext.dumps(call) for call in fixture.get("before", []))
-    if "call" in fixture:
-        call, text = fixture["call"], jsontext.dumps(fixture["call"])
-    else:
-        text = fixture["body"]
-        try:
-            [call], _ = read_calls(text)
-        except Refused as refused:
-            call = refused
     return Payload(name=name, call=call, text=text, expect=fixture["expect"], before=before)
 
 

@@ -1,0 +1,68 @@
+"""Every fixture says what becomes of it, and that becomes of it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from destination import payloads
+from destination.routing import arrive
+from tests.conftest import ROOT
+
+FIXTURES = ROOT / "fixtures" / "segment"
+FILES = sorted(FIXTURES.rglob("*.json"))
+
+#: What routing alone cannot know: it takes what was received before.
+REMEMBERED = {"duplicate", "referral_code_taken"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_fixture_becomes_what_it_says(path: Path, setup):
+    [payload] = payloads.read_all([str(path)])
+    arrived = arrive(payload.call, "segment", setup(REHOOK_CONVERSION_EVENTS="signup").routes())
+
+    if REMEMBERED & set(payload.expect.values()):
+        assert arrived.deliveries
+    elif payload.expect == {"outcome": "accepted"}:
+        assert arrived.deliveries
+        assert not arrived.discards
+    else:
+        assert [discard.reason for discard in arrived.discards] == [payload.expect["reason"]]
+        assert payload.expect["outcome"] == "discarded"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_fixture_stands_in_the_folder_of_its_outcome(path: Path):
+    outcome = json.loads(path.read_text())["expect"]["outcome"]
+
+    assert path.parent.name == ("invalid" if outcome == "discarded" else "valid")
+
+
+def test_every_rule_has_a_fixture():
+    reasons = {json.loads(path.read_text())["expect"].get("reason") for path in FILES}
+
+    assert reasons >= {
+        "anonymous",
+        "bad_request",
+        "event_too_large",
+        "filtered_by_integrations_object",
+        "id_invalid",
+        "id_required",
+        "id_too_long",
+        "nested_too_deep",
+        "no_matching_mapping",
+        "payload_validation_failed",
+        "referral_code_required",
+        "referral_code_taken",
+        "unsupported_event_type",
+    }
+
+
+def test_no_two_fixtures_are_one_call():
+    ids = [
+        json.loads(path.read_text()).get("call", {}).get("messageId", path.name)
+        for path in FILES
+        if path.stem not in ("duplicate", "wrapped")
+    ]
+
+    assert len(ids) == len(set(ids))
