@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from destination import database as databases
 from destination.errors import StoreUnavailable
 from destination.store import records
+from destination.store.grouping import Intake
 from destination.web.app import create_app
 from destination.web.receive import Receiver
 from tests.test_jsontext import anything
@@ -28,6 +29,7 @@ def make(setup, tmp_path):
         made.prepare()
         receiver = Receiver(
             database=made,
+            intake=Intake(made),
             routes=ours.routes(),
             segment=ours.segment,
             max_body_bytes=ours.settings.max_body_bytes,
@@ -255,7 +257,7 @@ def test_a_store_that_cannot_be_written_is_answered_503_and_when_to_come_back(ma
     def broken(*_):
         raise StoreUnavailable("disk full")
 
-    monkeypatch.setattr("destination.web.receive.accept", broken)
+    monkeypatch.setattr("destination.store.grouping.accept", broken)
     answer = client.post("/webhooks/segment", json=ORDER)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     monkeypatch.undo()
@@ -275,7 +277,7 @@ def test_no_log_line_tells_who_it_was_about(make, monkeypatch, capsys):
     def broken(*_):
         raise KeyError("canary@example.com")
 
-    monkeypatch.setattr("destination.web.receive.accept", broken)
+    monkeypatch.setattr("destination.store.grouping.accept", broken)
     answer = client.post("/webhooks/segment", json={**ORDER, "userId": "canary@example.com"})
     assert answer.status_code == 500
     out, err = capsys.readouterr()

@@ -13,11 +13,13 @@ import click
 import structlog
 from waitress.server import create_server
 
-from destination import database, logs
+from destination import logs
 from destination.cli.setup import Setup
+from destination.database import connect
 from destination.errors import BadSetting
 from destination.sandbox import serve as serve_sandbox
 from destination.settings import Environment, Settings
+from destination.store.grouping import Intake
 from destination.web.app import create_app
 from destination.web.receive import Receiver
 from destination.worker import Worker
@@ -58,8 +60,10 @@ def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int) -> None:
     setup = Setup.read()
     logs.configure(setup.settings.log_format)
     _refuse_strangers(setup)
+    database = setup.database()
     receiver = Receiver(
-        database=setup.database(),
+        database=database,
+        intake=Intake(database),
         routes=setup.routes(),
         segment=setup.segment,
         max_body_bytes=setup.settings.max_body_bytes,
@@ -118,7 +122,7 @@ def sandbox(host: str, port: int, key: str, secret: str) -> None:
 def migrate() -> None:
     """Bring the database's tables to the version that this program needs."""
     settings = Environment.load().read(Settings)
-    database.connect(settings.database_url).migrate()
+    connect(settings.database_url).migrate()
     click.echo("The tables are of the newest version.")
 
 

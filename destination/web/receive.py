@@ -15,7 +15,8 @@ from destination.events import REFUSALS, TYPES
 from destination.jsontext import Json
 from destination.partners.segment import Segment
 from destination.routing import Routes, arrive
-from destination.store.receiving import Outcome, accept
+from destination.store.grouping import Intake
+from destination.store.receiving import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,7 @@ class Receiver:
     """What the receiver works with."""
 
     database: Database
+    intake: Intake
     routes: Routes
     #: The source whose Tracking API we offer.
     segment: Segment
@@ -38,7 +40,7 @@ class Receiver:
             )
         if not calls:
             return []
-        return accept(self.database, [arrive(call, source, self.routes) for call in calls])
+        return self.intake.accept([arrive(call, source, self.routes) for call in calls])
 
 
 def blueprint(receiver: Receiver) -> Blueprint:

@@ -1,0 +1,74 @@
+"""Grouped commits: requests that come at once share a transaction, and none waits for company.
+
+A commit to the disk costs the same for one call as for a hundred. Whoever holds the turn commits
+everything that has queued up; the others find their calls kept when their turn comes.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+
+from destination.database import Database
+from destination.errors import StoreUnavailable
+from destination.routing import Arrival
+from destination.store.receiving import Outcome, accept
+
+#: Calls that share a commit, at most: so that nobody waits long for others.
+MAX_GROUP = 1000
+
+
+class Intake:
+    """Keeps arrivals from any number of threads."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queue: deque[_Request] = deque()
+        self._turn = threading.Lock()
+
+    def accept(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
+        """As `receiving.accept`, in a commit that is shared with whoever comes at the same time."""
+        request = _Request(arrivals)
+        self._queue.append(request)
+        with self._turn:
+            while request.waits:
+                self._commit(self._next_group())
+        if request.error:
+            raise request.error
+        return request.outcomes
+
+    def _next_group(self) -> list["_Request"]:
+        group = [self._queue.popleft()]
+        size = len(group[0].arrivals)
+        while self._queue and size + len(self._queue[0].arrivals) <= MAX_GROUP:
+            group.append(self._queue.popleft())
+            size += len(group[-1].arrivals)
+        return group
+
+    def _commit(self, group: Sequence["_Request"]) -> None:
+        try:
+            outcomes = accept(
+                self._database, [arrival for request in group for arrival in request.arrivals]
+            )
+        except Exception as error:
+            if len(group) > 1 and not isinstance(error, StoreUnavailable):
+                for request in group:  # one of them cannot be kept: it harms no other
+                    self._commit([request])
+                return
+            for request in group:
+                request.error = error
+                request.waits = False
+            return
+        for request in group:
+            count = len(request.arrivals)
+            request.outcomes, outcomes = outcomes[:count], outcomes[count:]
+            request.waits = False
+
+
+class _Request:
+    """The arrivals of one request, and what becomes of them."""
+
+    def __init__(self, arrivals: Sequence[Arrival]) -> None:
+        self.arrivals = arrivals
+        self.waits = True
+        self.outcomes: list[Outcome] = []
+        self.error: Exception | None = None

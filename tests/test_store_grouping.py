@@ -1,0 +1,99 @@
+"""Grouped commits: requests that come at once share one, and none harms another."""
+
+import threading
+
+from destination.errors import StoreUnavailable
+from destination.store import grouping, records
+from destination.store.grouping import Intake
+from tests.conftest import arrival
+
+
+def together(intake, *requests):
+    """Sends requests from a thread each, while the turn is held: so they come at once."""
+    results = [None] * len(requests)
+
+    def send(index):
+        try:
+            results[index] = [outcome.outcome for outcome in intake.accept(requests[index])]
+        except Exception as error:
+            results[index] = error
+
+    threads = [threading.Thread(target=send, args=(index,)) for index in range(len(requests))]
+    with intake._turn:
+        for index, thread in enumerate(threads):
+            thread.start()
+            while len(intake._queue) <= index:
+                pass
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def counting(monkeypatch):
+    """How many arrivals each commit had."""
+    sizes, real = [], grouping.accept
+
+    def accept(database, arrivals):
+        sizes.append(len(arrivals))
+        return real(database, arrivals)
+
+    monkeypatch.setattr(grouping, "accept", accept)
+    return sizes
+
+
+def test_requests_that_come_at_once_share_a_commit(database, monkeypatch):
+    sizes = counting(monkeypatch)
+    requests = [[arrival(f"m{n}"), arrival(f"n{n}")] for n in range(5)]
+
+    assert together(Intake(database), *requests) == [["accepted", "accepted"]] * 5
+    assert sizes == [10]
+
+
+def test_a_lone_request_waits_for_nobody(database, monkeypatch):
+    sizes = counting(monkeypatch)
+    intake = Intake(database)
+
+    assert [outcome.outcome for outcome in intake.accept([arrival("m1")])] == ["accepted"]
+    assert [outcome.outcome for outcome in intake.accept([arrival("m1")])] == ["duplicate"]
+    assert sizes == [1, 1]
+
+
+def test_the_same_call_in_two_requests_is_one_call(database):
+    assert together(Intake(database), [arrival("m1")], [arrival("m1")]) == [
+        ["accepted"],
+        ["duplicate"],
+    ]
+
+
+def test_a_group_has_a_bound(database, monkeypatch):
+    sizes = counting(monkeypatch)
+    monkeypatch.setattr(grouping, "MAX_GROUP", 3)
+
+    together(
+        Intake(database),
+        *([arrival(f"m{n}"), arrival(f"n{n}")] for n in range(3)),
+        [arrival("x")] * 9,
+    )
+    assert sizes == [2, 2, 2, 9]
+
+
+def test_a_call_that_cannot_be_kept_harms_no_other_request(database):
+    good, bad, also_good = together(
+        Intake(database), [arrival("m1")], [arrival("m2", call=None)], [arrival("m3")]
+    )
+
+    assert (good, also_good) == (["accepted"], ["accepted"])
+    assert isinstance(bad, Exception)
+    assert {row["message_id"] for row in records.events(database)} == {"m1", "m3"}
+
+
+def test_when_the_store_is_away_everybody_is_told(database, monkeypatch):
+    def away(*_):
+        raise StoreUnavailable("gone")
+
+    intake = Intake(database)
+    with monkeypatch.context() as patched:
+        patched.setattr(grouping, "accept", away)
+        told = together(intake, [arrival("m1")], [arrival("m2")])
+        assert [type(error) for error in told] == [StoreUnavailable] * 2
+    assert [outcome.outcome for outcome in intake.accept([arrival("m1")])] == ["accepted"]
