@@ -73,7 +73,7 @@ def problem_of_id(text: str) -> tuple[str, str] | None:
         return "id_too_long", f"has {len(text):,} of {MAX_ID_LENGTH} characters"
     if "\0" in text:
         return "id_invalid", "has a NUL character in it"
-    if not _is_unicode(text):
+    if not jsontext.is_unicode(text):
         return "id_invalid", "has half a surrogate pair in it"
     return None
 
@@ -178,11 +178,3 @@ def derived_id(text: str) -> str:
 
 def _too_deep() -> Refused:
     return Refused("nested_too_deep", f"Nested deeper than {jsontext.MAX_DEPTH} levels.")
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

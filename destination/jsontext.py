@@ -29,7 +29,13 @@ def dumps(value: Json) -> str:
     text can always be encoded.
     """
     text = _plain(value)
-    return text if text.isascii() or _encodes(text) else _escaped(value)
+    return text if is_unicode(text) else _escaped(value)
+
+
+def pretty(value: Json) -> str:
+    """Indented, for people."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    return text if is_unicode(text) else json.dumps(value, indent=2)
 
 
 def depth(text: str) -> int:
@@ -110,12 +116,12 @@ def _constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
 
 
-def _encodes(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Whether the text can be encoded: half a surrogate pair cannot."""
     try:
-        text.encode()
+        return text.isascii() or bool(text.encode())
     except UnicodeEncodeError:
         return False
-    return True
 
 
 _decoder = json.JSONDecoder(parse_float=_float, parse_constant=_constant)

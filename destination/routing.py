@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from marshmallow import ValidationError
+from marshmallow.exceptions import SCHEMA
 
 from destination import jsontext
 from destination.deliveries import Delivery, Discard
@@ -121,8 +122,11 @@ def _map(event: Event, mapping: Mapping, routes: Routes) -> Delivery | Discard:
     try:
         payload = action.fields.payload(mapping.render(event.call))
     except ValidationError as error:
-        wrong = [f"{name} {' '.join(messages)}" for name, messages in error.messages_dict.items()]
-        return discard("payload_validation_failed", f"{action.label}: {'; '.join(wrong)}")
+        wrong = [
+            f"{'the payload' if name == SCHEMA else name} {' and '.join(found)}"
+            for name, found in error.messages_dict.items()
+        ]
+        return discard("payload_validation_failed", f"{action.label}: {'; '.join(wrong)}.")
     except MappingFailed as error:
         return discard("mapping_failed", str(error))
     except Exception as error:

@@ -8,13 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from destination import database as databases
 from destination import logs
 from destination.errors import StoreUnavailable
 from destination.store import records
-from destination.store.grouping import Intake
 from destination.web.app import create_app
-from destination.web.receive import Receiver
 from tests.test_jsontext import anything
 from tests.test_segment import OF_THE_FIRST, OF_THE_WHOLE, TWO
 
@@ -29,19 +26,9 @@ def make(setup, tmp_path):
     """Makes a client of the app, with some settings set."""
 
     def make(**values):
-        ours = setup(**values)
-        made = databases.connect(f"sqlite:///{tmp_path / 'receive.db'}")
-        made.prepare()
-        receiver = Receiver(
-            database=made,
-            intake=Intake(made),
-            routes=ours.routes(),
-            segment=ours.segment,
-            max_body_bytes=ours.settings.max_body_bytes,
-            max_batch_calls=ours.settings.max_batch_calls,
-        )
+        receiver = setup(DATABASE_URL=f"sqlite:///{tmp_path / 'receive.db'}", **values).receiver()
         client = create_app(receiver).test_client()
-        client.database = made
+        client.database = receiver.database
         return client
 
     return make

@@ -113,7 +113,7 @@ def test_the_most_particular_key_of_the_integrations_object_rules(integrations, 
 def test_the_fields_that_cannot_be_sent_are_named(routes):
     found = result({"type": "identify", "userId": "u", "traits": "gold"}, routes)
 
-    assert found.detail == "Identify User: metadata must be an object"
+    assert found.detail == "Identify User: metadata must be an object."
     assert found.mapping == "Identify User"
 
 

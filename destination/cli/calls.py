@@ -85,7 +85,7 @@ def preview(paths: tuple[str, ...], only: str | None, as_json: bool) -> None:
         preview = _preview(arrival, routes)
         refused = refused or preview["reason"] in REFUSALS
         if as_json:
-            click.echo(tables.dump(preview))
+            click.echo(jsontext.dumps(preview))
         else:
             _show_preview(payload.name, preview)
     if refused:
@@ -197,6 +197,6 @@ def _show_preview(name: str, preview: dict[str, Any]) -> None:
         click.echo(f"  {preview['reason']}: {preview['detail']}")
     for request in preview["requests"]:
         click.echo(f"  {request['mapping']} → {request['method']} {request['url']}")
-        for line in tables.dump(request["body"], indent=2).splitlines():
+        for line in jsontext.pretty(request["body"]).splitlines():
             click.echo(f"    {line}")
     click.echo()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from destination.cli import tables
+from destination import jsontext
 from destination.cli.setup import Setup
 from destination.deliveries import Exchange
 from destination.errors import Problem
@@ -30,7 +30,7 @@ def lint(folder: Path | None, as_json: bool) -> None:
     for fault in faults:
         if as_json:
             row = {"file": str(fault.path), "line": fault.line, "column": fault.column}
-            click.echo(tables.dump({**row, "message": fault.message}))
+            click.echo(jsontext.dumps({**row, "message": fault.message}))
         else:
             place = click.style(f"{fault.path}:{fault.line}:{fault.column}:", bold=True)
             click.echo(f"{place} {fault.message}")

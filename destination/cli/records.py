@@ -1,10 +1,10 @@
 """The commands that look at what is kept: events, deliveries, discards."""
 
-import json
 from collections.abc import Sequence
 
 import click
 
+from destination import jsontext
 from destination.cli import tables
 from destination.cli.setup import Setup
 from destination.deliveries import Status
@@ -282,6 +282,6 @@ def _discard_words(discard: Row) -> str:
 def _pretty(text: str) -> list[str]:
     """JSON, indented; other text as it is."""
     try:
-        return tables.dump(json.loads(text), indent=2).splitlines()
+        return jsontext.pretty(jsontext.loads(text)).splitlines()
     except (ValueError, RecursionError):
         return text.splitlines()

@@ -19,7 +19,6 @@ from destination.database import connect
 from destination.errors import BadSetting
 from destination.sandbox import serve as serve_sandbox
 from destination.settings import Environment, Settings
-from destination.store.grouping import Intake
 from destination.web.app import create_app
 from destination.web.receive import Receiver
 from destination.worker import Worker
@@ -60,15 +59,7 @@ def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int) -> None:
     setup = Setup.read()
     logs.configure(setup.settings.log_format)
     _refuse_strangers(setup)
-    database = setup.database()
-    receiver = Receiver(
-        database=database,
-        intake=Intake(database),
-        routes=setup.routes(),
-        segment=setup.segment,
-        max_body_bytes=setup.settings.max_body_bytes,
-        max_batch_calls=setup.settings.max_batch_calls,
-    )
+    receiver = setup.receiver()
     for source in setup.sources.values():
         for warning in source.warnings:
             log.warning(warning)

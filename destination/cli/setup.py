@@ -10,6 +10,8 @@ from destination.partners import Destination, Source
 from destination.partners.segment import Segment, SegmentSettings
 from destination.routing import Routes
 from destination.settings import Environment, Settings
+from destination.store.grouping import Intake
+from destination.web.receive import Receiver
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,18 @@ class Setup:
             sources=self.sources,
             anonymous=self.settings.anonymous,
             max_event_bytes=self.settings.max_event_bytes,
+        )
+
+    def receiver(self) -> Receiver:
+        """What the receiver works with. Raises as `routes` and `database` do."""
+        database = self.database()
+        return Receiver(
+            database=database,
+            intake=Intake(database),
+            routes=self.routes(),
+            segment=self.segment,
+            max_body_bytes=self.settings.max_body_bytes,
+            max_batch_calls=self.settings.max_batch_calls,
         )
 
     def database(self) -> Database:

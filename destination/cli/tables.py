@@ -1,6 +1,5 @@
 """How lists are printed: a table for people, a JSON line a row for scripts."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +9,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from destination import jsontext
 
 #: Rows that a table shows unless more are asked for.
 DEFAULT_LIMIT = 50
@@ -40,7 +41,9 @@ def show(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *, as_js
     """
     if as_json:
         for row in rows:
-            click.echo(dump({name: _plain(key, row[key]) for key, name in columns.items()}))
+            click.echo(
+                jsontext.dumps({name: _plain(key, row[key]) for key, name in columns.items()})
+            )
         return
     listed = list(rows)
     table = new_table(columns.values())
@@ -63,16 +66,6 @@ def new_table(headings: Iterable[str]) -> Table:
 def coloured(word: str) -> Text:
     """A status or an outcome, in its colour."""
     return Text(word, style=COLOURS.get(word, ""))
-
-
-def dump(value: Any, *, indent: int | None = None) -> str:
-    """JSON for people and scripts."""
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, indent=indent)
-    return text
 
 
 def moment(seconds: float | None) -> str | None:

@@ -11,11 +11,15 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
 from destination.events import problem_of_id
 from destination.jsontext import Json
 
+#: What is said of a field, after its name.
+_MESSAGES: dict[str, Any] = {"required": "is missing", "null": "must not be null"}
+
 
 class Text(fields.Field[str | None]):
     """Text. A number or a boolean is written as text: 12345 → "12345"."""
 
     type_name = "text"
+    default_error_messages = _MESSAGES
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if isinstance(value, str):
@@ -44,6 +48,7 @@ class Object(fields.Field[dict[str, Json]]):
     """A JSON object, sent as it is."""
 
     type_name = "object"
+    default_error_messages = _MESSAGES
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Json]:
         if not isinstance(value, dict):
@@ -61,7 +66,7 @@ class ActionFields(Schema):
     class Meta:
         unknown = EXCLUDE
 
-    error_messages = {"type": "must be an object of fields"}  # noqa: RUF012
+    error_messages = {"type": "must be an object"}  # noqa: RUF012
 
     @pre_load
     def _drop_empty(self, data: Any, **_: Any) -> Any:

@@ -43,15 +43,18 @@ class RehookSettings:
     )
 
 
+_SOURCE_ID = Id(
+    required=True,
+    metadata={
+        "label": "Source ID",
+        "description": "The unique user identifier set by you",
+        "default": "$.userId",
+    },
+)
+
+
 class IdentifyUserFields(ActionFields):
-    source_id = Id(
-        required=True,
-        metadata={
-            "label": "Source ID",
-            "description": "The unique user identifier set by you",
-            "default": "$.userId",
-        },
-    )
+    source_id = _SOURCE_ID
     metadata = Object(
         metadata={
             "label": "User Metadata",
@@ -78,14 +81,7 @@ class TrackEventFields(ActionFields):
             "default": {"@if": {"exists": "$.event", "then": "$.event", "else": "$.type"}},
         },
     )
-    source_id = Id(
-        required=True,
-        metadata={
-            "label": "Source ID",
-            "description": "The unique user identifier set by you",
-            "default": "$.userId",
-        },
-    )
+    source_id = _SOURCE_ID
     metadata = Object(
         metadata={
             "label": "Event Properties",
