@@ -4,6 +4,7 @@
 the environment and `.env` say.
 """
 
+import itertools
 import os
 import shlex
 import signal
@@ -187,17 +188,29 @@ def _row(payload: Payload, result: Result, kept: Database) -> Row:
 
 def _print(shown: list[Row]) -> None:
     table = tables.new_table(("payload", "outcome", "reached the engine", "the engine answered"))
-    for column in table.columns[2:]:
-        column.max_width, column.overflow, column.no_wrap = 60, "ellipsis", True
-    for row in shown:
-        outcome = tables.coloured(row.result.word)
-        if row.result.reason:
-            outcome.append(f" {row.result.reason}", style="dim")
-        if not row.as_expected:
-            outcome.append(f"  expected {jsontext.dumps(row.payload.expect)}", style="bold red")
-        name = Text(row.payload.name.removesuffix(".json"))
-        table.add_row(name, outcome, "\n".join(row.reached) or "—", "\n".join(row.answered) or "—")
+    payload, outcome, *exchange = table.columns
+    payload.no_wrap, outcome.min_width = True, 31  # the longest reason has 31 letters
+    for column in exchange:
+        column.max_width, column.min_width = 60, 8
+        column.overflow, column.no_wrap = "ellipsis", True
+    folders = itertools.groupby(shown, key=lambda row: row.payload.name.rpartition("/")[0])
+    for folder, found in folders:
+        table.add_section()
+        table.add_row(Text(folder, style="bold"))
+        for row in found:
+            name = row.payload.name.rpartition("/")[2].removesuffix(".json")
+            reached, answered = "\n".join(row.reached), "\n".join(row.answered)
+            table.add_row(f" {name}", _outcome(row), Text(reached or "—"), Text(answered or "—"))
     tables.console().print(table)
+
+
+def _outcome(row: Row) -> Text:
+    text = tables.coloured(row.result.word)
+    if row.result.reason:
+        text.append(f" {row.result.reason}", style="dim")
+    if not row.as_expected:
+        text.append(f" expected {jsontext.dumps(row.payload.expect)}", style="bold red")
+    return text
 
 
 def _print_next(url: str, sandbox_port: int) -> None:

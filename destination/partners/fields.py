@@ -18,7 +18,6 @@ _MESSAGES: dict[str, Any] = {"required": "is missing", "null": "must not be null
 class Text(fields.Field[str | None]):
     """Text. A number or a boolean is written as text: 12345 → "12345"."""
 
-    type_name = "text"
     default_error_messages = _MESSAGES
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
@@ -34,8 +33,6 @@ class Text(fields.Field[str | None]):
 class Id(Text):
     """Text or a number that names somebody: a customer's lane is found by it."""
 
-    type_name = "id"
-
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise ValidationError("must be text or a number")
@@ -47,7 +44,6 @@ class Id(Text):
 class Object(fields.Field[dict[str, Json]]):
     """A JSON object, sent as it is."""
 
-    type_name = "object"
     default_error_messages = _MESSAGES
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Json]:
