@@ -187,21 +187,31 @@ def _row(payload: Payload, result: Result, kept: Database) -> Row:
 
 
 def _print(shown: list[Row]) -> None:
+    console = tables.console()
     table = tables.new_table(("payload", "outcome", "reached the engine", "the engine answered"))
     payload, outcome, *exchange = table.columns
-    payload.no_wrap, outcome.min_width = True, 31  # the longest reason has 31 letters
+    payload.width = 1 + max(len(_name(row)) for row in shown)
+    # An outcome and its reason stand in one line where there is room, else in two.
+    outcome.width = 42 if console.width >= 140 else 31
     for column in exchange:
-        column.max_width, column.min_width = 60, 8
+        column.width = max(8, (console.width - payload.width - outcome.width - 8) // 2)
         column.overflow, column.no_wrap = "ellipsis", True
-    folders = itertools.groupby(shown, key=lambda row: row.payload.name.rpartition("/")[0])
-    for folder, found in folders:
+    for folder, found in itertools.groupby(shown, key=_folder):
         table.add_section()
         table.add_row(Text(folder, style="bold"))
         for row in found:
-            name = row.payload.name.rpartition("/")[2].removesuffix(".json")
             reached, answered = "\n".join(row.reached), "\n".join(row.answered)
-            table.add_row(f" {name}", _outcome(row), Text(reached or "—"), Text(answered or "—"))
-    tables.console().print(table)
+            cells = (_outcome(row), Text(reached or "—"), Text(answered or "—"))
+            table.add_row(f" {_name(row)}", *cells)
+    console.print(table)
+
+
+def _folder(row: Row) -> str:
+    return row.payload.name.rpartition("/")[0]
+
+
+def _name(row: Row) -> str:
+    return row.payload.name.rpartition("/")[2].removesuffix(".json")
 
 
 def _outcome(row: Row) -> Text:
