@@ -192,7 +192,7 @@ def _print(shown: list[Row]) -> None:
     payload, outcome, *exchange = table.columns
     payload.width = 1 + max(len(_name(row)) for row in shown)
     # An outcome and its reason stand in one line where there is room, else in two.
-    outcome.width = 42 if console.width >= 140 else 31
+    outcome.width = 42 if console.width >= 140 else 32
     for column in exchange:
         column.width = max(8, (console.width - payload.width - outcome.width - 8) // 2)
         column.overflow, column.no_wrap = "ellipsis", True
