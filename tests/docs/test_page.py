@@ -1,0 +1,145 @@
+"""The page on mapping files: nothing stands on it that is not run."""
+
+import re
+
+from destination.mapping import (
+    files,
+)
+from tests.conftest import ROOT
+from tests.docs.page import (
+    PAGE,
+    SECTIONS,
+    Block,
+    code,
+    from_yaml,
+    path_of,
+    rows,
+    sections,
+    write,
+    write_files,
+)
+
+# The page itself.
+
+
+def test_every_table_is_one_that_is_run():
+    known = {
+        ("Key", "Required", "What it says"),
+        ("Field", "Type", "Required", "What it is"),
+        ("You write", "It means"),
+        ("You write", "What becomes of it", "Write instead"),
+        ("You want to", "Use"),
+        ("A trigger reads", "That is"),
+        ("Condition", "Fires on", "Does not fire on"),
+        ("Field", "The event's value", "What is sent"),
+        ("Reason", "What it means", "For example"),
+        ("In the mapping", "Event", "Segment sends", "Here", "Why", "Write"),
+        ("Trigger", "Event", "Segment", "Here", "Why", "Write"),
+        ("What", "Limit"),
+    }
+
+    assert {table.header for section in SECTIONS for table in section.tables()} == known
+
+
+def test_every_fence_closes():
+    fences = [line for line in PAGE.read_text().splitlines() if line.lstrip().startswith("```")]
+
+    assert [fence == "```" for fence in fences] == [False, True] * (len(fences) // 2)
+
+
+def test_every_block_stands_where_it_is_run():
+    for section in SECTIONS:
+        kinds = {item.kind for item in section.items if isinstance(item, Block)}
+        unnamed = any(not block.name for block in section.blocks("json event"))
+        if "yaml fields" in kinds:
+            assert kinds == {"json event", "yaml fields", "json sent"}, section.title
+        elif "json sent" in kinds:
+            assert unnamed, section.title
+        assert not ({"ini settings"} & kinds and not unnamed), section.title
+        assert not ("yaml broken" in kinds and "console" not in kinds), section.title
+
+
+def test_every_link_leads_to_a_heading():
+    anchors = {re.sub(r"[^\w -]", "", each.title.lower()).replace(" ", "-") for each in SECTIONS}
+
+    assert set(re.findall(r"\]\(#([^)]*)\)", PAGE.read_text())) <= anchors
+
+
+def test_no_line_is_too_long_to_read_but_those_of_tables_and_examples():
+    lines = [item for section in SECTIONS for item in section.items if isinstance(item, str)]
+
+    assert [line for line in lines if len(line) > 100] == []
+
+
+# Files.
+
+
+def test_the_presets_on_the_page_are_those_that_ship():
+    [section] = [each for each in SECTIONS if each.title == "What a mapping is"]
+    shown = {path_of(block): block.text for block in section.blocks("yaml file")}
+    shipped = {
+        str(path.relative_to(ROOT / "mappings")): path.read_text()
+        for path in files.files(ROOT / "mappings")
+    }
+
+    assert {path: from_yaml(text) for path, text in shown.items()} == {
+        path: from_yaml(text) for path, text in shipped.items()
+    }
+
+
+def test_a_preset_that_makes_room_for_another_mapping_differs_in_its_trigger_alone():
+    shipped = from_yaml((ROOT / "mappings/segment-to-rehook/track-event.yaml").read_text())
+    shown = [
+        from_yaml(block.text)
+        for section in SECTIONS
+        for block in section.blocks("yaml file")
+        if path_of(block).endswith("/track-event.yaml")
+    ]
+
+    assert len(shown) > 1
+    assert all({**preset, "trigger": shipped["trigger"]} == shipped for preset in shown)
+
+
+@sections("yaml file", "json file")
+def test_the_files_of_a_section_pass_lint_beside_the_presets(section, folder, faults):
+    write_files(section, folder)
+
+    assert faults(folder) == []
+
+
+@sections("yaml broken")
+def test_a_file_that_is_shown_as_broken_does_not_pass_lint(section, folder, faults):
+    for block in section.blocks("yaml broken"):
+        write(folder, path_of(block), block.text)
+
+        assert faults(folder)
+
+
+def test_the_keys_of_a_file_are_those_of_the_schema():
+    shown = {code(key): required for key, required, _ in rows("Key", "Required", "What it says")}
+
+    assert shown == {
+        key: "yes" if key in files.SCHEMA["required"] else "no"
+        for key in files.SCHEMA["properties"]
+    }
+
+
+def test_every_action_is_shown_with_its_fields(setup):
+    header = ("Field", "Type", "Required", "What it is")
+    titles = {
+        section.title
+        for section in SECTIONS
+        if any(table.header == header for table in section.tables())
+    }
+    shown = {
+        title: [(code(name), kind, need) for name, kind, need, _ in rows(*header, title=title)]
+        for title in titles
+    }
+
+    assert shown == {
+        action: [
+            (name, type(each).__name__.lower(), "yes" if each.required else "no")
+            for name, each in schema.fields.items()
+        ]
+        for action, schema in setup().actions["rehook"].items()
+    }
