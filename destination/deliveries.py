@@ -75,6 +75,8 @@ class Delivery:
     payload: str
     #: A referral code that this customer brings as its own, or None.
     code: str | None = None
+    #: The digest of the mapping files that made it.
+    mapping_set: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -36,6 +37,12 @@ def pretty(value: Json) -> str:
     """Indented, for people."""
     text = json.dumps(value, ensure_ascii=False, indent=2)
     return text if is_unicode(text) else json.dumps(value, indent=2)
+
+
+def moment(seconds: float) -> str:
+    """A time in seconds since 1970, as JavaScript writes it: `2026-03-14T09:26:53.589Z`."""
+    time = datetime.fromtimestamp(seconds, UTC)
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def depth(text: str) -> int:

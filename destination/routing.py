@@ -21,6 +21,10 @@ class Routes:
     """Everything that routing looks at, beside the event."""
 
     mappings: Sequence[Mapping]
+    #: Names this very set of mapping files; it is kept with each delivery.
+    digest: str
+    #: The files themselves, as text, by their paths below the folder.
+    texts: Map[str, str]
     destinations: Map[str, Destination]
     sources: Map[str, Source]
     #: `send` or `drop` a call that has an anonymousId beside its userId.
@@ -143,6 +147,7 @@ def _map(event: Event, mapping: Mapping, routes: Routes) -> Delivery | Discard:
         customer=payload[action.customer],
         payload=jsontext.dumps(payload),
         code=payload.get(action.code) if action.code else None,
+        mapping_set=routes.digest,
     )
 
 

@@ -35,6 +35,7 @@ def test_a_track_call_becomes_a_delivery(routes):
         action="trackEvent",
         customer="7",
         payload='{"event_name":"A","source_id":"7","metadata":{"x":1}}',
+        mapping_set=routes.digest,
     )
 
 

@@ -171,7 +171,7 @@ def test_any_text_is_read_or_refused(text):
     json.dumps([call for call in calls if not isinstance(call, Refused)])
 
 
-NOW = datetime(2026, 3, 14, 9, 26, 53, 589000, UTC)
+NOW = datetime(2026, 3, 14, 9, 26, 53, 589000, UTC).timestamp()
 
 
 def test_the_tracking_api_completes_a_call_as_segment_does():

@@ -88,7 +88,7 @@ def show_event(event_id: int) -> None:
     event = records.event(Setup.read().database(), event_id)
     if event is None:
         raise Problem(f"There is no event {event_id}. `destination events` lists them.")
-    tables.panel("Event", [f"{event['message_id']}  {tables.moment(event['received_at'])}"])
+    tables.panel("Event", [f"{event['message_id']}  {jsontext.moment(event['received_at'])}"])
     tables.panel("You sent", _pretty(event["call"]))
     for delivery in event["deliveries"]:
         words = f"{delivery['mapping']} → {delivery['destination']}: {delivery['status']}"
@@ -141,12 +141,15 @@ def deliveries(
 @click.argument("delivery_id", type=int)
 def show_delivery(delivery_id: int) -> None:
     """Show one delivery: what you sent, and each request with the engine's answer."""
-    delivery = records.delivery(Setup.read().database(), delivery_id)
+    database = Setup.read().database()
+    delivery = records.delivery(database, delivery_id)
     if delivery is None:
         raise Problem(f"There is no delivery {delivery_id}. `destination deliveries` lists them.")
     state = f"{delivery['mapping']} → {delivery['destination']}: {delivery['status']}"
     tables.panel("Delivery", [state + (f" ({delivery['reason']})" if delivery["reason"] else "")])
     tables.panel("You sent", _pretty(delivery["call"]))
+    if files := records.mapping_texts(database, delivery["mapping_set"] or ""):
+        tables.panel("Mapping files in force", [f"{delivery['mapping_set']}: {', '.join(files)}"])
     payload = _pretty(delivery["payload"])
     if not delivery["attempt_list"]:
         tables.panel("Request to destination", ["Not sent yet. It will carry:", *payload])
@@ -269,7 +272,7 @@ def _show_attempt(attempt: Row, payload: list[str]) -> None:
     body = payload if attempt["method"] != "GET" else []
     tables.panel(f"Attempt {attempt['number']} · Request to destination", [*request, *body])
     status = attempt["status"] or attempt["trouble"]
-    verdict = f"{status} → {attempt['verdict']}, {tables.moment(attempt['ended_at'])}"
+    verdict = f"{status} → {attempt['verdict']}, {jsontext.moment(attempt['ended_at'])}"
     answer = _pretty(attempt["answer"] or "")
     tables.panel(f"Attempt {attempt['number']} · Response from destination", [verdict, *answer])
 

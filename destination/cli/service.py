@@ -68,6 +68,7 @@ def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int) -> None:
         beside[f"sandbox --port {sandbox_port}"] = {}
     if with_worker:
         beside["worker"] = sandbox_environment(sandbox_port) if with_sandbox else {}
+    receiver.routes.watch()
     with _Beside(beside):
         _receive(receiver, setup.settings)
 

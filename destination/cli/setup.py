@@ -1,16 +1,20 @@
 """What the commands work with, made from the settings."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from destination import database, partners
+from destination import database, jsontext, partners
 from destination.database import Database
-from destination.mapping.files import Actions, load_mappings
+from destination.mapping.files import Actions, files, load_mappings
 from destination.partners import Destination, Source
 from destination.partners.segment import Segment, SegmentSettings
 from destination.routing import Routes
 from destination.settings import Environment, Settings
 from destination.store.grouping import Intake
+from destination.store.records import remember_mappings
+from destination.web.live import LiveRoutes
 from destination.web.receive import Receiver
 
 
@@ -46,8 +50,15 @@ class Setup:
 
     def routes(self) -> Routes:
         """The mappings of the folder, compiled. Raises InvalidMapping with every fault."""
+        folder = self.settings.mappings
+        texts, mappings = None, []
+        while texts != (found := _texts(folder)):  # a file that is saved meanwhile is read again
+            texts = found
+            mappings = load_mappings(folder, list(self.sources), self.actions)
         return Routes(
-            mappings=load_mappings(self.settings.mappings, list(self.sources), self.actions),
+            mappings=mappings,
+            digest=hashlib.sha256(jsontext.dumps(texts).encode()).hexdigest()[:16],
+            texts=texts,
             destinations=self.destinations,
             sources=self.sources,
             anonymous=self.settings.anonymous,
@@ -60,7 +71,11 @@ class Setup:
         return Receiver(
             database=database,
             intake=Intake(database),
-            routes=self.routes(),
+            routes=LiveRoutes(
+                self.settings.mappings,
+                self.routes,
+                lambda routes: remember_mappings(database, routes.digest, routes.texts),
+            ),
             segment=self.segment,
             max_body_bytes=self.settings.max_body_bytes,
             max_batch_calls=self.settings.max_batch_calls,
@@ -71,3 +86,10 @@ class Setup:
         opened = database.connect(self.settings.database_url)
         opened.prepare()
         return opened
+
+
+def _texts(folder: Path) -> dict[str, str]:
+    """The mapping files, by their paths below the folder."""
+    return {
+        str(path.relative_to(folder)): path.read_text("utf-8", "replace") for path in files(folder)
+    }

@@ -68,14 +68,6 @@ def coloured(word: str) -> Text:
     return Text(word, style=COLOURS.get(word, ""))
 
 
-def moment(seconds: float | None) -> str | None:
-    """ISO 8601, in UTC, to the millisecond."""
-    if seconds is None:
-        return None
-    time = datetime.fromtimestamp(seconds, UTC)
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def panel(title: str, lines: Sequence[str]) -> None:
     """A titled block: the three of them tell what became of a delivery."""
     click.echo(click.style(f"── {title} ", bold=True) + "─" * max(4, 68 - len(title)))
@@ -85,7 +77,7 @@ def panel(title: str, lines: Sequence[str]) -> None:
 
 
 def _plain(key: str, value: Any) -> Any:
-    return moment(value) if key.endswith("_at") else value
+    return jsontext.moment(value) if key.endswith("_at") and value is not None else value
 
 
 def _cell(key: str, value: Any) -> Text:

@@ -11,7 +11,6 @@ import uuid
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, ClassVar
 
 from destination import jsontext
@@ -108,12 +107,13 @@ class Segment:
                 f"{SegmentSettings.PREFIX}WRITE_KEYS."
             )
 
-    def tracked(self, body: bytes, kind: str, now: datetime) -> tuple[list[Json | Refused], bool]:
+    def tracked(self, body: bytes, kind: str, now: float) -> tuple[list[Json | Refused], bool]:
         """The calls of a request to `/v1/<kind>`, completed as Segment completes them on
-        arrival: `type`, `messageId`, `receivedAt`, and `timestamp` where they are missing.
+        arrival (`now`, in seconds since 1970 UTC): `type`, `messageId`, `receivedAt`, and
+        `timestamp` where they are missing.
         """
         calls, batch = self.calls(body)
-        moment = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        moment = jsontext.moment(now)
         for call in calls:
             if isinstance(call, dict):
                 call.pop("writeKey", None)  # a credential is not kept

@@ -141,6 +141,7 @@ def _insert_deliveries(
             "mapping": d.mapping,
             "action": d.action,
             "payload": d.payload,
+            "mapping_set": d.mapping_set,
             "status": Status.PENDING.value,
             "step": 0,
             "attempts": 0,

@@ -1,10 +1,11 @@
 """What is kept, for people to look at; and what they decide about a delivery by hand."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
+from destination import jsontext
 from destination.database import Database
 from destination.deliveries import Status
 from destination.store import schema
@@ -111,7 +112,12 @@ def delivery(database: Database, delivery_id: int) -> Row | None:
     """One delivery with its payload and its event's call; its `attempt_list` is in order."""
     query = (
         _deliveries()
-        .add_columns(schema.delivery.c.payload, schema.delivery.c.action, schema.event.c.call)
+        .add_columns(
+            schema.delivery.c.payload,
+            schema.delivery.c.action,
+            schema.delivery.c.mapping_set,
+            schema.event.c.call,
+        )
         .where(schema.delivery.c.id == delivery_id)
     )
     attempt = schema.attempt
@@ -158,6 +164,24 @@ def counts(database: Database) -> dict[str, int]:
 def holds(database: Database) -> list[Row]:
     """The destinations that are paused, with the reason and since when."""
     return list(_rows(database, sa.select(schema.hold)))
+
+
+def remember_mappings(database: Database, digest: str, texts: Mapping[str, str]) -> None:
+    """Keep a set of mapping files under its digest, where it is not kept yet."""
+    values = {"digest": digest, "texts": jsontext.dumps(texts), "since": database.now}
+    with database.writing() as connection:
+        connection.execute(
+            database.insert(schema.mapping_set).values(values).on_conflict_do_nothing()
+        )
+
+
+def mapping_texts(database: Database, digest: str) -> dict[str, str]:
+    """The mapping files that a delivery's digest names, by path; none where it is not known."""
+    table = schema.mapping_set
+    with database.reading() as connection:
+        found = connection.execute(sa.select(table.c.texts).where(table.c.digest == digest))
+        texts: dict[str, str] = jsontext.loads(found.scalar() or "{}")
+    return texts
 
 
 def send_again(

@@ -81,6 +81,8 @@ delivery = sa.Table(
     sa.Column("mapping", sa.Text, nullable=False),
     sa.Column("action", sa.Text, nullable=False),
     sa.Column("payload", sa.Text, nullable=False),
+    # The digest of the mapping files that made it.
+    sa.Column("mapping_set", sa.Text),
     sa.Column("status", sa.Text, nullable=False),
     # Why it stands there: the code of the last answer that did not deliver it.
     sa.Column("reason", sa.Text),
@@ -137,5 +139,15 @@ referral_code = sa.Table(
     # SHA-256 of the code, in hex: any text fits, and nobody's code can be read here.
     sa.Column("code", sa.Text, primary_key=True),
     sa.Column("customer", sa.Text, nullable=False),
+    sa.Column("since", Time, nullable=False),
+)
+
+#: The mapping files that were in force at some time: so that it can be said why something was sent.
+mapping_set = sa.Table(
+    "mapping_set",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    # JSON: the path of each file below the folder, and its text.
+    sa.Column("texts", sa.Text, nullable=False),
     sa.Column("since", Time, nullable=False),
 )

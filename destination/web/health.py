@@ -3,6 +3,7 @@
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
+from destination.jsontext import moment
 from destination.store import records
 from destination.web.receive import Receiver
 
@@ -18,16 +19,29 @@ def blueprint(receiver: Receiver) -> Blueprint:
 
     @views.get("/readyz")
     def ready() -> ResponseReturnValue:
-        """Calls can be taken in; a destination on hold is told, and is no reason against it.
-
-        The database's failure is answered by the app: 503.
+        """Calls can be taken in. A destination on hold, or mapping files that are not taken up,
+        are told, and no reason against it; the app answers 503 where the database cannot be read.
         """
-        holds = records.holds(receiver.database)
+        live = receiver.routes
+        rejected = live.rejected and {
+            "faults": live.rejected.message.splitlines(),
+            "since": moment(live.rejected.since),
+        }
         return {
             "status": "ready",
-            "mappings": len(receiver.routes.mappings),
+            "mappings": {
+                "digest": live.current.digest,
+                "names": [mapping.name for mapping in live.current.mappings],
+                "since": moment(live.since),
+                "rejected": rejected,
+            },
             "holds": [
-                {"destination": hold["destination"], "reason": hold["reason"]} for hold in holds
+                {
+                    "destination": hold["destination"],
+                    "reason": hold["reason"],
+                    "since": moment(hold["since"]),
+                }
+                for hold in records.holds(receiver.database)
             ],
         }
 

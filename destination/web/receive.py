@@ -1,9 +1,9 @@
 """Receiving: verify, read, route, one commit, answer. The engine is never called here."""
 
+import time
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from flask import Blueprint, abort, request
 from flask.typing import ResponseReturnValue
@@ -14,9 +14,10 @@ from destination.errors import Refused
 from destination.events import REFUSALS, TYPES
 from destination.jsontext import Json
 from destination.partners.segment import Segment
-from destination.routing import Routes, arrive
+from destination.routing import arrive
 from destination.store.grouping import Intake
 from destination.store.receiving import Outcome
+from destination.web.live import LiveRoutes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class Receiver:
 
     database: Database
     intake: Intake
-    routes: Routes
+    routes: LiveRoutes
     #: The source whose Tracking API we offer.
     segment: Segment
     max_body_bytes: int
@@ -40,13 +41,14 @@ class Receiver:
             )
         if not calls:
             return []
-        return self.intake.accept([arrive(call, source, self.routes) for call in calls])
+        routes = self.routes.current  # one set for all of them, though files change meanwhile
+        return self.intake.accept([arrive(call, source, routes) for call in calls])
 
 
 def blueprint(receiver: Receiver) -> Blueprint:
     """The endpoints that take calls in."""
     views = Blueprint("receive", __name__)
-    sources = receiver.routes.sources
+    sources = receiver.routes.current.sources
 
     @views.route("/webhooks/<name>", methods=["POST", "PUT", "PATCH"])
     def webhook(name: str) -> ResponseReturnValue:
@@ -65,7 +67,7 @@ def blueprint(receiver: Receiver) -> Blueprint:
             abort(404, f"The Tracking API has {', '.join(TYPES)} and batch below /v1.")
         body = _body(receiver.max_body_bytes)
         receiver.segment.authenticate_tracking(dict(request.headers), body)
-        calls, batch = receiver.segment.tracked(body, kind, datetime.now(UTC))
+        calls, batch = receiver.segment.tracked(body, kind, time.time())
         return _answer(receiver.take(calls, receiver.segment.name), batch)
 
     return views

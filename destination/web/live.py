@@ -1,0 +1,85 @@
+"""The routes in force: changed mapping files are taken up within two seconds, all or nothing."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from destination.errors import InvalidMapping, StoreUnavailable
+from destination.logs import fault
+from destination.mapping.files import files
+from destination.routing import Routes
+
+log = structlog.get_logger()
+
+#: Seconds between two looks at the files.
+LOOK_EVERY = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejected:
+    """Why the files as they are now are not in force."""
+
+    #: Every fault, a line each: file, line, what is wrong, what to write.
+    message: str
+    #: Since when, in seconds since 1970 UTC.
+    since: float
+
+
+class LiveRoutes:
+    """What a receiver routes by. Whoever routes a batch asks for `current` once."""
+
+    def __init__(
+        self, folder: Path, read: Callable[[], Routes], remember: Callable[[Routes], None]
+    ) -> None:
+        """`read` makes routes of the files, or raises InvalidMapping; `remember` keeps them,
+        so that it can be said later by what something was sent. Raises as these two do.
+        """
+        self._folder = folder
+        self._read = read
+        self._remember = remember
+        self._seen = _stamp(folder)
+        self.current = read()
+        remember(self.current)
+        #: When the routes in force were taken up, in seconds since 1970 UTC.
+        self.since = time.time()
+        self.rejected: Rejected | None = None
+
+    def watch(self) -> None:
+        """Look at the files from now on, in a thread that ends with the process."""
+        threading.Thread(target=self._watch, name="mappings", daemon=True).start()
+
+    def look(self) -> None:
+        """Take the files up where they have changed, unless one of them has a fault."""
+        stamp = _stamp(self._folder)
+        if stamp == self._seen:
+            return
+        try:
+            routes = self._read()
+            if routes.digest != self.current.digest:
+                self._remember(routes)
+                self.current, self.since = routes, time.time()
+                log.info("mappings taken up", digest=routes.digest, count=len(routes.mappings))
+            self.rejected = None
+        except InvalidMapping as error:
+            since = self.rejected.since if self.rejected else time.time()
+            self.rejected = Rejected(message=str(error), since=since)
+            log.error("mappings not taken up, the last good ones go on", faults=str(error))
+        self._seen = stamp
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(LOOK_EVERY)
+            try:
+                self.look()
+            except (StoreUnavailable, OSError) as error:
+                log.error("mappings could not be looked at", **fault(error))
+
+
+def _stamp(folder: Path) -> list[tuple[str, int, int, int]]:
+    """What changes when a file does."""
+    found = ((str(path), path.stat()) for path in files(folder))
+    return [(path, stat.st_mtime_ns, stat.st_size, stat.st_ino) for path, stat in found]

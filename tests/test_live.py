@@ -1,0 +1,219 @@
+"""Changed mapping files are taken up, all or nothing."""
+
+import json
+import shutil
+import threading
+
+import pytest
+import requests
+
+from destination import database as databases
+from destination.errors import InvalidMapping, StoreUnavailable
+from destination.store import records
+from destination.web.live import LiveRoutes
+from tests.conftest import ROOT
+from tests.running import service, until
+
+ORDER = {"type": "track", "userId": "u", "event": "A", "properties": {"total": 1}}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder of mappings of the test's own."""
+    shutil.copytree(ROOT / "mappings", tmp_path / "mappings")
+    monkeypatch.setenv("DESTINATION_MAPPINGS", str(tmp_path / "mappings"))
+    return tmp_path / "mappings" / "segment-to-rehook"
+
+
+@pytest.fixture
+def live(folder, setup):
+    return setup().receiver().routes
+
+
+def names(live):
+    return [mapping.name for mapping in live.current.mappings]
+
+
+def rename(folder, name):
+    path = folder / "track-event.yaml"
+    path.write_text(path.read_text().replace("name: Track Event", f"name: {name}"))
+
+
+def test_a_changed_file_is_taken_up(live, folder):
+    before = live.current.digest
+    rename(folder, "Purchase")
+    live.look()
+
+    assert names(live) == ["Identify User", "Purchase"]
+    assert live.current.digest != before
+
+
+def test_a_new_file_and_a_removed_one_are_taken_up(live, folder):
+    (folder / "identify-user.yaml").rename(folder / "zz.yaml")
+    live.look()
+    assert names(live) == ["Track Event", "Identify User"]
+
+    (folder / "zz.yaml").unlink()
+    live.look()
+    assert names(live) == ["Track Event"]
+
+
+def test_a_file_that_was_only_touched_changes_nothing(live, folder):
+    before = live.current
+    (folder / "track-event.yaml").touch()
+    live.look()
+
+    assert live.current is before
+
+
+def test_a_set_with_a_fault_never_replaces_a_good_one(live, folder):
+    good = live.current
+    rename(folder, "Purchase")
+    (folder / "identify-user.yaml").write_text("name: oops\n")
+    live.look()
+
+    assert live.current is good
+    assert "identify-user.yaml:1:1: the mapping needs the key action" in live.rejected.message
+    since = live.rejected.since
+    rename(folder, "Again")
+    live.look()
+    assert live.rejected.since == since
+
+
+def test_when_the_fault_is_mended_everything_is_taken_up(live, folder):
+    broken = folder / "broken.yaml"
+    broken.write_text("name: [")
+    live.look()
+    rename(folder, "Purchase")
+    broken.unlink()
+    live.look()
+
+    assert (names(live), live.rejected) == (["Identify User", "Purchase"], None)
+
+
+def test_a_folder_that_was_emptied_is_not_taken_up(live, folder):
+    for path in folder.iterdir():
+        path.unlink()
+    live.look()
+
+    assert len(names(live)) == 2
+    assert "there is no mapping in it" in live.rejected.message
+
+
+def test_files_that_cannot_be_remembered_are_looked_at_again(folder, setup):
+    ours, away = setup(), []
+
+    def remember(routes):
+        if away:
+            raise StoreUnavailable("gone")
+
+    live = LiveRoutes(ours.settings.mappings, ours.routes, remember)
+    away.append(True)
+    rename(folder, "Purchase")
+    with pytest.raises(StoreUnavailable):
+        live.look()
+    assert names(live)[1] == "Track Event"
+    away.clear()
+    live.look()
+    assert names(live)[1] == "Purchase"
+
+
+def test_without_a_good_set_a_receiver_does_not_start(folder, setup):
+    (folder / "identify-user.yaml").write_text("name: oops\n")
+
+    with pytest.raises(InvalidMapping, match="needs the key action"):
+        setup().receiver()
+
+
+def test_each_delivery_knows_the_files_that_made_it(folder, setup):
+    receiver = setup().receiver()
+    receiver.take([{**ORDER, "messageId": "m1"}], "segment")
+    first = receiver.routes.current
+    rename(folder, "Purchase")
+    receiver.routes.look()
+    receiver.take([{**ORDER, "messageId": "m2"}], "segment")
+
+    second, made = records.delivery(receiver.database, 2), records.delivery(receiver.database, 1)
+    assert (made["mapping_set"], second["mapping_set"]) == (
+        first.digest,
+        receiver.routes.current.digest,
+    )
+    texts = records.mapping_texts(receiver.database, made["mapping_set"])
+    assert "name: Track Event" in texts["segment-to-rehook/track-event.yaml"]
+
+
+def test_what_waits_is_not_changed_by_a_mapping_that_is_switched_off(folder, setup):
+    receiver = setup().receiver()
+    receiver.take([{**ORDER, "messageId": "m1"}], "segment")
+    before = records.delivery(receiver.database, 1)
+    path = folder / "track-event.yaml"
+    path.write_text(path.read_text().replace("  metadata: $.properties\n", "enabled: false\n"))
+    receiver.routes.look()
+    receiver.take([{**ORDER, "messageId": "m2"}], "segment")
+
+    assert records.delivery(receiver.database, 1) == before
+    assert [row["message_id"] for row in records.deliveries(receiver.database)] == ["m1"]
+
+
+def test_under_load_every_event_is_routed_by_one_whole_set(folder, tmp_path):
+    """The files change over and over while calls come in: each event was made by the very set
+    whose digest it carries, and the two of one request by the same.
+    """
+    with service(tmp_path, MAPPINGS=str(folder.parent)) as running:
+        running.serve()
+        stop = threading.Event()
+
+        def change():
+            number = 0
+            while not stop.wait(0.1):
+                number += 1
+                for path in sorted(folder.glob("*.yaml")):
+                    text = path.read_text().splitlines()
+                    text[2] = f"name: {path.stem} {number}"
+                    path.write_text("\n".join(text))
+
+        changing = threading.Thread(target=change)
+        changing.start()
+        first = digest = _digest(running)
+        sent = 0
+        try:
+            while sent < 200 or digest == first:
+                track = {**ORDER, "messageId": f"t{sent}"}
+                identify = {"type": "identify", "userId": "u", "messageId": f"i{sent}"}
+                results = running.send(track, identify)
+                assert {result["outcome"] for result in results} == {"accepted"}
+                digest, sent = _digest(running), sent + 1
+        finally:
+            stop.set()
+            changing.join()
+        kept = databases.connect(running.settings["DATABASE_URL"])
+        made = {
+            row["message_id"]: records.delivery(kept, row["id"]) for row in records.deliveries(kept)
+        }
+        assert len(made) == sent * 2
+        for number in range(sent):
+            pair = made[f"t{number}"], made[f"i{number}"]
+            assert len({one["mapping_set"] for one in pair}) == 1
+            texts = "\n".join(records.mapping_texts(kept, pair[0]["mapping_set"]).values())
+            assert all(f"name: {one['mapping']}\n" in texts for one in pair)
+
+
+def _digest(running):
+    return requests.get(f"{running.url}/readyz", timeout=10).json()["mappings"]["digest"]
+
+
+def test_a_running_receiver_tells_which_file_is_wrong_and_since_when(folder, tmp_path):
+    with service(tmp_path, MAPPINGS=str(folder.parent)) as running:
+        running.serve()
+
+        def rejected():
+            return requests.get(f"{running.url}/readyz", timeout=10).json()["mappings"]["rejected"]
+
+        assert rejected() is None
+        (folder / "broken.yaml").write_text("name: [")
+        until(rejected, 10)
+        assert "broken.yaml" in json.dumps(rejected())
+        assert rejected()["since"].endswith("Z")
+        assert running.send({**ORDER, "messageId": "m"})[0]["outcome"] == "accepted"
+        (folder / "broken.yaml").unlink()
+        until(lambda: rejected() is None, 10)
