@@ -15,6 +15,9 @@ from destination.jsontext import Json
 from destination.mapping.files import Mapping
 from destination.partners import Destination, Source
 
+#: The reason of an event that a mapping broke on: it is parked, and runs again after the fix.
+PARKED = "mapping_failed"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Routes:
@@ -87,6 +90,25 @@ def route(event: Event, routes: Routes) -> list[Delivery | Discard]:
     return [_map(event, mapping, routes) for mapping in fired]
 
 
+def route_again(
+    event: Event, routes: Routes, *, mapping: str, destination: str
+) -> Delivery | Discard:
+    """What one mapping makes of an event that it broke on before."""
+    for found in routes.mappings:
+        if (found.name, found.destination) == (mapping, destination):
+            if _fires(found, event):
+                return _map(event, found, routes)
+            detail = f"The mapping {mapping} does not fire on it any more."
+            return Discard(
+                reason="no_matching_mapping",
+                detail=detail,
+                mapping=mapping,
+                destination=destination,
+            )
+    detail = f"There is no mapping {mapping} any more. Give one that name, and replay it again."
+    return Discard(reason=PARKED, detail=detail, mapping=mapping, destination=destination)
+
+
 def _drop(event: Event, anonymous: str) -> Discard | None:
     """The rules that hold for every destination: who an event is about must be known."""
     if event.type not in TYPES:
@@ -132,12 +154,10 @@ def _map(event: Event, mapping: Mapping, routes: Routes) -> Delivery | Discard:
         ]
         return discard("payload_validation_failed", f"{action.label}: {'; '.join(wrong)}.")
     except MappingFailed as error:
-        return discard("mapping_failed", str(error))
+        return discard(PARKED, str(error))
     except Exception as error:
         # A fault of ours must not cost the sender its batch, nor us the event.
-        return discard(
-            "mapping_failed", f"{mapping.path}: {type(error).__name__}, a fault of ours."
-        )
+        return discard(PARKED, f"{mapping.path}: {type(error).__name__}, a fault of ours.")
     if action.rule and (objection := action.rule(payload)):
         return discard(objection.reason, objection.detail)
     return Delivery(

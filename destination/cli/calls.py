@@ -15,37 +15,58 @@ from destination import jsontext, payloads
 from destination.cli import tables
 from destination.cli.sender import Sender
 from destination.cli.setup import Setup
-from destination.deliveries import Delivery
+from destination.database import Database
+from destination.deliveries import Delivery, Discard
 from destination.errors import Problem, Refused
-from destination.events import REFUSALS
+from destination.events import REFUSALS, read_event
 from destination.payloads import Payload
-from destination.routing import Arrival, Routes, arrive
+from destination.routing import PARKED, Arrival, Routes, arrive, route_again
+from destination.store import records
+from destination.store.receiving import accept_again
+from destination.store.records import Row
 
 #: How many calls one request of a replay carries.
 BATCH = 100
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True)
+@click.argument("paths", nargs=-1)
+@click.option("--parked", is_flag=True, help="Run kept events again that a mapping broke on.")
 @click.option("--url", help="The receiver's webhook. [default: the one that the settings name]")
 @click.option("--rate", type=click.FloatRange(0.1), help="How many calls a second, at most.")
 @click.option("--dry-run", is_flag=True, help="Send nothing; count what would become of each.")
 @click.option("--new-ids", is_flag=True, help="Send them as new calls, not as the same ones again.")
 def replay(
-    paths: tuple[str, ...], url: str | None, rate: float | None, dry_run: bool, new_ids: bool
+    paths: tuple[str, ...],
+    parked: bool,
+    url: str | None,
+    rate: float | None,
+    dry_run: bool,
+    new_ids: bool,
 ) -> None:
     """Send calls from files to the receiver: JSON, a list, a call a line, gzipped or not.
 
     A call that was received before is a duplicate and changes nothing. Exits 1 when a call was
     refused.
 
+    With --parked, events that are kept already are routed again, by the mappings as they are now.
+
     \b
     Examples:
+      destination replay --parked
       destination replay fixtures/segment
       destination replay export.ndjson.gz --rate 200
       cat calls.ndjson | destination replay -
     """
+    if parked == bool(paths):
+        raise click.UsageError("Name the files to send, or say --parked.")
     setup = Setup.read()
+    if parked:
+        database = setup.database()
+        found = list(records.parked(database, PARKED))
+        outcomes = _run_again(database, found, setup.routes(), dry_run=dry_run)
+        _summarise(_counted(outcomes, len(found)))
+        return
     if dry_run:
         routes = setup.routes()
         outcomes = (_outcome(arrive(p.call, "segment", routes)) for p in payloads.read_all(paths))
@@ -98,6 +119,23 @@ def _outcome(arrival: Arrival) -> tuple[str, str | None]:
         return "accepted", None
     reason = arrival.discards[0].reason
     return ("refused" if reason in REFUSALS else "discarded"), reason
+
+
+def _run_again(
+    database: Database, parked: Iterable[Row], routes: Routes, *, dry_run: bool
+) -> Iterator[tuple[str, str | None]]:
+    """Route parked events again, each by the mapping that broke on it."""
+    for row in parked:
+        event = read_event(jsontext.loads(row["call"]), source=row["source"], max_bytes=2**31)
+        result: Delivery | Discard | None = route_again(
+            event, routes, mapping=row["mapping"], destination=row["destination"]
+        )
+        if not dry_run and result is not None:
+            result = accept_again(database, row["event_id"], row["id"], result)
+        if isinstance(result, Discard):
+            yield "discarded", result.reason
+        elif result is not None:
+            yield "accepted", None
 
 
 def _send(

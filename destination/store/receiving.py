@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from destination.database import Database
-from destination.deliveries import Discard, Status
+from destination.deliveries import Delivery, Discard, Status
 from destination.routing import Arrival
 from destination.store import schema
 
@@ -44,6 +44,29 @@ def accept(database: Database, arrivals: Sequence[Arrival]) -> list[Outcome]:
         duplicates = [i for i in range(len(arrivals)) if i not in outcomes]
         outcomes.update(_first_outcomes(connection, arrivals, duplicates))
     return [outcomes[i] for i in range(len(arrivals))]
+
+
+def accept_again(
+    database: Database, event_id: int, discard_id: int, result: Delivery | Discard
+) -> Delivery | Discard | None:
+    """Put what routing makes of a kept event now in the place of its discard.
+
+    Returns what is kept: a referral code may be taken meanwhile. None where somebody else was
+    faster. Raises StoreUnavailable.
+    """
+    made = (result,) if isinstance(result, Delivery) else ()
+    dropped = (result,) if isinstance(result, Discard) else ()
+    arrival = Arrival(source="", message_id="", call="", deliveries=made, discards=dropped)
+    with database.writing() as connection:
+        now = connection.execute(sa.select(database.now)).scalar_one()
+        gone = connection.execute(
+            sa.delete(schema.discard).where(schema.discard.c.id == discard_id)
+        )
+        if not gone.rowcount:
+            return None
+        [routed] = _claim_codes(database, connection, [arrival], now)
+        _insert_deliveries(database, connection, {event_id: routed}, now)
+    return routed.deliveries[0] if routed.deliveries else routed.discards[0]
 
 
 def _insert_events(

@@ -141,6 +141,13 @@ def discard(database: Database, discard_id: int) -> Row | None:
     return None if found is None else dict(found._mapping)
 
 
+def parked(database: Database, reason: str) -> Iterator[Row]:
+    """The discards with a reason, oldest first, each with its event's id and call."""
+    discard, event = schema.discard, schema.event
+    query = _discards().add_columns(discard.c.event_id, event.c.call)
+    return _rows(database, query.where(discard.c.reason == reason).order_by(discard.c.id))
+
+
 def unsettled(database: Database, message_ids: Sequence[str]) -> int:
     """How many deliveries of these messages still wait or are under way."""
     event = schema.event

@@ -1,0 +1,130 @@
+"""An event that a mapping breaks on is parked, and runs again after the fix."""
+
+import json
+import shutil
+
+import pytest
+from click.testing import CliRunner
+
+from destination.cli import main
+from destination.store import records
+from tests.conftest import ROOT
+
+#: Breaks on an event whose note is long: it makes too much of it.
+GREEDY = """\
+name: Greedy
+action: trackEvent
+trigger: type = "track"
+fields:
+  event_name: greedy
+  source_id: $.userId
+  metadata:
+    text:
+      "@template": "%s"
+""" % ("{{properties.note}}" * 100)
+
+GOOD = GREEDY.replace("{{properties.note}}" * 100, "{{properties.note}}")
+
+
+def order(number, note):
+    return {
+        "type": "track",
+        "messageId": f"m{number}",
+        "userId": "u",
+        "event": "A",
+        "properties": {"note": note},
+    }
+
+
+@pytest.fixture
+def parked(tmp_path, monkeypatch, setup):
+    """A receiver with one event that broke a mapping, and the file of that mapping."""
+    shutil.copytree(ROOT / "mappings", tmp_path / "mappings")
+    monkeypatch.setenv("DESTINATION_MAPPINGS", str(tmp_path / "mappings"))
+    path = tmp_path / "mappings" / "segment-to-rehook" / "greedy.yaml"
+    path.write_text(GREEDY)
+    receiver = setup().receiver()
+    outcomes = receiver.take(
+        [order(1, "short"), order(2, "long" * 5000), order(3, "short")], "segment"
+    )
+    assert [outcome.outcome for outcome in outcomes] == ["accepted"] * 3  # by the preset
+    return receiver, path
+
+
+def replay(*options):
+    return CliRunner().invoke(main, ["replay", "--parked", *options], catch_exceptions=False)
+
+
+def made(receiver):
+    return sorted(
+        (row["message_id"], row["mapping"]) for row in records.deliveries(receiver.database)
+    )
+
+
+def reasons(receiver):
+    return [
+        (row["message_id"], row["mapping"], row["reason"])
+        for row in records.discards(receiver.database)
+    ]
+
+
+def test_one_event_is_parked_and_stops_nothing_else(parked):
+    receiver, _ = parked
+
+    assert made(receiver) == [
+        ("m1", "Greedy"),
+        ("m1", "Track Event"),
+        ("m2", "Track Event"),
+        ("m3", "Greedy"),
+        ("m3", "Track Event"),
+    ]
+    assert reasons(receiver) == [("m2", "Greedy", "mapping_failed")]
+
+
+def test_after_the_fix_it_runs_again_and_only_what_was_missing_is_sent(parked):
+    receiver, path = parked
+    before = made(receiver)
+    path.write_text(GOOD)
+
+    assert "1 calls." in replay("--dry-run").output
+    assert made(receiver) == before
+    assert "accepted" in replay().output
+    assert made(receiver) == sorted([*before, ("m2", "Greedy")])
+    assert reasons(receiver) == []
+    assert "0 calls." in replay().output
+
+
+def test_what_breaks_again_stays_parked(parked):
+    receiver, _ = parked
+    before = made(receiver)
+
+    assert "mapping_failed" in replay().output
+    assert (made(receiver), len(reasons(receiver))) == (before, 1)
+
+
+def test_an_event_of_a_mapping_that_is_gone_stays_parked(parked):
+    receiver, path = parked
+    path.unlink()
+
+    assert replay().exit_code == 0
+    assert reasons(receiver) == [("m2", "Greedy", "mapping_failed")]
+
+
+def test_an_event_on_which_the_mapping_does_not_fire_any_more_is_discarded(parked):
+    receiver, path = parked
+    path.write_text(GOOD.replace('type = "track"', 'event = "B"'))
+    replay()
+
+    assert reasons(receiver) == [("m2", "Greedy", "no_matching_mapping")]
+
+
+@pytest.mark.parametrize("options", [(), ("file.json", "--parked")])
+def test_replay_takes_files_or_what_is_parked(options):
+    assert CliRunner().invoke(main, ["replay", *options]).exit_code == 2
+
+
+def test_what_is_parked_keeps_its_call(parked):
+    receiver, _ = parked
+    [row] = records.parked(receiver.database, "mapping_failed")
+
+    assert json.loads(row["call"]) == order(2, "long" * 5000)
