@@ -23,6 +23,12 @@ def loads(text: str) -> Json:
         return _decoder.decode(text)
     except RecursionError as error:
         raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels") from error
+    except json.JSONDecodeError:
+        raise
+    except ValueError as error:
+        if "integer string conversion" in str(error):  # Python's own bound, in Python's words
+            raise ValueError("a number has too many digits") from error
+        raise
 
 
 def dumps(value: Json) -> str:

@@ -104,7 +104,7 @@ def _lines(stream: io.BufferedReader) -> Iterator[Iterator[tuple[int, str]]]:
     """The lines that are not blank, with their numbers, unpacked where the stream is gzipped."""
     zipped = stream.peek(2).startswith(b"\x1f\x8b")
     plain = gzip.GzipFile(fileobj=stream) if zipped else stream
-    with io.TextIOWrapper(plain, encoding="utf-8") as text:
+    with io.TextIOWrapper(plain, encoding="utf-8-sig") as text:
         yield ((number, line) for number, line in enumerate(text, 1) if line.strip())
 
 

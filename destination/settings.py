@@ -5,6 +5,7 @@ own; a partner brings one of its own in its file. Values come from the environme
 an optional `.env` in the working directory, then from the default.
 """
 
+import io
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from destination.errors import BadSetting
 from destination.wording import nearest
@@ -47,7 +48,10 @@ def text(value: str) -> str:
 
 def names(value: str) -> tuple[str, ...]:
     """`a, b` → `("a", "b")`."""
-    return tuple(name.strip() for name in value.split(",") if name.strip())
+    found = tuple(name.strip() for name in value.split(",") if name.strip())
+    if not found:
+        raise ValueError("must name something, or be left out")
+    return found
 
 
 def web_address(value: str) -> str:
@@ -193,11 +197,13 @@ class Environment:
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> "Environment":
-        """The process's environment; what it leaves out comes from `.env`, where there is one."""
-        found = {**dotenv_values(".env", interpolate=False), **environ}
-        return cls(
-            {name: value for name, value in found.items() if name.startswith(PREFIX) and value}
-        )
+        """The process's environment; what it leaves out comes from `.env`, where there is one.
+
+        Raises BadSetting for a line of `.env` that cannot be read.
+        """
+        found = {**_read_file(Path(".env")), **environ}
+        ours = {name: value for name, value in found.items() if name.upper().startswith(PREFIX)}
+        return cls({name: value for name, value in ours.items() if value})
 
     def read(self, table: type[T]) -> T:
         """The table, filled. Raises BadSetting that names the setting and what it must be."""
@@ -218,6 +224,25 @@ class Environment:
             near = nearest(name, known)
             remedy = f"Did you mean {near}?" if near else "docs/operations.md lists them all."
             raise BadSetting(f"{name} is not a setting. {remedy}")
+
+
+def _read_file(path: Path) -> dict[str, str]:
+    """The settings of an env file; none where there is no such file."""
+    if not path.is_file():
+        return {}
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSetting(f"{path.resolve()} cannot be read as UTF-8 text: {error}.") from error
+    values = {}
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.error or (binding.key and binding.value is None):
+            raise BadSetting(
+                f"{path}:{binding.original.line}: this is not NAME=value. Quotes must be closed."
+            )
+        if binding.key:
+            values[binding.key] = binding.value or ""
+    return values
 
 
 def rows(table: type[Table]) -> Iterator[tuple[str, Any]]:

@@ -76,6 +76,8 @@ class Worker:
         """Deliver until `stop`; what is under way then is finished, or cut off, and settled."""
         for _ in range(self._settings.concurrency * len(self._destinations)):
             threading.Thread(target=self._perform_jobs, name="perform", daemon=True).start()
+        for name in sending.probe_now(self._database):
+            log.warning("on hold, one delivery probes it", destination=name)
         under_way: Counter[str] = Counter()
         finished: list[Settlement] = []
         while self._goes_on(under_way, finished):
@@ -84,7 +86,7 @@ class Worker:
             try:
                 claims = self._turn(finished, self._room(under_way, finished))
             except StoreUnavailable as error:
-                log.error("store unavailable", **fault(error))
+                log.error("store unavailable", cause=str(error))
                 continue  # what is finished is settled as soon as the database is back
             under_way.subtract(settlement.claim.destination for settlement in finished)
             under_way.update(claim.destination for claim in claims)
@@ -191,7 +193,10 @@ class Worker:
                 verdict=verdict.value,
                 reason=reason,
                 **({"wait": round(wait, 1)} if wait else {}),
+                **({} if exchange.status else {"cause": exchange.answer}),
             )
+        elif claim.probe:
+            log.info("well again", destination=claim.destination)
         return Settlement(
             claim=claim,
             exchange=exchange,

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -28,6 +29,12 @@ log = structlog.get_logger()
 #: Where the sandbox listens, and the key and secret that it accepts.
 SANDBOX_PORT = 8090
 SANDBOX_KEY = "sandbox"
+
+#: Connections that the receiver keeps open at once: slow senders cost no thread, but one each.
+MAX_CONNECTIONS = 4000
+
+#: Seconds after which a connection on which nothing happens is closed.
+IDLE_CONNECTION = 30
 
 #: Seconds that the processes beside the receiver have to stop.
 STOP_WITHIN = 10.0
@@ -147,6 +154,9 @@ def _is_loopback(host: str) -> bool:
 
 def _receive(receiver: Receiver, settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C; requests under way are answered."""
+    # A connection is an open file, of which a process may have few unless it asks for more.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, MAX_CONNECTIONS + 200)), hard))
     try:
         server = create_server(
             create_app(receiver),
@@ -156,6 +166,10 @@ def _receive(receiver: Receiver, settings: Settings) -> None:
             # The app refuses a large body with a message; this is only the bound of memory.
             max_request_body_size=settings.max_body_bytes * 2,
             ident="destination",
+            connection_limit=MAX_CONNECTIONS,
+            channel_timeout=IDLE_CONNECTION,
+            cleanup_interval=5,
+            asyncore_use_poll=True,  # select() knows a thousand of them at most
         )
     except OSError as error:
         raise BadSetting(

@@ -206,7 +206,9 @@ def read_calls(text: str) -> tuple[list[Json | Refused], bool]:
         return _calls_one_by_one(text, error)
     if isinstance(value, list):
         return [_unwrapped(item) for item in value], True
-    if isinstance(value, dict) and isinstance(value.get("batch"), list) and "type" not in value:
+    if isinstance(value, dict) and "batch" in value and "type" not in value:
+        if not isinstance(value["batch"], list):
+            raise Refused("bad_request", "The batch is not a list of calls.")
         shared = {key: value[key] for key in ("context", "integrations") if key in value}
         return [_merged(shared, _unwrapped(item)) for item in value["batch"]], True
     return [_unwrapped(value)], False

@@ -84,6 +84,15 @@ def settle_and_claim(
     return claims
 
 
+def probe_now(database: Database) -> list[str]:
+    """Let the destinations on hold be probed at once: a worker starts, perhaps with what was
+    put right. Their names. Raises StoreUnavailable.
+    """
+    with database.writing() as connection:
+        connection.execute(sa.update(schema.hold).values(probe_at=database.now))
+        return list(connection.execute(sa.select(schema.hold.c.destination)).scalars())
+
+
 def ready(database: Database, destinations: Sequence[str]) -> bool:
     """Whether any lane is ready: a look that takes no lock."""
     table = schema.lane

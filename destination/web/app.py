@@ -3,7 +3,7 @@
 import structlog
 from flask import Flask
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 
 from destination.errors import Refused, StoreUnavailable
 from destination.logs import fault
@@ -26,7 +26,10 @@ def create_app(receiver: Receiver) -> Flask:
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> ResponseReturnValue:
-        return {"message": error.description}, error.code or 500
+        said = error.description
+        if isinstance(error, NotFound) and said == NotFound.description:
+            said = "There is nothing here. Calls go to /webhooks/segment, or below /v1."
+        return {"message": said}, error.code or 500
 
     @app.errorhandler(Refused)
     def refused(error: Refused) -> ResponseReturnValue:
@@ -38,7 +41,7 @@ def create_app(receiver: Receiver) -> Flask:
 
     @app.errorhandler(StoreUnavailable)
     def unavailable(error: StoreUnavailable) -> ResponseReturnValue:
-        log.error("store unavailable", **fault(error))
+        log.error("store unavailable", cause=str(error))
         message = {"message": "The calls cannot be kept right now. Send them again later."}
         return message, 503, {"Retry-After": str(RETRY_AFTER)}
 

@@ -20,8 +20,9 @@ def blueprint(receiver: Receiver) -> Blueprint:
     @views.get("/readyz")
     def ready() -> ResponseReturnValue:
         """Calls can be taken in. A destination on hold, or mapping files that are not taken up,
-        are told, and no reason against it; the app answers 503 where the database cannot be read.
+        are told, and no reason against it; the app answers 503 where nothing can be written.
         """
+        receiver.database.check_writable()
         live = receiver.routes
         rejected = live.rejected and {
             "faults": live.rejected.message.splitlines(),

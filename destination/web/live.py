@@ -9,7 +9,6 @@ from pathlib import Path
 import structlog
 
 from destination.errors import InvalidMapping, StoreUnavailable
-from destination.logs import fault
 from destination.mapping.files import files
 from destination.routing import Routes
 
@@ -76,7 +75,7 @@ class LiveRoutes:
             try:
                 self.look()
             except (StoreUnavailable, OSError) as error:
-                log.error("mappings could not be looked at", **fault(error))
+                log.error("mappings could not be looked at", cause=str(error))
 
 
 def _stamp(folder: Path) -> list[tuple[str, int, int, int]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from flask import Blueprint, abort, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from destination.database import Database
 from destination.errors import Refused
@@ -88,9 +88,19 @@ def _answer(outcomes: Sequence[Outcome], batch: bool) -> ResponseReturnValue:
 
 def _body(limit: int) -> bytes:
     """The request's body, unpacked where it is gzipped, and never longer than `limit`."""
-    body = request.get_data(cache=False)
-    if request.headers.get("Content-Encoding", "").strip().lower() != "gzip":
+    try:
+        body = request.get_data(cache=False)
+    except RequestEntityTooLarge as error:
+        error.description = (
+            f"The body has more than {limit:,} bytes. Send smaller batches, or raise "
+            "DESTINATION_MAX_BODY_BYTES."
+        )
+        raise
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    if encoding in ("", "identity"):
         return body
+    if encoding != "gzip":
+        raise UnsupportedMediaType(f"Content-Encoding is {encoding}; only gzip is known.")
     unpacker = zlib.decompressobj(wbits=31)
     try:
         body = unpacker.decompress(body, limit + 1)
