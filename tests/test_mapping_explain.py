@@ -43,7 +43,7 @@ def test_a_trigger_that_matches_has_nothing_unmet():
 
 
 @pytest.mark.parametrize(
-    "condition, finding",
+    ("condition", "finding"),
     [
         ('event = "Signed Up"', 'the event is "Order Completed"'),
         ('name = "Home"', "the name is missing"),
@@ -143,7 +143,7 @@ def test_what_is_unmet_is_a_condition_that_does_not_hold(trigger, event):
 
 
 @pytest.mark.parametrize(
-    "value, way",
+    ("value", "way"),
     [
         ("$.userId", "$.userId = 7"),
         ("$.traits.email", "$.traits.email = null"),
@@ -191,7 +191,10 @@ def test_what_is_unmet_is_a_condition_that_does_not_hold(trigger, event):
             {"@transform": {"apply": {"k": "$.event"}, "mapping": {"n": "$.k"}}},
             '{"k": "Order Completed"} → @transform = {"n": "Order Completed"}',
         ),
-        ({"@excludeWhenNull": "$.traits.email"}, "$.traits.email = null → @excludeWhenNull makes nothing"),
+        (
+            {"@excludeWhenNull": "$.traits.email"},
+            "$.traits.email = null → @excludeWhenNull makes nothing",
+        ),
         ({"@liquid": "{{ traits.name\n| upcase }}"}, '@liquid {{ traits.name | upcase }} = "ANN"'),
         (
             {"@path": {"@template": "traits.{{type}}"}},
@@ -217,7 +220,7 @@ def test_each_value_of_an_object_has_a_way_of_its_own():
 
 
 @pytest.mark.parametrize(
-    "value, lost",
+    ("value", "lost"),
     [
         ("{{event}} for {{ properties.totl }} and {{properties.totl}}", ("properties.totl",)),
         ({"@arrayPath": ["$.properties.items", {"id": "$.skuu"}]}, ("$.skuu",)),
