@@ -7,11 +7,15 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
 from destination.cli import main
+from destination.cli.explaining import Explainer
+from destination.payloads import Payload
+from destination.routing import arrive
 from tests.conftest import ROOT
 from tests.running import PATIENCE, until
 
@@ -226,6 +230,21 @@ def test_what_is_switched_off_sends_nothing_in_scripts_either(preview, folder):
 
     row = json.loads(preview("--json", "--mapping", "Big Order"))
     assert (row["reason"], row["requests"]) == ("no_matching_mapping", [])
+
+
+def test_a_mapping_of_another_source_is_not_asked_and_says_so_by_its_name(setup, capsys):
+    routes = setup().routes()
+    others = replace(
+        routes, mappings=[replace(mapping, source="rehook") for mapping in routes.mappings]
+    )
+    payload = Payload(name="call.json", call=ORDER, text="")
+    arrival = arrive(ORDER, "segment", others)
+    for in_detail in (False, True):
+        Explainer(others, in_detail=in_detail).explain(payload, arrival)
+
+    head = "call.json  discarded  no_matching_mapping\n"
+    named = [f"– {mapping.name} maps what rehook sends.\n" for mapping in routes.mappings]
+    assert capsys.readouterr().out == f"{head}\n{head}{''.join(named)}\n"
 
 
 @pytest.mark.parametrize("options", [["--json", "calls.json"], ["-"]])

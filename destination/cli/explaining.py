@@ -93,10 +93,10 @@ class Explainer:
             where = f"{asked.method} {destination.url}{asked.path}"
             self._line(Text(f"first {where} asks whether it may be sent"), indent=4)
         self._explain_fields(mapping, call, action)
-        body = jsontext.pretty(jsontext.loads(request.body)) if request.body else ""
-        for line in body.split("\n"):
-            text = Text(printable(f"    {line}"))
-            self._console.print(text, no_wrap=True, overflow="ellipsis")
+        if request.body is not None:
+            for line in jsontext.pretty(jsontext.loads(request.body)).split("\n"):
+                text = Text(printable(f"    {line}"))
+                self._console.print(text, no_wrap=True, overflow="ellipsis")
 
     def _explain_discard(self, mapping: Mapping, call: Json, discard: Discard) -> None:
         why = f" matches, and is not sent: {discard.reason}"

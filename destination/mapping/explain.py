@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from destination.mapping.arguments import Resolve, is_directive
-from destination.mapping.bounds import Where, metered
+from destination.mapping.bounds import LONGEST_RUN, Where, metered
 from destination.mapping.conditions import Comparison, Condition, Constant, compile_condition
 from destination.mapping.directives import compile_root, compile_value
 from destination.mapping.paths import MISSING, reader
@@ -22,6 +22,9 @@ from destination.wording import kind, printable
 
 #: Characters that are shown of a value, a path or a template; the rest is cut.
 SHOWN = 60
+
+#: Seconds that a mapping may take while it is watched, which slows it down.
+WATCHED_RUN = LONGEST_RUN * 20
 
 #: How a comparison that is no sign is written. A `not` before its name is a `!` before it all.
 _FUNCTIONS = {
@@ -87,7 +90,7 @@ def explain_fields(fields: dict[str, Any], event: dict[str, Any]) -> list[Way]:
     `fields` are in Segment's form. Raises InvalidMapping.
     """
     watch = _Watch()
-    run = metered(compile_root(fields, (), watch.compile))
+    run = metered(compile_root(fields, (), watch.compile), WATCHED_RUN)
     with suppress(Exception):  # why it broke is said by whoever routes; here it is where
         run(event)
     return [way for step in watch.steps if step.where == () for way in _ways(step)]
