@@ -41,3 +41,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     known = list(known)
     near = nearest(word, known)
     return f"Did you mean {near}?" if near else f"Known: {listed(known)}."
+
+
+def printable(text: str) -> str:
+    """Write by its number what a terminal would not show, but obey: `\\u001b`."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in text)

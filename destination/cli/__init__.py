@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from destination import __version__
-from destination.cli import calls, checks, demo, records, service
+from destination.cli import calls, checks, demo, preview, records, service
 from destination.errors import BadSetting, Problem
 
 
@@ -38,7 +38,7 @@ for command in (
     service.sandbox,
     service.migrate,
     calls.replay,
-    calls.preview,
+    preview.preview,
     checks.lint,
     checks.check,
     records.events,

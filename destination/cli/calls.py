@@ -1,11 +1,9 @@
-"""The commands for calls from files: replay sends them again, preview shows what would be sent."""
+"""The command that sends calls from files again, and kept events that a mapping broke on."""
 
 import itertools
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from typing import Any
 
 import click
 from rich.console import Console
@@ -17,7 +15,7 @@ from destination.cli.sender import Sender
 from destination.cli.setup import Setup
 from destination.database import Database
 from destination.deliveries import Delivery, Discard
-from destination.errors import Problem, Refused
+from destination.errors import Refused
 from destination.events import REFUSALS, read_event
 from destination.payloads import Payload
 from destination.routing import PARKED, Arrival, Routes, arrive, route_again
@@ -69,7 +67,7 @@ def replay(
         return
     if dry_run:
         routes = setup.routes()
-        outcomes = (_outcome(arrive(p.call, "segment", routes)) for p in payloads.read_all(paths))
+        outcomes = (outcome_of(arrive(p.call, "segment", routes)) for p in payloads.read_all(paths))
         _summarise(_counted(outcomes, _total(paths)))
         return
     here = f"http://{setup.settings.host}:{setup.settings.port}/webhooks/segment"
@@ -81,39 +79,7 @@ def replay(
     _summarise(_counted(_send(sender, texts, rate), _total(paths)))
 
 
-@click.command()
-@click.argument("paths", nargs=-1, required=True)
-@click.option("--mapping", "only", help="Look at this mapping alone, by its name.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON line a call, for scripts.")
-def preview(paths: tuple[str, ...], only: str | None, as_json: bool) -> None:
-    """Show what would be sent for calls, or why nothing would; sends nothing.
-
-    It looks at the calls and the mappings alone: what was received before, and whose a referral
-    code is, it does not know. Exits 1 when a call would be refused.
-
-    \b
-    Examples:
-      destination preview fixtures/segment/valid/order-completed.json
-      cat calls.ndjson | destination preview --json -
-    """
-    setup = Setup.read()
-    routes = setup.routes()
-    if only is not None:
-        routes = _only(routes, only)
-    refused = False
-    for payload in payloads.read_all(paths):
-        arrival = arrive(payload.call, "segment", routes)
-        preview = _preview(arrival, routes)
-        refused = refused or preview["reason"] in REFUSALS
-        if as_json:
-            click.echo(jsontext.dumps(preview))
-        else:
-            _show_preview(payload.name, preview)
-    if refused:
-        raise click.exceptions.Exit(1)
-
-
-def _outcome(arrival: Arrival) -> tuple[str, str | None]:
+def outcome_of(arrival: Arrival) -> tuple[str, str | None]:
     """What the receiver would answer, and why: `("discarded", "id_required")`."""
     if arrival.deliveries:
         return "accepted", None
@@ -189,52 +155,3 @@ def _summarise(counts: Counter[tuple[str, str | None]]) -> None:
     click.echo(f"{counts.total():,} calls.")
     if any(outcome == "refused" for outcome, _ in counts):
         raise click.exceptions.Exit(1)
-
-
-def _only(routes: Routes, name: str) -> Routes:
-    chosen = [mapping for mapping in routes.mappings if mapping.name == name]
-    if not chosen:
-        names = ", ".join(mapping.name for mapping in routes.mappings)
-        raise Problem(f"No mapping is called {name}. There is {names}.")
-    return replace(routes, mappings=chosen)
-
-
-def _preview(arrival: Arrival, routes: Routes) -> dict[str, Any]:
-    """What would become of a call, as `preview --json` writes it."""
-    discard = None if arrival.deliveries else arrival.discards[0]
-    return {
-        "messageId": arrival.message_id,
-        "outcome": "discarded" if discard else "accepted",
-        "reason": discard and discard.reason,
-        "detail": discard and discard.detail,
-        "requests": [_request(delivery, routes) for delivery in arrival.deliveries],
-    }
-
-
-def _request(delivery: Delivery, routes: Routes) -> dict[str, Any]:
-    destination = routes.destinations[delivery.destination]
-    action = destination.actions[delivery.action]
-    request = action.requests(jsontext.loads(delivery.payload))[-1]
-    return {
-        "mapping": delivery.mapping,
-        "destination": delivery.destination,
-        "action": delivery.action,
-        "method": request.method,
-        "url": destination.url + request.path,
-        "body": None if request.body is None else jsontext.loads(request.body),
-    }
-
-
-def _show_preview(name: str, preview: dict[str, Any]) -> None:
-    click.echo(
-        click.style(name, bold=True)
-        + "  "
-        + click.style(preview["outcome"], fg="yellow" if preview["reason"] else "green")
-    )
-    if preview["reason"]:
-        click.echo(f"  {preview['reason']}: {preview['detail']}")
-    for request in preview["requests"]:
-        click.echo(f"  {request['mapping']} → {request['method']} {request['url']}")
-        for line in jsontext.pretty(request["body"]).splitlines():
-            click.echo(f"    {line}")
-    click.echo()

@@ -29,10 +29,10 @@ COLOURS = {
 }
 
 
-def console() -> Console:
-    """Standard output; in a pipe it has no colours, and lines as long as they need."""
+def console(width: int = 240) -> Console:
+    """Standard output; in a pipe it has no colours, and lines of this many columns."""
     found = Console(highlight=False, soft_wrap=False)
-    return found if found.is_terminal else Console(highlight=False, width=240)
+    return found if found.is_terminal else Console(highlight=False, width=width)
 
 
 def show(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *, as_json: bool) -> None:

@@ -46,13 +46,13 @@ class _Meter(threading.local):
 _meter = _Meter()
 
 
-def metered(run: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def metered(run: Callable[[Any], Any], seconds: float = LONGEST_RUN) -> Callable[[Any], Any]:
     """Give each run of a mapping its own budget, from which its directives `spend`."""
 
     def measured(event: Any) -> Any:
         _meter.left = LARGEST_OUTPUT
         _meter.look_at = LARGEST_OUTPUT - _LOOK_EVERY
-        _meter.until = thread_time() + LONGEST_RUN
+        _meter.until = thread_time() + seconds
         return run(event)
 
     return measured

@@ -8,6 +8,7 @@ from destination.errors import InvalidMapping
 from destination.mapping.arguments import (
     NOTES,
     Argument,
+    Compile,
     Resolve,
     compile_entries,
     compile_text,
@@ -33,37 +34,40 @@ from destination.wording import did_you_mean, kind
 _BEFORE_ALL = "__segment_internal_directive"
 
 
-def compile_root(mapping: Any, where: Where = ()) -> Resolve:
-    """Compile a whole mapping, or what `@transform` applies first.
+def compile_root(mapping: Any, where: Where = (), inner: Compile | None = None) -> Resolve:
+    """Compile a whole mapping, or what `@transform` applies first; `inner` as in compile_value.
 
     Raises InvalidMapping at the first fault.
     """
+    inner = inner or compile_value
     if not (isinstance(mapping, dict) and _BEFORE_ALL in mapping):
-        return compile_value(mapping, where)
+        return inner(mapping, where)
     match mapping[_BEFORE_ALL]:
         case {"@transform": {"apply": dict(apply)}}:
-            first = compile_root(apply, (*where, _BEFORE_ALL, "@transform", "apply"))
+            first = compile_root(apply, (*where, _BEFORE_ALL, "@transform", "apply"), inner)
         case _:
             raise InvalidMapping(
                 f'{_BEFORE_ALL} takes {{"@transform": {{"apply": {{…}}}}}}', (*where, _BEFORE_ALL)
             )
     fields = {key: field for key, field in mapping.items() if key != _BEFORE_ALL}
-    then = compile_value(fields, where)
+    then = inner(fields, where)
     return lambda payload: then(first(payload))
 
 
-def compile_value(found: Any, where: Where) -> Resolve:
-    """Compile whatever may stand in a mapping.
+def compile_value(found: Any, where: Where, inner: Compile | None = None) -> Resolve:
+    """Compile whatever may stand in a mapping, and what stands inside it by `inner`: by itself,
+    unless somebody wants to watch the parts at work.
 
     Raises InvalidMapping at the first fault.
     """
+    inner = inner or compile_value
     match found:
         case dict() if is_directive(found):
-            return _compile_directive(found, where)
+            return _compile_directive(found, where, inner)
         case dict():
-            return _compile_object(found, where)
+            return _compile_object(found, where, inner)
         case list():
-            return _compile_list(found, where)
+            return _compile_list(found, where, inner)
         case None | bool() | str() | int():
             return lambda _: found
         case float() if math.isfinite(found):
@@ -75,8 +79,8 @@ def compile_value(found: Any, where: Where) -> Resolve:
     )
 
 
-def _compile_object(found: dict[Any, Any], where: Where) -> Resolve:
-    entries = compile_entries(found, where, compile_value)
+def _compile_object(found: dict[Any, Any], where: Where, inner: Compile) -> Resolve:
+    entries = compile_entries(found, where, inner)
 
     def build(payload: Any) -> dict[str, Any]:
         built = {}
@@ -89,8 +93,8 @@ def _compile_object(found: dict[Any, Any], where: Where) -> Resolve:
     return build
 
 
-def _compile_list(found: list[Any], where: Where) -> Resolve:
-    items = [compile_value(item, (*where, index)) for index, item in enumerate(found)]
+def _compile_list(found: list[Any], where: Where, inner: Compile) -> Resolve:
+    items = [inner(item, (*where, index)) for index, item in enumerate(found)]
 
     def build(payload: Any) -> list[Any]:
         made = [resolve(payload) for resolve in items]
@@ -104,7 +108,7 @@ def _with_places(made: list[Any]) -> list[Any]:
     return [None if item is MISSING else item for item in made]
 
 
-def _compile_directive(found: dict[Any, Any], where: Where) -> Resolve:
+def _compile_directive(found: dict[Any, Any], where: Where, inner: Compile) -> Resolve:
     name, *others = (key for key in found if key != NOTES)
     if isinstance(name, str) and name.startswith("@"):
         if name not in DIRECTIVES:
@@ -125,7 +129,7 @@ def _compile_directive(found: dict[Any, Any], where: Where) -> Resolve:
         shape=directive.shape,
         value=found[name],
         where=(*where, name),
-        compile=compile_value,
+        compile=inner,
     )
     return directive.compile(argument)
 
@@ -225,7 +229,7 @@ def _transform(argument: Argument) -> Resolve:
 def _fields(argument: Argument) -> Resolve:
     if not isinstance(argument.value, dict):
         raise argument.fault(f"an object belongs here, not {kind(argument.value)}")
-    return compile_root(argument.value, argument.where)
+    return compile_root(argument.value, argument.where, argument.compile)
 
 
 class Directive(NamedTuple):

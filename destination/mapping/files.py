@@ -62,6 +62,10 @@ class Mapping:
     #: The file that it was read from.
     path: Path
     enabled: bool
+    #: As it stands in the file.
+    trigger: str
+    #: In Segment's form.
+    fields: dict[str, Any]
     matches: Matches
     render: Render
 
@@ -156,6 +160,8 @@ class _Reader:
             action=content["action"],
             path=self.path,
             enabled=content.get("enabled", True),
+            trigger=content["trigger"],
+            fields=expand(content["fields"]),
             matches=matches,
             render=render,
         )

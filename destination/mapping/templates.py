@@ -41,6 +41,11 @@ def has_places(text: str) -> bool:
     return any(place is not None for _, place in _divide(text))
 
 
+def places(text: str) -> list[str]:
+    """The paths in a template's places, in their order: `traits.name` of `Hi {{traits.name}}`."""
+    return [place.strip() for _, place in _divide(text) if place is not None]
+
+
 def _keys(place: str) -> tuple[str, ...]:
     path = place.strip()
     if not path:

@@ -61,12 +61,20 @@ def compile_trigger(trigger: Any) -> Callable[[Any], bool]:
 
     Raises InvalidTrigger, its `position` at the character where the fault begins.
     """
+    holds = compile_condition(parse_trigger(trigger))
+    return lambda event: isinstance(event, dict) and holds(event)
+
+
+def parse_trigger(trigger: Any) -> Condition:
+    """Read a trigger into its conditions.
+
+    Raises InvalidTrigger, its `position` at the character where the fault begins.
+    """
     if not isinstance(trigger, str):
         raise InvalidTrigger('a trigger is a text, such as type = "track"')
     if len(trigger.encode("utf-8", "surrogatepass")) > LONGEST_TRIGGER:
         raise InvalidTrigger("a trigger has at most 5 KB. Divide the mapping into several")
-    holds = compile_condition(_Parser(trigger).parse())
-    return lambda event: isinstance(event, dict) and holds(event)
+    return _Parser(trigger).parse()
 
 
 def matches(trigger: Any, event: Any) -> bool:

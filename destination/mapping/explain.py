@@ -1,0 +1,274 @@
+"""Explaining says why a trigger does not match an event, and how a payload came about.
+
+It has no rules of its own: conditions and directives are compiled as ever, and watched at work.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from destination.mapping.arguments import Resolve, is_directive
+from destination.mapping.bounds import LONGEST_RUN, Where, metered
+from destination.mapping.conditions import Comparison, Condition, Constant, compile_condition
+from destination.mapping.directives import compile_root, compile_value
+from destination.mapping.paths import MISSING, reader
+from destination.mapping.templates import places
+from destination.mapping.text import number_text
+from destination.mapping.triggers import parse_trigger
+from destination.wording import kind, printable
+
+#: Characters that are shown of a value, a path or a template; the rest is cut.
+SHOWN = 60
+
+#: Seconds that a mapping may take while it is watched, which slows it down.
+WATCHED_RUN = LONGEST_RUN * 20
+
+#: How a comparison that is no sign is written. A `not` before its name is a `!` before it all.
+_FUNCTIONS = {
+    "contains": 'contains({}, "{}")',
+    "starts with": 'match({}, "{}*")',
+    "ends with": 'match({}, "*{}")',
+}
+
+#: The part of a directive that shapes what comes out, which no value goes in by.
+_SHAPES = {("@arrayPath", 1), ("@transform", "mapping")}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unmet:
+    """A condition that does not hold for an event: `properties.total > 100`."""
+
+    #: As a trigger writes it, with each `!` worked in.
+    condition: str
+    #: What it finds instead, in words: `properties.total is missing`.
+    finding: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Way:
+    """How one value of a payload came about."""
+
+    #: Where it stands in the payload: `("metadata", "total")`.
+    place: Where
+    #: The way in words, with what was found on it: `$.properties.total = 27.5`.
+    text: str
+    #: What is sent there, or MISSING.
+    found: Any
+    #: Paths in the middle of it that led to nothing: `properties.totl` of a template.
+    lost: tuple[str, ...]
+    #: Whether the mapping broke here: those behind it were never reached.
+    failed: bool
+
+
+@dataclass(kw_only=True, slots=True)
+class _Step:
+    """One part of a mapping at work: what is written there, and what it made."""
+
+    where: Where
+    written: Any
+    found: Any = MISSING
+    failed: bool = True
+    parts: list["_Step"] = field(default_factory=list)
+
+
+def explain_trigger(trigger: Any, event: dict[str, Any]) -> list[Unmet]:
+    """Why a trigger does not match an event; nothing where it matches.
+
+    Of conditions joined by `and` it is the first that does not hold; of those joined by `or`,
+    of which one would have been enough, it is all. Raises InvalidTrigger.
+    """
+    return list(_unmet(parse_trigger(trigger), event))
+
+
+def explain_fields(fields: dict[str, Any], event: dict[str, Any]) -> list[Way]:
+    """How each value of the payload comes about: one for each field, and for each value in the
+    objects and lists that the mapping writes itself, in the order of the mapping.
+
+    `fields` are in Segment's form. Raises InvalidMapping.
+    """
+    watch = _Watch()
+    run = metered(compile_root(fields, (), watch.compile), WATCHED_RUN)
+    with suppress(Exception):  # why it broke is said by whoever routes; here it is where
+        run(event)
+    return [way for step in watch.steps if step.where == () for way in _ways(step)]
+
+
+def shown(value: Any) -> str:
+    """Write a value as JSON, cut with … where it is long."""
+    if value is MISSING:
+        return "missing"
+    return _cut(json.dumps(value, ensure_ascii=False))
+
+
+def _cut(text: str) -> str:
+    text = printable(" ".join(text.split()))
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+
+
+def _unmet(condition: Condition, event: dict[str, Any]) -> Iterator[Unmet]:
+    if compile_condition(condition)(event):
+        return
+    if isinstance(condition, Comparison):
+        yield Unmet(condition=_written(condition), finding=_finding(condition, event))
+        return
+    for inner in condition.conditions:
+        found = list(_unmet(inner, event))
+        yield from found
+        if found and condition.word == "and":
+            return
+
+
+def _written(condition: Comparison) -> str:
+    name = _name(condition.keys)
+    word = condition.operator.removeprefix("not ")
+    if word not in _FUNCTIONS:
+        return f"{name} {word} {_constant(condition.constant)}"
+    written = _FUNCTIONS[word].format(name, _escaped(str(condition.constant)))
+    return written if word == condition.operator else f"!{written}"
+
+
+def _constant(constant: Constant) -> str:
+    if isinstance(constant, str):
+        return f'"{_escaped(constant)}"'
+    if isinstance(constant, bool) or constant is None:
+        return json.dumps(constant)
+    return number_text(constant)
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r'([\\"])', r"\\\1", text)
+
+
+def _name(keys: tuple[str, ...]) -> str:
+    """Write what a condition reads: `properties.products[0]["net price"]`."""
+    return keys[0] + "".join(map(_step_to, keys[1:]))
+
+
+def _step_to(key: str) -> str:
+    if key.isdigit():
+        return f"[{key}]"
+    if '"' in key or re.fullmatch(r"[\w$-]+", key):
+        return "." + re.sub(r"([^\w$-])", r"\\\1", key)
+    return f'["{key}"]'
+
+
+def _finding(condition: Comparison, event: dict[str, Any]) -> str:
+    found = reader(condition.keys)(event)
+    name = _name(condition.keys)
+    subject = name if len(condition.keys) > 1 else f"the {name}"
+    wanted = kind(condition.constant)
+    comparable = wanted in ("null", kind(found)) or found is None or found is MISSING
+    return f"{subject} is {shown(found)}" + ("" if comparable else f", not {wanted}")
+
+
+class _Watch:
+    """Compiles a mapping so that every part of it tells what it makes, when it is run once."""
+
+    def __init__(self) -> None:
+        self.steps: list[_Step] = []
+        self._around = self.steps
+
+    def compile(self, written: Any, where: Where) -> Resolve:
+        resolve = compile_value(written, where, self.compile)
+        inside = [self.compile({"@path": place}, (*where, place)) for place in _places(written)]
+
+        def run(event: Any) -> Any:
+            step = _Step(where=where, written=written)
+            around, self._around = self._around, step.parts
+            around.append(step)
+            for read in inside:
+                read(event)
+            step.found = resolve(event)
+            step.failed = False
+            self._around = around
+            return step.found
+
+        return run
+
+
+def _places(written: Any) -> list[str]:
+    """The paths that a template brings together: they are no parts of the mapping to the kit."""
+    name, argument = _directive(written)
+    return places(argument) if name == "@template" and isinstance(argument, str) else []
+
+
+def _directive(written: Any) -> tuple[str, Any]:
+    """The name of a directive and its argument; no name for anything else."""
+    if not is_directive(written):
+        return "", written
+    return next((key, inner) for key, inner in written.items() if key.startswith("@"))
+
+
+def _ways(step: _Step) -> Iterator[Way]:
+    if step.parts and not is_directive(step.written):
+        for part in step.parts:
+            yield from _ways(part)
+        return
+    yield Way(
+        place=step.where,
+        text=_said(step),
+        found=step.found,
+        lost=tuple(dict.fromkeys(_lost(step, told=True))),
+        failed=step.failed,
+    )
+
+
+def _said(step: _Step) -> str:
+    """The way to one value: `$.traits.name = "Ann" → @case = "ANN"`."""
+    name, _ = _directive(step.written)
+    if step.failed:
+        return f"{_source(step)} fails"
+    if name in ("", "@literal", "@if"):
+        return _source(step)
+    if step.found is MISSING:
+        return f"{_source(step)} {'makes nothing' if step.parts else 'is missing'}"
+    return f"{_source(step)} = {shown(step.found)}"
+
+
+def _source(step: _Step) -> str:
+    """The same without what it made in the end."""
+    name, argument = _directive(step.written)
+    match name, argument:
+        case "", _:
+            return shown(step.found)
+        case "@if", _:
+            return _choice(step.parts)
+        case "@literal", _:
+            return _said(step.parts[0])
+        case "@path", str():
+            return _cut(argument)
+        case "@template", str():
+            return shown(argument)
+        case ("@arrayPath", [str(argument), *_]) | (_, str(argument)):
+            return _cut(f"{name} {argument}")
+    inputs = [_said(part) for part in step.parts if not _is_shape(part, step)]
+    return f"{', '.join(inputs)} → {name}" if inputs else name
+
+
+def _choice(parts: list[_Step]) -> str:
+    """The way through an `@if`: what it asked for, and the branch that it took."""
+    test, *branch = parts
+    word = test.where[-1]
+    if not branch:
+        return f"@if {word} {_said(test)}" + ("" if test.failed else " → nothing")
+    [taken] = branch
+    asked = _source(test) if taken.written == test.written else _said(test)
+    otherwise = "else " if taken.where[-1] == "else" else ""
+    return f"@if {word} {asked} → {otherwise}{_said(taken)}"
+
+
+def _is_shape(part: _Step, directive: _Step) -> bool:
+    return part.where[len(directive.where) :] in _SHAPES
+
+
+def _lost(step: _Step, *, told: bool) -> Iterator[str]:
+    """The paths below a step that led to nothing, but for those that its text tells of."""
+    name, argument = _directive(step.written)
+    if name == "@path" and isinstance(argument, str) and step.found is MISSING and not told:
+        yield argument
+    for part in step.parts:
+        open_to_see = name not in ("", "@template") and not _is_shape(part, step)
+        yield from _lost(part, told=told and open_to_see)
