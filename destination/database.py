@@ -62,6 +62,14 @@ class Database:
         with self.writing() as connection:
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = version_num")
 
+    def exists(self) -> bool:
+        """Whether there are tables; looks without making a file."""
+        file = self.engine.url.database if self.engine.dialect.name == "sqlite" else None
+        if file is not None and not Path(file).is_file():
+            return False
+        with self.reading() as connection:
+            return _version(connection) is not None
+
     def prepare(self) -> None:
         """Make the tables where there are none. Raises Problem when theirs are of another
         version: a running service never changes them by itself.

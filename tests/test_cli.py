@@ -1,11 +1,13 @@
 """The command line, as scripts and people use it."""
 
 import json
+import re
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
-from destination.cli import main
+from destination.cli import main, tables
 from destination.store.receiving import accept
 from tests.conftest import ROOT, arrival
 from tests.test_store_sending import Verdict, claim, outcome, settle
@@ -296,3 +298,33 @@ def test_every_command_explains_itself(run, name):
 
     assert result.exit_code == 0
     assert len(main.commands[name].get_short_help_str(200)) > 20
+
+
+@pytest.mark.parametrize("command", ["events", "deliveries", "discards"])
+def test_a_list_of_a_database_that_is_not_there_is_an_error_and_makes_none(run, tmp_path, command):
+    result = run(command)
+
+    assert result.exit_code == 1
+    assert "DESTINATION_DATABASE_URL" in result.output
+    assert not (tmp_path / "destination.db").exists()
+
+
+@pytest.mark.parametrize("width", [100, 149, 150, 240])
+def test_a_list_fits_the_screen_and_cuts_no_status_and_no_time(run, database, monkeypatch, width):
+    accept(
+        database, [arrival("a-message-id-that-is-quite-long-" + "x" * 40, "customer-" + "y" * 40)]
+    )
+    settle(database, *(outcome(claimed, Verdict.UNKNOWN) for claimed in claim(database)))
+    monkeypatch.setattr(tables, "console", lambda: Console(width=width, highlight=False))
+
+    lines = run("deliveries").stdout.splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= width
+    [row] = [line for line in lines if "uncertain" in line]
+    assert re.search(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d", row)
+
+
+def test_credentials_that_are_not_set_are_named(run):
+    result = run("check")
+
+    assert result.exit_code == 1
+    assert "set DESTINATION_REHOOK_API_KEY and DESTINATION_REHOOK_API_SECRET" in result.output

@@ -5,6 +5,7 @@ import hmac
 import json
 import os
 import signal
+import socket
 import threading
 from pathlib import Path
 
@@ -239,6 +240,20 @@ def test_wrong_credentials_hold_the_engine_until_they_are_right(tmp_path):
         until(running.settled)
         assert requests.get(f"{running.url}/readyz", timeout=30).json()["holds"] == []
         assert len(running.customers()["ada"]["transactions"]) == 2
+
+
+def test_many_slow_senders_hold_up_nobody(running):
+    slow = []
+    try:
+        for _ in range(400):
+            connection = socket.create_connection(("127.0.0.1", running.port))
+            connection.sendall(b"POST /webhooks/segment HTTP/1.1\r\nContent-Length: 1000\r\n\r\n{")
+            slow.append(connection)
+        assert running.send(order(1))[0]["outcome"] == "accepted"
+        assert requests.get(f"{running.url}/healthz", timeout=5).ok
+    finally:
+        for connection in slow:
+            connection.close()
 
 
 def test_serve_restarts_a_worker_beside_it_that_died(tmp_path):

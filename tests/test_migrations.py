@@ -30,7 +30,11 @@ def test_a_database_of_another_version_is_not_touched(database):
 
 def test_processes_that_start_at_once_make_the_tables_once(tmp_path):
     environment = {**os.environ, "DESTINATION_DATABASE_URL": f"sqlite:///{tmp_path / 'new.db'}"}
-    command = [sys.executable, "-m", "destination", "events", "--json"]
+    command = [
+        sys.executable,
+        "-c",
+        "from destination.cli.setup import Setup; Setup.read().database()",
+    ]
     started = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) for _ in range(4)]
 
     assert [process.communicate()[1] for process in started] == [b""] * 4

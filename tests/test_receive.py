@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from destination import database as databases
 from destination import logs
 from destination.errors import StoreUnavailable
 from destination.store import records
@@ -325,3 +326,30 @@ def test_what_was_received_twice_changes_nothing(make, body):
         list(records.events(client.database)),
         list(records.deliveries(client.database)),
     ) == before
+
+
+def test_a_receiver_that_cannot_write_is_not_ready(make, monkeypatch):
+    monkeypatch.setattr("destination.database.PATIENCE", 0.05)
+    client = make()
+    other = databases.connect(str(client.database.engine.url))
+
+    with other.writing():
+        answer = client.get("/readyz")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert client.get("/readyz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "says"),
+    [
+        (b"{}", {"Content-Encoding": "br"}, 415, "only gzip is known"),
+        (b'{"batch":1}', {}, 400, "not a list of calls"),
+        (b"1" * 5000, {}, 400, "too many digits"),
+        (b"x" * 5_000_000, {}, 413, "DESTINATION_MAX_BODY_BYTES"),
+    ],
+)
+def test_what_is_wrong_is_said_in_our_words(make, body, headers, status, says):
+    answer = make().post("/webhooks/segment", data=body, headers=headers)
+
+    assert answer.status_code == status
+    assert says in answer.get_json()["message"]

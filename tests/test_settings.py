@@ -102,3 +102,34 @@ def test_a_database_that_cannot_be_used_is_refused_without_its_password(url, set
         setup(DATABASE_URL=url).database()
 
     assert "hush" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b'DESTINATION_PORT="80', r"\.env:2: this is not NAME=value"),
+        (b"DESTINATION_PORT 8081", r"\.env:2: this is not NAME=value"),
+        (b"\xff\xfe", r"\.env cannot be read as UTF-8 text"),
+    ],
+)
+def test_a_line_of_the_file_that_cannot_be_read_stops_the_start(tmp_path, line, says):
+    (tmp_path / ".env").write_bytes(b"# ours\n" + line + b"\n")
+
+    with pytest.raises(BadSetting, match=says):
+        Environment.load()
+
+
+def test_a_name_in_small_letters_is_not_passed_over(setup, tmp_path):
+    (tmp_path / ".env").write_text("destination_port=8081\n")
+
+    with pytest.raises(
+        BadSetting, match=r"destination_port is not a setting\. Did you mean DESTINATION_PORT"
+    ):
+        setup()
+
+
+def test_a_secret_that_names_nothing_does_not_pass_for_one_that_is_set():
+    with pytest.raises(BadSetting, match="must name something") as error:
+        read(SegmentSettings, SEGMENT_SHARED_SECRET=" , ")
+
+    assert "' , '" not in str(error.value)

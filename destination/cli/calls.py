@@ -15,7 +15,7 @@ from destination.cli.sender import Sender
 from destination.cli.setup import Setup
 from destination.database import Database
 from destination.deliveries import Delivery, Discard
-from destination.errors import Refused
+from destination.errors import Problem, Refused
 from destination.events import REFUSALS, read_event
 from destination.payloads import Payload
 from destination.routing import PARKED, Arrival, Routes, arrive, route_again
@@ -139,9 +139,14 @@ def _counted(
     counts: Counter[tuple[str, str | None]] = Counter()
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
         task = progress.add_task("calls", total=total)
-        for outcome in outcomes:
-            counts[outcome] += 1
-            progress.advance(task)
+        try:
+            for outcome in outcomes:
+                counts[outcome] += 1
+                progress.advance(task)
+        except KeyboardInterrupt:
+            raise Problem(
+                f"Stopped after {counts.total():,} calls. Run it again: those are duplicates then."
+            ) from None
     return counts
 
 

@@ -11,6 +11,7 @@ from destination.errors import Problem
 from destination.mapping.files import read_mappings
 from destination.partners import Destination
 from destination.partners.http import Client
+from destination.wording import listed
 
 
 @click.command()
@@ -54,6 +55,8 @@ def check() -> None:
 
 
 def _problem(setup: Setup, destination: Destination) -> str | None:
+    if missing := setup.missing(destination):
+        return f"{destination.label} needs credentials: set {listed(missing)}."
     client = Client(
         destination.url,
         headers=destination.headers(),

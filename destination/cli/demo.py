@@ -90,7 +90,7 @@ def run_demo(once: bool, fixtures: Path) -> None:
         if once:
             click.echo(f"{len(shown)} payloads, {len(wrong)} not as expected.")
             sys.exit(1 if wrong else 0)
-        _print_next(url, sandbox_port)
+        _print_next(url, sandbox_port, environment["DESTINATION_DATABASE_URL"])
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         process.wait()
 
@@ -137,6 +137,7 @@ def _free_port(wanted: int) -> int:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
+                click.echo(f"Port {port} is taken: another one is used.", err=True)
                 continue
             return int(probe.getsockname()[1])
     raise Problem("There is no free port on 127.0.0.1.")
@@ -223,11 +224,14 @@ def _outcome(row: Row) -> Text:
     return text
 
 
-def _print_next(url: str, sandbox_port: int) -> None:
+def _print_next(url: str, sandbox_port: int, database_url: str) -> None:
     click.echo("Send a call of your own:\n")
     click.echo(f"  curl -X POST {url} \\")
     click.echo("    -H 'Content-Type: application/json' \\")
     click.echo(f"    -d {shlex.quote(jsontext.dumps(EXAMPLE))}\n")
     click.echo("and see what the engine made of it:\n")
     click.echo(f"  curl http://127.0.0.1:{sandbox_port}/_sandbox/customers\n")
+    click.echo("and what is kept of it:\n")
+    command = shlex.join([sys.argv[0], "deliveries"])
+    click.echo(f"  DESTINATION_DATABASE_URL={shlex.quote(database_url)} {command}\n")
     click.echo("Ctrl-C stops.")

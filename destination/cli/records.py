@@ -74,7 +74,7 @@ def events(
       destination events show 42
     """
     if ctx.invoked_subcommand is None:
-        database = Setup.read().database()
+        database = Setup.read().kept()
         rows = records.events(
             database, source=source, message_id=message_id, limit=_rows(limit, as_json)
         )
@@ -85,7 +85,7 @@ def events(
 @click.argument("event_id", type=int)
 def show_event(event_id: int) -> None:
     """Show one event: the call, its deliveries and its discards."""
-    event = records.event(Setup.read().database(), event_id)
+    event = records.event(Setup.read().kept(), event_id)
     if event is None:
         raise Problem(f"There is no event {event_id}. `destination events` lists them.")
     tables.panel("Event", [f"{event['message_id']}  {jsontext.moment(event['received_at'])}"])
@@ -127,7 +127,7 @@ def deliveries(
     """
     if ctx.invoked_subcommand is None:
         rows = records.deliveries(
-            Setup.read().database(),
+            Setup.read().kept(),
             status=status,
             destination=destination,
             lane=lane,
@@ -141,12 +141,15 @@ def deliveries(
 @click.argument("delivery_id", type=int)
 def show_delivery(delivery_id: int) -> None:
     """Show one delivery: what you sent, and each request with the engine's answer."""
-    database = Setup.read().database()
+    database = Setup.read().kept()
     delivery = records.delivery(database, delivery_id)
     if delivery is None:
         raise Problem(f"There is no delivery {delivery_id}. `destination deliveries` lists them.")
     state = f"{delivery['mapping']} → {delivery['destination']}: {delivery['status']}"
     tables.panel("Delivery", [state + (f" ({delivery['reason']})" if delivery["reason"] else "")])
+    if delivery["status"] == Status.PENDING.value and delivery["ready_at"]:
+        moment = jsontext.moment(delivery["ready_at"])
+        tables.panel("Next in its lane", [f"not before {moment}, and after what is ahead of it"])
     tables.panel("You sent", _pretty(delivery["call"]))
     if files := records.mapping_texts(database, delivery["mapping_set"] or ""):
         tables.panel("Mapping files in force", [f"{delivery['mapping_set']}: {', '.join(files)}"])
@@ -171,7 +174,7 @@ def retry(ids: Sequence[int], every: bool, destination: str | None) -> None:
     """
     _refuse_unclear(ids, every)
     again = records.send_again(
-        Setup.read().database(), ids=ids, status=Status.FAILED, destination=destination
+        Setup.read().kept(), ids=ids, status=Status.FAILED, destination=destination
     )
     _say_how_many(again, ids, "failed", "will be sent again")
 
@@ -195,7 +198,7 @@ def settle(
     _refuse_unclear(ids, every)
     if delivered == again:
         raise click.UsageError("Say either --delivered or --retry.")
-    database = Setup.read().database()
+    database = Setup.read().kept()
     if delivered:
         count = records.mark_delivered(database, ids=ids, destination=destination)
     else:
@@ -229,7 +232,7 @@ def discards(
     """
     if ctx.invoked_subcommand is None:
         rows = records.discards(
-            Setup.read().database(),
+            Setup.read().kept(),
             source=source,
             reason=reason,
             message_id=message_id,
@@ -242,7 +245,7 @@ def discards(
 @click.argument("discard_id", type=int)
 def show_discard(discard_id: int) -> None:
     """Show one discard with the call that made it."""
-    discard = records.discard(Setup.read().database(), discard_id)
+    discard = records.discard(Setup.read().kept(), discard_id)
     if discard is None:
         raise Problem(f"There is no discard {discard_id}. `destination discards` lists them.")
     tables.panel("Discard", [_discard_words(discard)])
@@ -255,7 +258,7 @@ def _rows(limit: int | None, as_json: bool) -> int | None:
 
 def _refuse_unclear(ids: Sequence[int], every: bool) -> None:
     if bool(ids) == every:
-        raise click.UsageError("Name the deliveries, or say --all.")
+        raise click.UsageError("Name the deliveries, or say --all; not both.")
 
 
 def _say_how_many(count: int, ids: Sequence[int], status: str, words: str) -> None:

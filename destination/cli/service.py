@@ -88,6 +88,9 @@ def worker() -> None:
     """
     setup = Setup.read()
     logs.configure(setup.settings.log_format)
+    for destination in setup.destinations.values():
+        for name in setup.missing(destination):
+            log.warning("not set", setting=name, destination=destination.name)
     running = Worker(setup.database(), setup.destinations, setup.settings)
     _on_stop(running.stop)
     log.info("delivering", to={name: d.url for name, d in setup.destinations.items()})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from destination import database, jsontext, partners
 from destination.database import Database
+from destination.errors import Problem
 from destination.mapping.files import Actions, files, load_mappings
 from destination.partners import Destination, Source
 from destination.partners.segment import Segment, SegmentSettings
@@ -23,6 +24,7 @@ class Setup:
     """The settings, read and checked, and the partners that they make."""
 
     settings: Settings
+    environment: Environment
     segment: Segment
     sources: Mapping[str, Source]
     destinations: Mapping[str, Destination]
@@ -35,10 +37,15 @@ class Setup:
         segment = Segment(environment.read(SegmentSettings))
         return cls(
             settings=environment.read(Settings),
+            environment=environment,
             segment=segment,
             sources={**partners.sources(environment), segment.name: segment},
             destinations=partners.destinations(environment),
         )
+
+    def missing(self, destination: Destination) -> list[str]:
+        """The credentials of a destination that are not set."""
+        return [name for name in destination.credentials if name not in self.environment.values]
 
     @property
     def actions(self) -> Actions:
@@ -80,6 +87,19 @@ class Setup:
             max_body_bytes=self.settings.max_body_bytes,
             max_batch_calls=self.settings.max_batch_calls,
         )
+
+    def kept(self) -> Database:
+        """The database of a service that has run. Raises Problem where there is none: a list
+        of nothing would say that all is well.
+        """
+        opened = database.connect(self.settings.database_url)
+        if not opened.exists():
+            raise Problem(
+                "The database that DESTINATION_DATABASE_URL names has no tables: has the receiver "
+                "run with it? Commands read the same settings as the service."
+            )
+        opened.prepare()
+        return opened
 
     def database(self) -> Database:
         """The database, its tables made where it is new. Raises Problem when they do not fit."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +15,19 @@ from destination import jsontext
 
 #: Rows that a table shows unless more are asked for.
 DEFAULT_LIMIT = 50
+
+#: A terminal as wide as this shows every column; a narrower one those of NARROW alone.
+WIDE = 150
+NARROW = {"id", "message_id", "mapping", "lane", "status", "attempts", "reason", "created_at"} | {
+    "type",
+    "name",
+    "outcome",
+    "received_at",
+    "detail",
+}
+
+#: Columns that are cut, with an ellipsis, where there is too little room.
+ELASTIC = {"message_id", "mapping", "lane", "name", "detail"}
 
 #: How a status or an outcome looks on a terminal.
 COLOURS = {
@@ -45,14 +59,33 @@ def show(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *, as_js
                 jsontext.dumps({name: _plain(key, row[key]) for key, name in columns.items()})
             )
         return
-    listed = list(rows)
-    table = new_table(columns.values())
-    for row in listed:
-        table.add_row(*(_cell(key, row[key]) for key in columns))
-    if listed:
-        console().print(table)
-    else:
+    listed = [{key: _cell(key, row[key]) for key in columns} for row in rows]
+    if not listed:
         click.echo("There are none.", err=True)
+        return
+    screen = console()
+    shown = {key: name for key, name in columns.items() if screen.width >= WIDE or key in NARROW}
+    widths = _fit(listed, shown, screen.width)
+    table = new_table(shown.values())
+    for column, width in zip(table.columns, widths, strict=True):
+        column.width, column.no_wrap, column.overflow = width, True, "ellipsis"
+    for row in listed:
+        table.add_row(*(row[key] for key in shown))
+    screen.print(table)
+
+
+def _fit(rows: Sequence[Mapping[str, Text]], columns: Mapping[str, str], room: int) -> list[int]:
+    """Widths of columns that fit: long names and details give way, the rest is never cut."""
+    widths = {
+        key: max(cell_len(name), *(row[key].cell_len for row in rows))
+        for key, name in columns.items()
+    }
+    over = sum(widths.values()) + 3 * len(widths) - room  # three for what stands between them
+    for key in sorted(ELASTIC & widths.keys(), key=lambda key: -widths[key]):
+        cut = max(0, min(over, widths[key] - 8))
+        widths[key] -= cut
+        over -= cut
+    return list(widths.values())
 
 
 def new_table(headings: Iterable[str]) -> Table:

@@ -116,6 +116,7 @@ def delivery(database: Database, delivery_id: int) -> Row | None:
             schema.delivery.c.payload,
             schema.delivery.c.action,
             schema.delivery.c.mapping_set,
+            schema.lane.c.ready_at,
             schema.event.c.call,
         )
         .where(schema.delivery.c.id == delivery_id)
