@@ -3,10 +3,12 @@
 import shutil
 from collections import Counter
 from collections.abc import Mapping as Map
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.table import Table
 from rich.text import Text
 from ruamel.yaml import YAML
 
@@ -46,7 +48,10 @@ def list_all(as_json: bool) -> None:
     """List the mappings, in the order in which they send."""
     setup = Setup.read()
     found, faults = files.read_mappings(setup.settings.mappings, list(setup.sources), setup.actions)
-    tables.show((_row(each, as_json) for each in found), MAPPINGS, as_json=as_json)
+    if as_json or not found:
+        tables.show(map(_row, found), MAPPINGS, as_json=as_json)
+    else:
+        tables.console().print(_table(found))
     if faults:
         click.echo("Files with faults are not listed: destination lint shows them.", err=True)
 
@@ -103,6 +108,9 @@ def import_file(file: Any, direction: str | None, dry_run: bool) -> None:
       destination mappings import -
     """
     setup = Setup.read()
+    if direction is not None and direction not in drafts.directions(setup):
+        hint = did_you_mean(direction, drafts.directions(setup))
+        raise click.UsageError(f"There is no direction {direction}. {hint}")
     contents = read_subscriptions(_json(file))
     made = [
         drafts.draft(setup, direction or _direction(setup, content), content)
@@ -166,15 +174,27 @@ def _replace(path: Path, text: str) -> None:
         raise Problem(f"{path} cannot be written: {error.strerror}.") from error
 
 
-def _row(mapping: Mapping, as_json: bool) -> dict[str, Any]:
+def _row(mapping: Mapping) -> dict[str, Any]:
     return {
         "name": mapping.name,
         "direction": mapping.path.parent.name,
         "action": mapping.action,
         "trigger": _content(mapping)["trigger"],
-        "enabled": mapping.enabled if as_json else "yes" if mapping.enabled else "no",
+        "enabled": mapping.enabled,
         "file": str(mapping.path),
     }
+
+
+def _table(found: Sequence[Mapping]) -> Table:
+    """The rows for a person: the folder of a file is its direction, which stands beside it."""
+    table = tables.new_table(MAPPINGS.values())
+    for column in table.columns:
+        column.no_wrap = column.header not in ("name", "trigger")
+    for mapping in found:
+        row = _row(mapping)
+        row |= {"enabled": "yes" if mapping.enabled else "no", "file": mapping.path.name}
+        table.add_row(*(Text(row[key]) for key in MAPPINGS))
+    return table
 
 
 def _content(mapping: Mapping) -> dict[str, Any]:
@@ -215,7 +235,7 @@ def _direction(setup: Setup, content: Map[str, Any]) -> str:
     return candidates[0]
 
 
-def _complaint(fault: Fault, made: list[Draft]) -> str:
+def _complaint(fault: Fault, made: Sequence[Draft]) -> str:
     """A fault with the line that it is about, since the file is not there to look into."""
     texts = [each.text for each in made if each.path == fault.path]
     line = texts[0].splitlines()[fault.line - 1].strip() if texts else ""

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,11 +79,7 @@ def new(
     action = actions[ask.which("What is to be done?", action_name, "--action", described)]
     values = _given(given, action)
     found = samples.read_samples(fixtures / source)
-    if type_ is None and event not in (None, EVERY):
-        type_ = next((each.type for each in found if each.name == event), "track")
-    usual = next(each for each in TYPES if compile_trigger(action.trigger)({"type": each}))
-    counts = {each: _count(sum(s.type == each for s in found)) for each in TYPES}
-    type_ = ask.which("On which calls does it fire?", type_, "--type", counts, default=usual)
+    type_ = _type(ask, type_, event, action, found)
     event = _event(ask, event, type_, found)
     matching = [each for each in found if each.type == type_ and event in (EVERY, each.name)]
     name = ask(
@@ -102,7 +99,12 @@ def new(
     made = drafts.draft(setup, direction, content)
     if found_faults := drafts.faults(setup, [made]):
         raise Problem("\n".join(["Nothing is written:", *map(str, found_faults)]))
-    others = _others(setup, source, trigger, matching)
+    calls = [{"type": type_, NAMED.get(type_, ""): event}, *(each.call for each in matching)]
+    others = [
+        each.name
+        for each in drafts.mappings(setup)
+        if each.enabled and each.source == source and any(map(each.matches, calls))
+    ]
     drafts.write([made])
     _what_next(made, matching, others)
 
@@ -183,6 +185,18 @@ def _given(given: Sequence[str], action: Action) -> dict[str, str]:
     return values
 
 
+def _type(
+    ask: _Asking, given: str | None, event: str | None, action: Action, found: Sequence[Sample]
+) -> str:
+    if given is None and event not in (None, EVERY):
+        given = next((each.type for each in found if each.name == event), "track")
+    fires = compile_trigger(action.trigger)
+    usual = next((each for each in TYPES if fires({"type": each})), "track")
+    numbers = Counter(each.type for each in found)
+    offers = {each: f"{numbers[each]} in the fixtures" if numbers[each] else "" for each in TYPES}
+    return ask.which("On which calls does it fire?", given, "--type", offers, default=usual)
+
+
 def _event(ask: _Asking, given: str | None, type_: str, found: Sequence[Sample]) -> str:
     if type_ not in NAMED:
         if given not in (None, EVERY):
@@ -240,28 +254,14 @@ def _trigger(type_: str, event: str) -> str:
     return f'type = "{type_}" and {NAMED[type_]} = "{escaped}"'
 
 
-def _others(setup: Setup, source: str, trigger: str, matching: Sequence[Sample]) -> list[str]:
-    """The mappings that fire on the same samples: their requests are sent beside the new one's."""
-    fires = compile_trigger(trigger)
-    calls = [each.call for each in matching if fires(each.call)]
-    return [
-        each.name
-        for each in drafts.mappings(setup)
-        if each.enabled and each.source == source and any(map(each.matches, calls))
-    ]
-
-
 def _what_next(made: Draft, matching: Sequence[Sample], others: Sequence[str]) -> None:
+    """Say what to try, and which other mappings send these events too: two may both be paid."""
     file = str(matching[0].file) if matching else "my-event.json"
     preview = shlex.join(["destination", "preview", "--mapping", made.name, file])
     click.echo(f"{made.path} is written. Look at it, then try:")
     click.echo(f"  destination lint\n  {preview}")
     for other in others:
         click.echo(f"{other} fires on these events too: both are sent, and may be rewarded.")
-
-
-def _count(number: int) -> str:
-    return f"{number} in the fixtures" if number else ""
 
 
 def _shortened(value: Any) -> str:

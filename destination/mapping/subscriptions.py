@@ -1,21 +1,30 @@
 """A subscription is what Segment calls a mapping: read from its JSON, as people copy it."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from destination.errors import InvalidMapping, Problem
 from destination.mapping.shorthand import shorten
-from destination.wording import kind
+from destination.wording import kind, listed
 
-#: What we call the parts of a subscription, and what the places call them in which one can be
-#: found: the stored settings of a destination, the Public API, and our own files.
-_NAMES = {
-    "name": ("name",),
-    "description": ("description",),
-    "action": ("partnerAction", "actionSlug", "action"),
-    "trigger": ("subscribe", "trigger"),
-    "enabled": ("enabled",),
-    "fields": ("mapping", "fields", "settings"),
+
+class _Part(NamedTuple):
+    """A part of a subscription: its names in the places in which one can be found (a
+    destination's stored settings, the Public API, our own files), and what it must be.
+    """
+
+    names: tuple[str, ...]
+    needed: type | None = None
+    hint: str = ""
+
+
+_PARTS = {
+    "name": _Part(("name",)),
+    "description": _Part(("description",)),
+    "action": _Part(("partnerAction", "actionSlug", "action"), str, "such as trackEvent"),
+    "trigger": _Part(("subscribe", "trigger"), str, 'such as type = "track"'),
+    "enabled": _Part(("enabled",)),
+    "fields": _Part(("mapping", "fields", "settings"), dict, "the fields with what each sends"),
 }
 
 #: What several of them, or one, are wrapped in.
@@ -45,7 +54,7 @@ def _unwrapped(found: Any) -> Iterator[Any]:
         inner = [each[key] for key in _WRAPPERS if key in each] if isinstance(each, dict) else []
         if isinstance(each, list):
             waiting += reversed(each)
-        elif inner and not any(key in each for key in (*_NAMES["action"], *_NAMES["trigger"])):
+        elif inner and _part(each, "trigger") is None:
             waiting += reversed(inner)
         else:
             yield each
@@ -54,31 +63,24 @@ def _unwrapped(found: Any) -> Iterator[Any]:
 def _content(found: Any, place: int) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Problem(f"Mapping {place} is {kind(found)}, not an object.")
-    content = {
-        ours: found[theirs]
-        for ours, names in _NAMES.items()
-        for theirs in [next((name for name in names if found.get(name) is not None), None)]
-        if theirs is not None
-    }
+    content = {key: part for key in _PARTS if (part := _part(found, key)) is not None}
     called = f'"{content["name"]}"' if isinstance(content.get("name"), str) else f"Mapping {place}"
-    if isinstance(content.get("action"), dict):
-        content["action"] = content["action"].get("slug")
-    for part, wanted in (("action", str), ("trigger", str), ("fields", dict)):
-        if not isinstance(content.get(part), wanted):
-            names = " or ".join(f'"{name}"' for name in _NAMES[part])
-            instead = kind(content[part]) if part in content else "missing"
-            raise Problem(
-                f"{called}: {names} is {instead}, and {kind(wanted())} belongs there{_HINTS[part]}"
-            )
+    for key, (names, needed, hint) in _PARTS.items():
+        if needed and not isinstance(content.get(key), needed):
+            quoted = listed((f'"{name}"' for name in names), "or")
+            instead = f"is {kind(content[key])}" if key in content else "is missing"
+            raise Problem(f"{called}: {quoted} {instead}, and must be {kind(needed())}: {hint}.")
     try:
-        fields = shorten(content["fields"])
+        content["fields"] = shorten(content["fields"])
     except InvalidMapping as error:
         raise Problem(f"{called}: {error.message}.") from error
-    return {"name": content["action"], **content, "fields": fields}
+    if content.get("enabled") is True:
+        del content["enabled"]  # as every file is that does not say otherwise
+    return {"name": content["action"], **content}
 
 
-_HINTS = {
-    "action": ', such as "trackEvent".',
-    "trigger": ': the condition as it is written, such as "type = \\"track\\"".',
-    "fields": ": the fields with what is sent in each.",
-}
+def _part(found: dict[str, Any], key: str) -> Any:
+    """One part of a subscription, by the first of its names that has a value; None without."""
+    named = (found[name] for name in _PARTS[key].names if found.get(name) is not None)
+    part = next(named, None)
+    return part.get("slug") if key == "action" and isinstance(part, dict) else part

@@ -271,7 +271,10 @@ def test_a_command_writes_what_the_page_shows(section, folder, monkeypatch):
     shutil.copytree(ROOT / "fixtures", folder.parent / "fixtures")
     monkeypatch.chdir(folder.parent)
     monkeypatch.delenv("DESTINATION_MAPPINGS")
-    for block in section.blocks("yaml file", "yaml broken", "console"):
+    for block in section.blocks("yaml file", "yaml broken", "json saved", "console"):
+        if block.kind == "json saved":
+            write(folder.parent, block.name, block.text)
+            continue
         if block.kind != "console":
             write(folder, path_of(block), block.text)
             continue
