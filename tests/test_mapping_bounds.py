@@ -57,6 +57,9 @@ GREEDY = {
     "case": [{"@case": {"operator": "upper", "value": {"@path": "text"}}}] * 200,
     "excludeWhenNull": [{"@excludeWhenNull": {"@path": "object"}}] * 2_000,
     "path": [WHOLE] * 5_000,
+    "hash": [{"@hash": {"value": {"@path": "text"}}}] * 200,
+    "omit": [{"@omit": {"value": WHOLE, "keys": ["list.s", "object.x"]}}] * 2_000,
+    "number": [{"@number": {"value": {"@path": "text"}}}] * 200,
 }
 
 
@@ -77,6 +80,7 @@ def test_a_mapping_that_makes_too_much_of_an_event_fails_soon(greedy):
         {"@json": {"mode": "encode", "value": {"@path": "v"}}},
         {"@flatten": {"value": {"@path": "v"}, "separator": "."}},
         {"@excludeWhenNull": {"@path": "v"}},
+        {"@omit": {"value": {"@path": "v"}, "keys": [".".join("a" * 200)]}},
     ],
     ids=lambda walk: next(iter(walk)),
 )

@@ -2,6 +2,8 @@
 
 import copy
 import json
+import math
+import re
 import string
 
 from hypothesis import given, settings
@@ -15,6 +17,7 @@ from destination.mapping import (
     compile_mapping,
     compile_trigger,
     expand,
+    shorten,
 )
 
 WORDS = st.sampled_from(
@@ -28,6 +31,9 @@ JSON = st.recursive(
     ),
     max_leaves=20,
 )
+NORMALIZE = st.booleans() | st.none()
+DECIMALS = st.integers(-1, 11)
+KEYS = st.lists(WORDS | st.text(max_size=5), max_size=4)
 EVENTS = st.dictionaries(WORDS | st.text(), JSON, max_size=5)
 
 
@@ -58,6 +64,18 @@ def directives(value):
         ),
         st.builds(lambda each: {"@excludeWhenNull": each}, value),
         st.builds(lambda each: {"@literal": each}, value),
+        st.builds(
+            lambda each, flag: {"@hash": {"value": each, "normalize": flag}}, path, NORMALIZE
+        ),
+        st.builds(lambda each, keys: {"@omit": {"value": each, "keys": keys}}, value, KEYS),
+        st.builds(
+            lambda each, times, decimals: {
+                "@number": {"value": each, "times": times, "decimals": decimals}
+            },
+            path,
+            st.integers() | st.floats(),
+            DECIMALS,
+        ),
         st.builds(lambda name, each: {f"@{name}": each}, st.text(max_size=4), value),
     )
 
@@ -117,6 +135,47 @@ def test_an_expanded_mapping_stays_as_it_is_when_expanded_again(mapping):
     once = expand(mapping)
 
     assert expand(once) == once
+
+
+@given(mapping=MAPPINGS | JSON)
+@settings(deadline=None)
+def test_a_mapping_in_segments_form_can_be_shortened_and_expanded_again(mapping):
+    full = expand(mapping)
+
+    assert expand(shorten(full)) == full
+
+
+@given(value=MAPPINGS | JSON, event=EVENTS)
+@settings(deadline=None)
+def test_what_is_hashed_leaves_as_a_hash_as_nothing_or_empty(value, event):
+    hashed = transformed({"@hash": {"value": value, "normalize": True}}, event)
+
+    assert hashed in (MISSING, None, "") or re.fullmatch("[0-9a-f]{64}", hashed)
+
+
+@given(value=MAPPINGS | JSON, event=EVENTS, times=st.integers() | st.floats(), places=DECIMALS)
+@settings(deadline=None)
+def test_a_number_is_a_number_or_nothing(value, event, times, places):
+    number = transformed({"@number": {"value": value, "times": times, "decimals": places}}, event)
+
+    assert number in (MISSING, None) or (type(number) in (int, float) and math.isfinite(number))
+
+
+@given(found=JSON, key=st.text(string.ascii_lowercase, min_size=1))
+@settings(deadline=None)
+def test_a_key_that_is_left_out_is_nowhere_at_the_top(found, key):
+    event = {"v": {**found, key: 1} if isinstance(found, dict) else {key: found, "other": found}}
+    left = transformed({"@omit": {"value": {"@path": "v"}, "keys": [key]}}, event)
+
+    assert left == {name: item for name, item in event["v"].items() if name != key}
+
+
+def transformed(mapping, event):
+    """What a mapping makes of an event; MISSING where either cannot be used."""
+    try:
+        return compile_mapping(mapping)(event)
+    except (InvalidMapping, MappingFailed):
+        return MISSING
 
 
 @given(trigger=TRIGGERS, event=EVENTS | JSON)

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from destination.mapping import expand, transform
+from destination.mapping import expand, shorten, transform
 
 PATH = {"@path": "$.a"}
 TEMPLATE = {"@template": "Hi {{a}}"}
@@ -56,6 +56,12 @@ TEMPLATE = {"@template": "Hi {{a}}"}
             {"@transform": {"apply": {"b": PATH}, "mapping": {"c": PATH}}},
         ),
         ({"@excludeWhenNull": "$.a"}, {"@excludeWhenNull": PATH}),
+        ({"@hash": {"value": "$.a"}}, {"@hash": {"value": PATH}}),
+        (
+            {"@omit": {"value": "$.a", "keys": ["$.a"]}},
+            {"@omit": {"value": PATH, "keys": ["$.a"]}},
+        ),
+        ({"@number": {"value": "{{a}}"}}, {"@number": {"value": {"@template": "{{a}}"}}}),
         (
             {"@arrayPath": ["$.list", {"b": "$.a"}]},
             {"@arrayPath": ["$.list", {"b": PATH}]},
@@ -69,6 +75,7 @@ TEMPLATE = {"@template": "Hi {{a}}"}
 )
 def test_a_short_text_stands_for_a_directive_wherever_a_value_may_stand(short, full):
     assert expand(short) == full
+    assert shorten(full) == short
 
 
 @pytest.mark.parametrize(
@@ -87,6 +94,28 @@ def test_a_short_text_stands_for_a_directive_wherever_a_value_may_stand(short, f
 )
 def test_what_is_a_directives_own_stays_as_it_is_written(written):
     assert expand(written) == written
+    assert expand(shorten(written)) == written
+
+
+@pytest.mark.parametrize(
+    ("sent_by_segment", "written"),
+    [
+        ("$.a", {"@literal": "$.a"}),
+        ({"v": ["Hi {{a}}"]}, {"v": [{"@literal": "Hi {{a}}"}]}),
+        ({"@excludeWhenNull": "$.a"}, {"@excludeWhenNull": {"@literal": "$.a"}}),
+        ("plain", "plain"),
+    ],
+)
+def test_a_text_that_would_be_short_for_something_is_shortened_to_a_literal(
+    sent_by_segment, written
+):
+    assert shorten(sent_by_segment) == written
+    assert transform(expand(written), {"a": 1}) == transform(sent_by_segment, {"a": 1})
+
+
+@pytest.mark.parametrize("full", [{"@path": "a.b"}, {"@template": "plain"}, {"@path": "a {{b}}"}])
+def test_what_has_no_short_way_is_not_shortened(full):
+    assert shorten(full) == full
 
 
 def test_expanding_twice_is_expanding_once():

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from destination import __version__
-from destination.cli import calls, checks, demo, preview, records, service
+from destination.cli import calls, checks, demo, mappings, preview, records, service
 from destination.errors import BadSetting, Problem
 
 
@@ -41,6 +41,7 @@ for command in (
     preview.preview,
     checks.lint,
     checks.check,
+    mappings.mappings,
     records.events,
     records.deliveries,
     records.discards,

@@ -1,5 +1,6 @@
 """An argument is what a directive is given: read once, checked where it stands, never per event."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -107,7 +108,7 @@ def text(shortest: int, longest: int) -> Reader:
         if not isinstance(found, str):
             raise argument.fault(f"a text belongs here, not {_shown(found)}")
         if not shortest <= len(found) <= longest:
-            size = f"{shortest} to {longest}" if shortest else f"at most {longest}"
+            size = f"{shortest} to {longest:,}" if shortest else f"at most {longest:,}"
             raise argument.fault(f"{size} characters belong here, not {len(found)}")
         return found
 
@@ -119,6 +120,28 @@ def flag(argument: Argument) -> bool:
     if not isinstance(argument.value, bool):
         raise argument.fault(f"true or false belongs here, not {_shown(argument.value)}")
     return argument.value
+
+
+def number(argument: Argument) -> float:
+    """Read a number that is fixed in the mapping."""
+    found = argument.value
+    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
+        raise argument.fault(f"a number belongs here, not {_shown(found)}")
+    return found
+
+
+def whole(least: int, most: int) -> Reader:
+    """Return the reader of a whole number that is fixed in the mapping."""
+
+    def read(argument: Argument) -> int:
+        found = argument.value
+        if isinstance(found, bool) or not isinstance(found, int):
+            raise argument.fault(f"a whole number belongs here, not {_shown(found)}")
+        if not least <= found <= most:
+            raise argument.fault(f"{least} to {most} belongs here, not {found}")
+        return found
+
+    return read
 
 
 def choice(*words: str) -> Reader:

@@ -18,6 +18,7 @@ from destination.mapping.arguments import (
 )
 from destination.mapping.bounds import Where, spend
 from destination.mapping.liquid import compile_liquid
+from destination.mapping.ours import hash_text, omit, to_number
 from destination.mapping.paths import LONGEST_PATH, MISSING, parse_path, reader
 from destination.mapping.rewriting import (
     change_case,
@@ -237,6 +238,8 @@ class Directive(NamedTuple):
 
     compile: Callable[[Argument], Resolve]
     shape: str
+    #: Not Segment's: a mapping that uses it works here, and cannot be copied back.
+    ours: bool = False
 
 
 DIRECTIVES = {
@@ -260,4 +263,9 @@ DIRECTIVES = {
         exclude_null, '{"@excludeWhenNull": {"@path": "$.traits.email"}}'
     ),
     "@liquid": Directive(compile_liquid, '{"@liquid": "{{ traits.name | upcase }}"}'),
+    "@hash": Directive(hash_text, '{"@hash": {"value": …, "normalize": true}}', ours=True),
+    "@omit": Directive(omit, '{"@omit": {"value": …, "keys": ["email", "phone"]}}', ours=True),
+    "@number": Directive(
+        to_number, '{"@number": {"value": …, "times": 100, "decimals": 0}}', ours=True
+    ),
 }

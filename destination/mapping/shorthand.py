@@ -1,5 +1,6 @@
 """The short way to write a mapping: `$.traits.email` is a path, `Hi {{event}}` a template."""
 
+from collections.abc import Callable
 from typing import Any
 
 from destination.mapping.arguments import is_directive
@@ -16,10 +17,10 @@ _VALUES = {
     "@flatten": ("value",),
     "@merge": ("objects",),
     "@transform": ("apply", "mapping"),
+    "@hash": ("value",),
+    "@omit": ("value",),
+    "@number": ("value",),
 }
-
-#: Their argument means what it says, texts in it included.
-_AS_WRITTEN = ("@literal", "@liquid")
 
 #: A text that is their whole argument is theirs; a directive in its place is a value.
 _TAKES_TEXT = ("@path", "@template")
@@ -38,29 +39,59 @@ def expand(value: Any) -> Any:
     return _expanded(value)
 
 
+def shorten(value: Any) -> Any:
+    """Write a mapping in Segment's form the short way: what `expand` gives back, and no more.
+
+    A text that Segment sends as it stands, and that is short for something here, becomes a
+    `@literal`. What is given is not changed.
+
+    Raises InvalidMapping if the mapping is too large or nested too deep.
+    """
+    check_size(value)
+    return _shortened(value)
+
+
 def _expanded(value: Any) -> Any:
     if isinstance(value, str):
         if value.startswith("$."):
             return {"@path": str(value)}
         return {"@template": str(value)} if has_places(value) else value
+    return _inside(value, _expanded)
+
+
+def _shortened(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if _expanded(value) == value else {"@literal": value}
+    if is_directive(value) and len(value) == 1:
+        [argument] = value.values()
+        if isinstance(argument, str) and _expanded(argument) == value:
+            return argument
+    return _inside(value, _shortened)
+
+
+def _inside(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Change the values that stand in a list, an object or a directive."""
     if isinstance(value, list):
-        return [_expanded(item) for item in value]
+        return [change(item) for item in value]
     if is_directive(value):
-        return {key: _argument(key, inner) for key, inner in value.items()}
+        return {key: _argument(key, inner, change) for key, inner in value.items()}
     if isinstance(value, dict):
-        return {key: _expanded(inner) for key, inner in value.items()}
+        return {key: change(inner) for key, inner in value.items()}
     return value
 
 
-def _argument(directive: Any, argument: Any) -> Any:
+def _argument(directive: Any, argument: Any, change: Callable[[Any], Any]) -> Any:
+    """Change the values of a directive's argument. Those of `@literal` and `@liquid`, and of a
+    directive that we do not know, mean what they say.
+    """
     if directive in _TAKES_TEXT:
-        return argument if isinstance(argument, str) else _expanded(argument)
+        return argument if isinstance(argument, str) else change(argument)
     if directive == "@excludeWhenNull":
-        return _expanded(argument)
+        return change(argument)
     if directive == "@arrayPath" and isinstance(argument, list):
         path, shape = argument[:1], argument[1:]
-        return [_argument("@path", each) for each in path] + [_expanded(each) for each in shape]
+        return [_argument("@path", each, change) for each in path] + [change(s) for s in shape]
     if directive in _VALUES and isinstance(argument, dict):
         values = _VALUES[directive]
-        return {key: _expanded(each) if key in values else each for key, each in argument.items()}
+        return {key: change(each) if key in values else each for key, each in argument.items()}
     return argument

@@ -6,6 +6,7 @@ that only looks as if it were true. The page writes
     ```yaml file       a whole file; its first line names it, or the fence does
     ```yaml broken     the same, of which the page shows what is wrong with it
     ```yaml fields     a part of a file: what stands beside it is left out
+    ```json saved      a file that a command reads; the fence names it
     ```json event      an event; one with a name is used by a table
     ```json sent       what a mapping, named in the line above, makes of the event
     ```ini settings    settings that an example needs
@@ -31,6 +32,7 @@ KINDS = {
     "yaml broken",
     "yaml fields",
     "json file",
+    "json saved",
     "json event",
     "json sent",
     "ini settings",

@@ -90,6 +90,17 @@ def test_every_directive_has_a_section_that_uses_it():
         assert any(f'"{name}":' in part.text for part in parts), name
 
 
+def test_a_directive_of_ours_is_marked_as_such_and_no_other_is():
+    marked = [
+        section.title
+        for section in SECTIONS
+        if section.title.startswith("@")
+        and any(str(item).startswith("**Ours, not Segment's.**") for item in section.items)
+    ]
+
+    assert marked == [name for name, directive in DIRECTIVES.items() if directive.ours]
+
+
 def test_every_directive_is_in_the_table_above_them():
     shown = [re.fullmatch(r"\[`(@\w+)`\]\(#\w+\)", use) for _, use in rows("You want to", "Use")]
 

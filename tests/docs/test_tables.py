@@ -19,6 +19,7 @@ from destination.mapping import (
     expand,
     files,
     liquid,
+    ours,
     paths,
     templates,
     triggers,
@@ -227,6 +228,8 @@ def test_the_limits_are_those_of_the_kit(setup):
         "A `@liquid` program": f"{liquid.LONGEST_PROGRAM:,} characters",
         "A pattern or replacement in `@replace`": "10 characters",
         "The separator in `@flatten`": "100 characters",
+        "A key in `@omit`": f"{paths.LONGEST_PATH:,} characters",
+        "The `decimals` of `@number`": f"{ours.MOST_DECIMALS}",
         "An event that arrives": f"{setup().settings.max_event_bytes // 1024} KB",
         "What one mapping's directives write for one event": f"{bounds.LARGEST_OUTPUT:,} characters",
         "The time that one mapping takes for one event": (
@@ -246,10 +249,14 @@ def test_the_limits_are_those_of_the_kit(setup):
             "The separator in `@flatten`",
             lambda text: {"@flatten": {"value": {}, "separator": text}},
         ),
+        (
+            "A key in `@omit`",
+            lambda text: {"@omit": {"value": {}, "keys": [text]}},
+        ),
     ],
 )
 def test_a_directive_takes_a_text_as_long_as_the_page_says(label, directive):
-    longest = int(dict(rows("What", "Limit"))[label].removesuffix(" characters"))
+    longest = int(dict(rows("What", "Limit"))[label].removesuffix(" characters").replace(",", ""))
 
     compile_mapping(directive("x" * longest))
     with pytest.raises(InvalidMapping):
@@ -264,7 +271,10 @@ def test_a_command_writes_what_the_page_shows(section, folder, monkeypatch):
     shutil.copytree(ROOT / "fixtures", folder.parent / "fixtures")
     monkeypatch.chdir(folder.parent)
     monkeypatch.delenv("DESTINATION_MAPPINGS")
-    for block in section.blocks("yaml file", "yaml broken", "console"):
+    for block in section.blocks("yaml file", "yaml broken", "json saved", "console"):
+        if block.kind == "json saved":
+            write(folder.parent, block.name, block.text)
+            continue
         if block.kind != "console":
             write(folder, path_of(block), block.text)
             continue

@@ -1,0 +1,132 @@
+"""A draft is a mapping file before it is there: checked beside the others, and never over one."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from destination.cli.setup import Setup
+from destination.errors import Problem
+from destination.jsontext import is_unicode
+from destination.mapping import files
+from destination.mapping.files import Fault, Mapping
+from destination.mapping.writing import written
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A mapping file that could be written."""
+
+    name: str
+    path: Path
+    text: str
+
+
+def directions(setup: Setup) -> list[str]:
+    """Every way that a mapping can lead: `segment-to-rehook`."""
+    return [
+        f"{source}-to-{destination}"
+        for source in setup.sources
+        for destination in setup.destinations
+        if source != destination
+    ]
+
+
+def mappings(setup: Setup) -> list[Mapping]:
+    """The mappings of the folder that pass lint; none where there is no folder yet."""
+    return files.read_mappings(setup.settings.mappings, list(setup.sources), setup.actions)[0]
+
+
+def draft(setup: Setup, direction: str, content: dict[str, Any]) -> Draft:
+    """What would be written for a mapping, and where.
+
+    Raises Problem when its name or its file is taken, or when it is no text that can be kept.
+    """
+    name, text = str(content["name"]), written(content)
+    if not is_unicode(text):
+        raise Problem(f"{name!r} holds half of a character. Write the whole one.")
+    return Draft(path=path_for(setup, direction, name), name=name, text=text)
+
+
+def path_for(setup: Setup, direction: str, name: str) -> Path:
+    """The file of a new mapping, which is named for it: `order-completed.yaml`.
+
+    Raises Problem when the name or the file is taken.
+    """
+    path = setup.settings.mappings / direction / f"{_slug(name)}.yaml"
+    for other in mappings(setup):
+        if (other.destination, other.name) == (direction.partition("-to-")[2], name):
+            raise Problem(
+                f"{other.path} is named {name!r} too. Give this one another name, or take "
+                "that file away first."
+            )
+    if path.exists():
+        raise Problem(f"{path} is there already. Give this mapping another name.")
+    return path
+
+
+def free_name(setup: Setup, direction: str, name: str) -> str:
+    """A name that is not taken: `Order Completed`, or else `Order Completed 2`."""
+    names = chain([name], (f"{name} {number}" for number in count(2)))
+    return next(each for each in names if _is_free(setup, direction, each))
+
+
+def _is_free(setup: Setup, direction: str, name: str) -> bool:
+    try:
+        path_for(setup, direction, name)
+    except Problem:
+        return False
+    return True
+
+
+def faults(setup: Setup, drafts: Sequence[Draft]) -> list[Fault]:
+    """What lint would say of the drafts, were they written, and does not say without them."""
+    folder = setup.settings.mappings
+    with TemporaryDirectory() as temporary:
+        trial = Path(temporary) / folder.name
+        for path in files.files(folder):
+            _copy(path.read_bytes(), trial / path.relative_to(folder))
+        before = _lint(setup, trial)
+        for each in drafts:
+            _copy(each.text.encode(), trial / each.path.relative_to(folder))
+        return [
+            replace(
+                fault,
+                path=folder / fault.path.relative_to(trial),
+                message=fault.message.replace(str(trial), str(folder)),
+            )
+            for fault in _lint(setup, trial)
+            if fault not in before
+        ]
+
+
+def write(drafts: Sequence[Draft]) -> None:
+    """Write drafts, each to a file that was not there. Raises Problem where one is."""
+    for each in drafts:
+        each.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with each.path.open("x", encoding="utf-8", newline="\n") as file:
+                file.write(each.text)
+        except FileExistsError as error:
+            raise Problem(
+                f"{each.path} is there already. Give the mapping another name."
+            ) from error
+        except OSError as error:
+            raise Problem(f"{each.path} cannot be written: {error.strerror}.") from error
+
+
+def _slug(name: str) -> str:
+    """A file's name: `Order Completed` is `order-completed`."""
+    return re.sub(r"[\W_]+", "-", name.lower()).strip("-")[:60] or "mapping"
+
+
+def _lint(setup: Setup, folder: Path) -> list[Fault]:
+    return files.read_mappings(folder, list(setup.sources), setup.actions)[1]
+
+
+def _copy(content: bytes, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)

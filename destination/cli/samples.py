@@ -1,0 +1,100 @@
+"""Samples are calls from files, by which a new mapping's author sees what there is to choose."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from marshmallow import ValidationError
+from marshmallow.fields import Field
+
+from destination import payloads
+from destination.events import TYPES
+from destination.mapping import expand, transform
+
+#: The types of calls that have a name of their own, and where it stands.
+NAMED = {"track": "event", "page": "name", "screen": "name"}
+
+#: What no field is filled from.
+_UNINTERESTING = ("type", "messageId", "integrations")
+
+#: Objects inside one another that are looked into.
+_DEEPEST = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One call, from a file."""
+
+    file: Path
+    type: str
+    #: Which event it is: `Order Completed`; None for a type that has no names.
+    name: str | None
+    call: dict[str, Any]
+    #: A fixture that is sent, not one that shows why something is not.
+    good: bool
+
+
+def read_samples(folder: Path) -> list[Sample]:
+    """The calls below a folder that are of a known type, good ones first; none without a folder.
+
+    Raises Problem for a file that cannot be read.
+    """
+    paths = sorted(folder.rglob("*.json")) if folder.is_dir() else []
+    found = [sample for path in paths for sample in _read(path)]
+    return sorted(found, key=lambda sample: not sample.good)
+
+
+def names(samples: Sequence[Sample], type_: str) -> list[str]:
+    """The names of the events of a type, the most frequent first."""
+    found = Counter(each.name for each in samples if each.type == type_ and each.name)
+    return [name for name, _ in found.most_common() if name]
+
+
+def paths(samples: Sequence[Sample], field: Field[Any]) -> dict[str, Any]:
+    """The paths in samples to what a field can take, each with a value that is found there."""
+    found: dict[str, Any] = {}
+    for sample in samples:
+        for path, value in _paths(sample.call, "$", 0):
+            known = transform(expand(path), sample.call)
+            if path not in found and known is value and _takes(field, value):
+                found[path] = value
+    return dict(sorted(found.items(), key=lambda item: item[0].startswith("$.context")))
+
+
+def _read(path: Path) -> Iterator[Sample]:
+    for payload in payloads.read_all([str(path)]):
+        call = payload.call
+        if not isinstance(call, dict) or call.get("type") not in TYPES:
+            continue
+        name = call.get(NAMED.get(call["type"], ""))
+        yield Sample(
+            file=path,
+            type=call["type"],
+            name=name if isinstance(name, str) else None,
+            call=call,
+            good=payload.expect is None or payload.expect.get("outcome") == "accepted",
+        )
+
+
+def _paths(found: dict[str, Any], before: str, depth: int) -> Iterator[tuple[str, Any]]:
+    for key, value in found.items():
+        if depth == 0 and key in _UNINTERESTING:
+            continue
+        path = f"{before}.{key}" if re.fullmatch(r"[\w-]+", key) else f'{before}["{key}"]'
+        yield path, value
+        if isinstance(value, dict) and depth < _DEEPEST:
+            yield from _paths(value, path, depth + 1)
+
+
+def _takes(field: Field[Any], value: Any) -> bool:
+    """Whether a field would be sent with a value: null and empty texts are not worth a path."""
+    if value is None or value == "":
+        return False
+    try:
+        field.deserialize(value)
+    except ValidationError:
+        return False
+    return True
