@@ -40,6 +40,7 @@ for command in (
     calls.replay,
     calls.preview,
     checks.lint,
+    checks.schema,
     checks.check,
     records.events,
     records.deliveries,

@@ -41,6 +41,11 @@ def has_places(text: str) -> bool:
     return any(place is not None for _, place in _divide(text))
 
 
+def paths_of(text: str) -> list[tuple[str, ...]]:
+    """Return the paths in a template's places, each as its keys."""
+    return [_keys(place) for _, place in _divide(text) if place is not None]
+
+
 def _keys(place: str) -> tuple[str, ...]:
     path = place.strip()
     if not path:

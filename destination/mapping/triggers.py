@@ -7,6 +7,7 @@ to write instead.
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from destination.errors import InvalidTrigger
@@ -61,12 +62,17 @@ def compile_trigger(trigger: Any) -> Callable[[Any], bool]:
 
     Raises InvalidTrigger, its `position` at the character where the fault begins.
     """
+    holds = compile_condition(parse_trigger(trigger))
+    return lambda event: isinstance(event, dict) and holds(event)
+
+
+def parse_trigger(trigger: Any) -> Condition:
+    """Read a trigger as the condition that it states. Raises InvalidTrigger as compile_trigger."""
     if not isinstance(trigger, str):
         raise InvalidTrigger('a trigger is a text, such as type = "track"')
     if len(trigger.encode("utf-8", "surrogatepass")) > LONGEST_TRIGGER:
         raise InvalidTrigger("a trigger has at most 5 KB. Divide the mapping into several")
-    holds = compile_condition(_Parser(trigger).parse())
-    return lambda event: isinstance(event, dict) and holds(event)
+    return _Parser(trigger).parse()
 
 
 def matches(trigger: Any, event: Any) -> bool:
@@ -125,15 +131,16 @@ class _Parser:
         while self._next.text == "!" or self._is_word("not"):
             self._take()
             negated = not negated
+        condition: Condition
         if self._next.text == "(":
             self._take()
             condition = self._group(depth + 1)
             self._expect(")")
         else:
-            condition = self._comparison()
+            condition = replace(self._comparison(), span=(start, self._last_end))
         return opposite(condition) if negated else condition, (start, self._last_end)
 
-    def _comparison(self) -> Condition:
+    def _comparison(self) -> Comparison:
         name = self._take()
         if name.kind != "name" or name.text.lower() in ("and", "or"):
             raise _expected("a field, such as type or properties.price", name)
@@ -152,7 +159,7 @@ class _Parser:
             constant = _number(constant, value, operator)
         return Comparison(keys=keys, operator=operator.text, constant=constant)
 
-    def _function(self, name: Token) -> Condition:
+    def _function(self, name: Token) -> Comparison:
         """Read `contains(field, "text")`, or `match(field, "text*")` with a star at one end."""
         if name.text not in _FUNCTIONS:
             hint = did_you_mean(name.text, _FUNCTIONS)
