@@ -213,12 +213,12 @@ def test_a_folder_that_is_not_there_is_a_fault(tmp_path):
     _, [fault] = read_mappings(tmp_path / "nowhere", ["segment"], {})
 
     assert str(fault).endswith(
-        "nowhere:1:1: there is no such folder. DESTINATION_MAPPINGS names the folder of mappings."
+        "nowhere:1:1: there is no such file or folder. DESTINATION_MAPPINGS names the folder of mappings."
     )
 
 
 def test_a_set_with_a_fault_is_not_loaded(tmp_path):
-    with pytest.raises(InvalidMapping, match="no such folder"):
+    with pytest.raises(InvalidMapping, match="no such file or folder"):
         load_mappings(tmp_path / "nowhere", ["segment"], {})
 
 
@@ -229,6 +229,7 @@ def test_a_set_with_a_fault_is_not_loaded(tmp_path):
         "5",
         "null",
         "[]",
+        "{}",
         "\x00",
         "{{{",
         "? [a]: b",

@@ -24,7 +24,7 @@ def lint(path: Path | None, as_json: bool) -> None:
     """Check the mapping files: what is wrong, where, and what to write.
 
     PATH is a file, or a folder of them. A path that no event of the folder fixtures has is a
-    warning. Exits 1 for a fault, 0 when there are warnings only.
+    warning. Exits 1 for an error, 0 when there are warnings only.
 
     \b
     Examples:

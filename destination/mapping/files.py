@@ -87,7 +87,9 @@ def read_mappings(
     only where there are `examples`: events by their source.
     """
     if not path.exists():
-        message = "there is no such folder. DESTINATION_MAPPINGS names the folder of mappings."
+        message = (
+            "there is no such file or folder. DESTINATION_MAPPINGS names the folder of mappings."
+        )
         return [], [Fault(path=path, line=1, column=1, message=message)]
     found = files(path)
     if not found:
@@ -185,8 +187,8 @@ class _Reader:
                 continue
             else:
                 self._document.fault(_explain(error), tuple(error.path))
-        for key in SCHEMA["required"] if self._content else ():
-            if key not in self._content:
+        for key in SCHEMA["required"]:
+            if isinstance(self._document.content, dict) and key not in self._content:
                 self._document.fault(f"the mapping needs the key {key}. Add it.")
 
     def _check_fields(self) -> None:

@@ -47,7 +47,7 @@ def test_any_mapping_is_taken_or_has_an_error_in_the_file(file, events):
     assert faults == sorted(faults, key=lambda fault: (fault.line, fault.column))
 
 
-@given(text=st.text() | LINES.map("".join))
+@given(text=st.text() | LINES.map("".join) | st.sampled_from(["{}", "[]", "#"]))
 def test_any_text_is_no_mapping_and_has_an_error(text):
     mappings, faults = outcome(text.encode(errors="replace").decode(), [])
 
