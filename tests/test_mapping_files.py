@@ -171,8 +171,9 @@ def test_a_file_outside_of_a_direction_is_a_fault(read, tmp_path):
     (deep / "order.yaml").write_text(GOOD)
     (tmp_path / "mappings" / "order.yml").write_text(GOOD.replace("Order", "Another"))
 
-    _, faults = read(GOOD.replace("name: Order", "name: Third"))
+    mappings, faults = read(GOOD.replace("name: Order", "name: Third"))
 
+    assert [mapping.name for mapping in mappings] == ["Third"]
     assert "the file stands too deep. Move it to" in faults[0]
     assert "the folder mappings names no direction that we know." in faults[1]
 

@@ -101,9 +101,9 @@ def read_mappings(
     others = _Others()
     for each in found:
         document = Document(each)
-        mapping = _Reader(document, sources, actions, others).read(seen)
         if len(each.relative_to(path).parts) > 2:
             document.fault(f"the file stands too deep. Move it to {path}/{each.parent.name}.")
+        mapping = _Reader(document, sources, actions, others).read(seen)
         if mapping:
             mappings.append(mapping)
         faults += sorted(document.faults, key=lambda fault: (fault.line, fault.column))
