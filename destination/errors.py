@@ -25,13 +25,21 @@ class InvalidMapping(Problem):
     """A mapping cannot be compiled.
 
     `where` leads from the mapping's root to the fault, as keys and list indexes, so that
-    a file can name the line: `("fields", "metadata", "@pth")`.
+    a file can name the line: `("fields", "metadata", "@pth")`. `every` begins with this fault,
+    and goes on with those that stand behind it.
     """
 
-    def __init__(self, message: str, where: Sequence[str | int] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        where: Sequence[str | int] = (),
+        *,
+        others: Sequence["InvalidMapping"] = (),
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.where = tuple(where)
+        self.every: tuple[InvalidMapping, ...] = (self, *others)
 
 
 class InvalidTrigger(InvalidMapping):

@@ -17,8 +17,8 @@ ORDER = {"type": "track", "messageId": "m1", "userId": 7, "event": "A", "propert
 
 @pytest.fixture
 def run():
-    def run(*command, stdin=None):
-        return CliRunner().invoke(main, command, input=stdin, catch_exceptions=False)
+    def run(*command, stdin=None, color=False):
+        return CliRunner().invoke(main, command, input=stdin, catch_exceptions=False, color=color)
 
     return run
 
@@ -139,7 +139,27 @@ def test_lint_lists_faults_and_exits_1(run, tmp_path):
         json.loads(line)
         for line in run("lint", str(tmp_path / "mine"), "--json").output.splitlines()
     ]
-    assert (fault["line"], fault["column"]) == (2, 1)
+    assert list(fault) == ["file", "line", "column", "severity", "message"]
+    assert (fault["line"], fault["column"], fault["severity"]) == (2, 1, "error")
+
+
+def test_lint_exits_0_where_there_are_warnings_only(run, tmp_path):
+    folder = tmp_path / "mine" / "segment-to-rehook"
+    folder.mkdir(parents=True)
+    (folder / "a.yaml").write_text(
+        'name: A\naction: identifyUser\ntrigger: type = "identify"\nfields: {source_id: $.userid}\n'
+    )
+
+    result = run("lint", str(folder))
+    assert result.exit_code == 0
+    assert "4:21: warning: no fixture has $.userid. Did you mean $.userId?" in result.output
+    assert result.output.splitlines()[-1] == f"1 mapping in {folder}: 1 warning."
+    assert json.loads(run("lint", str(folder), "--json").output)["severity"] == "warning"
+
+
+def test_lint_is_coloured_on_a_terminal_only(run):
+    assert "\x1b[" not in run("lint").output
+    assert "\x1b[32mall well\x1b[0m" in run("lint", color=True).output
 
 
 def test_lint_of_the_presets_is_content(run):

@@ -89,7 +89,7 @@ def test_a_mapping_may_be_json(read):
         (
             "name: Order",
             "name: 2024-01-01",
-            "1:1: this is read as a date or another YAML type. Put it in quotes.",
+            "1:7: this is read as a date. Put it in quotes.",
         ),
         ("name: Order", "name: [", "3:8: this is not YAML"),
         ("  source_id: $.userId\n", "", "4:1: trackEvent needs the field source_id. Add it."),
@@ -103,17 +103,17 @@ def test_a_mapping_may_be_json(read):
         (
             "total: $.properties.total",
             "total: &a 1\n    b: *a",
-            "1:1: the file uses a YAML anchor or alias (&name, *name): write it out.",
+            "8:12: a YAML anchor (&name) is not taken. Write out what it means.",
         ),
         (
             "$.properties.total",
             "{{event}}",
-            "8:5: a key is a text. Put it in quotes, and a {{ template }} as well.",
+            "8:13: a key is a text. Put it in quotes, and a {{ template }} as well.",
         ),
         (
             "$.properties.total",
             "!x y",
-            "8:5: this is read as a date or another YAML type. Put it in quotes.",
+            "8:12: this is read as an instruction to YAML. Put it in quotes.",
         ),
         ("enabled", "enabled", None),
     ],
@@ -142,10 +142,66 @@ def test_two_mappings_may_not_have_one_name(read):
     assert "is named 'Order' too. Give this one another name." in fault
 
 
+def test_names_that_differ_in_capitals_are_one_name(read):
+    _, [fault] = read(GOOD, GOOD.replace("name: Order", "name: ORDER"))
+
+    assert "is named 'ORDER' too" in fault
+
+
+def test_a_faulty_file_has_its_name_all_the_same(read):
+    _, faults = read(GOOD.replace("trackEvent", "trackEvnt"), GOOD)
+
+    assert [fault.partition(": ")[0] for fault in faults] == ["2:1", "1:1"]
+
+
+def test_a_destination_takes_fifty_mappings_that_are_switched_on(read):
+    def numbered(count):
+        return [GOOD.replace("name: Order", f"name: Order {number}") for number in range(count)]
+
+    off = GOOD.replace("name: Order", "name: Off\nenabled: false")
+
+    assert read(*numbered(50), off)[1] == []
+    _, [fault] = read(*numbered(52))
+    assert "rehook has 50 mappings before this one" in fault
+
+
+def test_a_file_outside_of_a_direction_is_a_fault(read, tmp_path):
+    deep = tmp_path / "mappings" / "old" / "segment-to-rehook"
+    deep.mkdir(parents=True)
+    (deep / "order.yaml").write_text(GOOD)
+    (tmp_path / "mappings" / "order.yml").write_text(GOOD.replace("Order", "Another"))
+
+    mappings, faults = read(GOOD.replace("name: Order", "name: Third"))
+
+    assert [mapping.name for mapping in mappings] == ["Third"]
+    assert "the file stands too deep. Move it to" in faults[0]
+    assert "the folder mappings names no direction that we know." in faults[1]
+
+
+def test_one_file_or_one_direction_may_be_read_alone(read, tmp_path, setup):
+    read(GOOD, GOOD.replace("name: Order", "name: Second"))
+    ours = setup()
+    direction = tmp_path / "mappings" / "segment-to-rehook"
+
+    for path, count in ((direction, 2), (direction / "1.yaml", 1)):
+        mappings, faults = read_mappings(path, list(ours.sources), ours.actions)
+        assert (len(mappings), faults) == (count, [])
+
+
+def test_a_file_may_be_written_on_windows(read):
+    trigger = 'trigger: >-\r\n  type = "track"\r\n  and tpe = 1'
+    windows = "\ufeff" + GOOD.replace("\n", "\r\n")
+    _, [fault] = read(
+        windows.replace('trigger: type = "track" and event = "Order Completed"', trigger)
+    )
+
+    assert fault.startswith("5:7: unknown field tpe")
+
+
 def test_a_folder_that_is_no_direction_is_named_with_those_that_are(read):
     _, [fault] = read(GOOD, direction="segment-to-nowhere")
 
-    assert "Write one of segment-to-rehook." in fault
+    assert "Move the file to segment-to-rehook." in fault
 
 
 def test_a_folder_without_mappings_is_a_fault(read, tmp_path, setup):
@@ -158,12 +214,12 @@ def test_a_folder_that_is_not_there_is_a_fault(tmp_path):
     _, [fault] = read_mappings(tmp_path / "nowhere", ["segment"], {})
 
     assert str(fault).endswith(
-        "nowhere:1:1: there is no such folder. DESTINATION_MAPPINGS names the folder of mappings."
+        "nowhere:1:1: there is no such file or folder. DESTINATION_MAPPINGS names the folder of mappings."
     )
 
 
 def test_a_set_with_a_fault_is_not_loaded(tmp_path):
-    with pytest.raises(InvalidMapping, match="no such folder"):
+    with pytest.raises(InvalidMapping, match="no such file or folder"):
         load_mappings(tmp_path / "nowhere", ["segment"], {})
 
 
@@ -174,6 +230,7 @@ def test_a_set_with_a_fault_is_not_loaded(tmp_path):
         "5",
         "null",
         "[]",
+        "{}",
         "\x00",
         "{{{",
         "? [a]: b",

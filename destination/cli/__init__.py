@@ -40,6 +40,7 @@ for command in (
     calls.replay,
     preview.preview,
     checks.lint,
+    checks.schema,
     checks.check,
     mappings.mappings,
     records.events,

@@ -1,44 +1,87 @@
 """The commands that check: the mapping files, and the credentials."""
 
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import click
 
-from destination import jsontext
+from destination import jsontext, payloads
 from destination.cli.setup import Setup
 from destination.deliveries import Exchange
 from destination.errors import Problem
-from destination.mapping.files import read_mappings
+from destination.mapping.files import files, read_mappings
+from destination.mapping.schema import schema_of
 from destination.partners import Destination
 from destination.partners.http import Client
 from destination.wording import listed
 
 
 @click.command()
-@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.argument("path", required=False, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON line a fault, for scripts.")
-def lint(folder: Path | None, as_json: bool) -> None:
-    """Check the mapping files: what is wrong, where, and what to write. Exits 1 for a fault.
+def lint(path: Path | None, as_json: bool) -> None:
+    """Check the mapping files: what is wrong, where, and what to write.
+
+    PATH is a file, or a folder of them. A path that no event of the folder fixtures has is a
+    warning. Exits 1 for an error, 0 when there are warnings only.
 
     \b
     Examples:
       destination lint
+      destination lint mappings/segment-to-rehook/order.yaml
       destination lint my-mappings --json
     """
     setup = Setup.read()
-    folder = folder or setup.settings.mappings
-    mappings, faults = read_mappings(folder, list(setup.sources), setup.actions)
+    path = path or setup.settings.mappings
+    examples = {name: _examples(setup, name) for name in setup.sources}
+    _, faults = read_mappings(path, list(setup.sources), setup.actions, examples)
     for fault in faults:
         if as_json:
             row = {"file": str(fault.path), "line": fault.line, "column": fault.column}
-            click.echo(jsontext.dumps({**row, "message": fault.message}))
+            click.echo(
+                jsontext.dumps({**row, "severity": fault.severity, "message": fault.message})
+            )
         else:
             place = click.style(f"{fault.path}:{fault.line}:{fault.column}:", bold=True)
-            click.echo(f"{place} {fault.message}")
-    if faults:
-        raise click.exceptions.Exit(1)
+            mark = click.style("warning: ", fg="yellow") if fault.severity == "warning" else ""
+            click.echo(f"{place} {mark}{fault.message}")
+    counts = Counter(fault.severity for fault in faults)
     if not as_json:
-        click.echo(f"{len(mappings)} mappings in {folder}: all well.")
+        found = [_counted(count, word) for word, count in sorted(counts.items())]
+        colour = "red" if counts["error"] else "yellow" if faults else "green"
+        outcome = click.style(listed(found) if found else "all well", fg=colour)
+        click.echo(f"{_counted(len(files(path)), 'mapping')} in {path}: {outcome}.")
+    if counts["error"]:
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema by which an editor completes and checks a mapping file.
+
+    It is in mappings/.schema.json, which a mapping file names in its first line:
+
+    \b
+      # yaml-language-server: $schema=../.schema.json
+
+    Write it anew when an action or a directive changes:
+
+    \b
+      destination schema > mappings/.schema.json
+    """
+    click.echo(jsontext.pretty(schema_of(Setup.read().actions)))
+
+
+def _examples(setup: Setup, source: str) -> list[Any]:
+    """The events of the folder `fixtures/SOURCE`, which stands beside the folder of mappings."""
+    folder = setup.settings.mappings.parent / "fixtures" / source
+    found = payloads.read_all([str(folder)]) if folder.is_dir() else ()
+    return [payload.call for payload in found if isinstance(payload.call, dict)]
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 @click.command()

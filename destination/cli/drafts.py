@@ -12,7 +12,8 @@ from destination.cli.setup import Setup
 from destination.errors import Problem
 from destination.jsontext import is_unicode
 from destination.mapping import files
-from destination.mapping.files import Fault, Mapping
+from destination.mapping.documents import Fault
+from destination.mapping.files import Mapping
 from destination.mapping.writing import written
 
 

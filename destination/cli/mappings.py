@@ -19,7 +19,8 @@ from destination.cli.new_mapping import new
 from destination.cli.setup import Setup
 from destination.errors import Problem
 from destination.mapping import files
-from destination.mapping.files import Fault, Mapping
+from destination.mapping.documents import Fault
+from destination.mapping.files import Mapping
 from destination.mapping.subscriptions import read_subscriptions
 from destination.mapping.writing import as_yaml, switched
 from destination.wording import did_you_mean, listed

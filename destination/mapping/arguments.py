@@ -1,7 +1,8 @@
 """An argument is what a directive is given: read once, checked where it stands, never per event."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +28,34 @@ def is_directive(value: Any) -> bool:
     return isinstance(value, dict) and any(
         isinstance(key, str) and key.startswith("@") for key in value
     )
+
+
+class Faults:
+    """Gathers the faults of parts that are compiled one after the other.
+
+    faults = Faults()
+    for part in parts:
+        with faults.gathered():
+            compile(part)
+    faults.check()
+    """
+
+    def __init__(self) -> None:
+        self._found: list[InvalidMapping] = []
+
+    @contextmanager
+    def gathered(self) -> Iterator[None]:
+        """Keep the faults of a part, so that those of the next are found too."""
+        try:
+            yield
+        except InvalidMapping as fault:
+            self._found += fault.every
+
+    def check(self) -> None:
+        """Raise InvalidMapping for the first fault, with the others behind it, if there is one."""
+        if self._found:
+            first, *others = self._found
+            raise InvalidMapping(first.message, first.where, others=others) from first
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,22 +84,27 @@ class Argument:
     ) -> dict[str, Any]:
         """Read an argument that is an object, each field by its own reader, as written.
 
-        Raises InvalidMapping if it is no object, lacks a field, or has one that is unknown.
+        Raises InvalidMapping if it is no object, lacks a field, or has one that is unknown or
+        faulty: for all of them at once.
         """
         if not isinstance(self.value, dict):
             raise self.fault(f"{self.directive} takes an object, not {kind(self.value)}")
+        faults = Faults()
         lacking = [f'"{name}"' for name in required if name not in self.value]
-        if lacking:
-            raise self.fault(f"{self.directive} needs {listed(lacking)}")
+        with faults.gathered():
+            if lacking:
+                raise self.fault(f"{self.directive} needs {listed(lacking)}")
         readers = {**required, **optional}
         found = {}
         for name in self.value:
-            if name in readers:
-                found[name] = readers[name](self.inner(name))
-            elif name != NOTES:
-                hint = did_you_mean(str(name), readers)
-                message = f'{self.directive} has no "{name}". {hint}'
-                raise InvalidMapping(message, (*self.where, str(name)))
+            with faults.gathered():
+                if name in readers:
+                    found[name] = readers[name](self.inner(name))
+                elif name != NOTES:
+                    hint = did_you_mean(str(name), readers)
+                    message = f'{self.directive} has no "{name}". {hint}'
+                    raise InvalidMapping(message, (*self.where, str(name)))
+        faults.check()
         return found
 
 
@@ -81,10 +115,14 @@ Reader = Callable[[Argument], Any]
 def compile_entries(found: dict[Any, Any], where: Where, compile_value: Compile) -> Entries:
     """Compile the values of a plain object, in the order in which they are written."""
     entries = []
+    faults = Faults()
     for key, inner in found.items():
-        if not isinstance(key, str):
-            raise InvalidMapping(f'a key is a text: write "{key}" in quotes', (*where, str(key)))
-        entries.append((key, compile_value(inner, (*where, key))))
+        with faults.gathered():
+            if not isinstance(key, str):
+                message = f'a key is a text: write "{key}" in quotes'
+                raise InvalidMapping(message, (*where, str(key)))
+            entries.append((key, compile_value(inner, (*where, key))))
+    faults.check()
     return entries
 
 
@@ -100,19 +138,22 @@ def text_or_directive(argument: Argument) -> Resolve:
     raise argument.fault(f"a text or a directive belongs here, not {_shown(argument.value)}")
 
 
-def text(shortest: int, longest: int) -> Reader:
-    """Return the reader of a text that is fixed in the mapping."""
+@dataclass(frozen=True)
+class Text:
+    """Reads a text that is fixed in the mapping."""
 
-    def read(argument: Argument) -> str:
+    shortest: int
+    longest: int
+
+    def __call__(self, argument: Argument) -> str:
         found = argument.value
         if not isinstance(found, str):
             raise argument.fault(f"a text belongs here, not {_shown(found)}")
-        if not shortest <= len(found) <= longest:
-            size = f"{shortest} to {longest:,}" if shortest else f"at most {longest:,}"
+        if not self.shortest <= len(found) <= self.longest:
+            limit = f"{self.longest:,}"
+            size = f"{self.shortest} to {limit}" if self.shortest else f"at most {limit}"
             raise argument.fault(f"{size} characters belong here, not {len(found)}")
         return found
-
-    return read
 
 
 def flag(argument: Argument) -> bool:
@@ -130,31 +171,49 @@ def number(argument: Argument) -> float:
     return found
 
 
-def whole(least: int, most: int) -> Reader:
-    """Return the reader of a whole number that is fixed in the mapping."""
+@dataclass(frozen=True)
+class Whole:
+    """Reads a whole number that is fixed in the mapping."""
 
-    def read(argument: Argument) -> int:
+    least: int
+    most: int
+
+    def __call__(self, argument: Argument) -> int:
         found = argument.value
         if isinstance(found, bool) or not isinstance(found, int):
             raise argument.fault(f"a whole number belongs here, not {_shown(found)}")
-        if not least <= found <= most:
-            raise argument.fault(f"{least} to {most} belongs here, not {found}")
+        if not self.least <= found <= self.most:
+            raise argument.fault(f"{self.least} to {self.most} belongs here, not {found}")
         return found
 
-    return read
+
+def whole(least: int, most: int) -> Reader:
+    """Return the reader of a whole number that is fixed in the mapping."""
+    return Whole(least, most)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Reads one of a few words."""
+
+    words: tuple[str, ...]
+
+    def __call__(self, argument: Argument) -> str:
+        found = argument.value
+        if not isinstance(found, str) or found not in self.words:
+            shown = f'"{found}"' if isinstance(found, str) else _shown(found)
+            raise argument.fault(f"{listed(self.words, 'or')} belongs here, not {shown}")
+        return found
+
+
+def text(shortest: int, longest: int) -> Reader:
+    """Return the reader of a text that is fixed in the mapping."""
+    return Text(shortest, longest)
 
 
 def choice(*words: str) -> Reader:
     """Return the reader of one of a few words."""
-
-    def read(argument: Argument) -> str:
-        found = argument.value
-        if not isinstance(found, str) or found not in words:
-            shown = f'"{found}"' if isinstance(found, str) else _shown(found)
-            raise argument.fault(f"{listed(words, 'or')} belongs here, not {shown}")
-        return found
-
-    return read
+    return Choice(words)
 
 
 def compile_text(argument: Argument, build: Callable[[str], Resolve]) -> Resolve:

@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from destination.mapping.paths import MISSING, Read, reader
@@ -23,6 +23,12 @@ class Comparison:
     keys: tuple[str, ...]
     operator: str
     constant: Constant
+    #: Where it stands in the trigger: its first character, and the one behind its last.
+    span: tuple[int, int] = field(default=(0, 0), compare=False)
+
+    def holds_for(self, value: Any) -> bool:
+        """Whether it holds where the event has this value."""
+        return _TESTS[self.operator, _kind(self.constant)](lambda _: value, self.constant)(None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,11 +62,7 @@ def opposite(condition: Condition) -> Condition:
     if isinstance(condition, Group):
         inner = tuple(opposite(each) for each in condition.conditions)
         return Group(word=_OPPOSITES[condition.word], conditions=inner)
-    return Comparison(
-        keys=condition.keys,
-        operator=_OPPOSITES[condition.operator],
-        constant=condition.constant,
-    )
+    return replace(condition, operator=_OPPOSITES[condition.operator])
 
 
 def compile_condition(condition: Condition) -> Test:

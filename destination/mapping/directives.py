@@ -9,6 +9,7 @@ from destination.mapping.arguments import (
     NOTES,
     Argument,
     Compile,
+    Faults,
     Resolve,
     compile_entries,
     compile_text,
@@ -59,7 +60,7 @@ def compile_value(found: Any, where: Where, inner: Compile | None = None) -> Res
     """Compile whatever may stand in a mapping, and what stands inside it by `inner`: by itself,
     unless somebody wants to watch the parts at work.
 
-    Raises InvalidMapping at the first fault.
+    Raises InvalidMapping at the first fault, with the others behind it.
     """
     inner = inner or compile_value
     match found:
@@ -95,7 +96,12 @@ def _compile_object(found: dict[Any, Any], where: Where, inner: Compile) -> Reso
 
 
 def _compile_list(found: list[Any], where: Where, inner: Compile) -> Resolve:
-    items = [inner(item, (*where, index)) for index, item in enumerate(found)]
+    items = []
+    faults = Faults()
+    for index, item in enumerate(found):
+        with faults.gathered():
+            items.append(inner(item, (*where, index)))
+    faults.check()
 
     def build(payload: Any) -> list[Any]:
         made = [resolve(payload) for resolve in items]
@@ -200,14 +206,19 @@ def _array_path(argument: Argument) -> Resolve:
         raise argument.fault(f"@arrayPath takes a list, not {kind(argument.value)}")
     if not 1 <= len(argument.value) <= 2:
         raise argument.fault("@arrayPath takes a path and, if wanted, the shape of an item")
-    first = argument.inner(0)
-    root = _path(first) if isinstance(first.value, str) else text_or_directive(first)
+    faults = Faults()
+    with faults.gathered():
+        first = argument.inner(0)
+        root = _path(first) if isinstance(first.value, str) else text_or_directive(first)
     if len(argument.value) == 1 or argument.value[1] in (None, {}):
+        faults.check()
         return root
-    shape = argument.inner(1)
-    if not isinstance(shape.value, dict):
-        raise shape.fault(f"the shape of an item is an object, not {kind(shape.value)}")
-    item = value(shape)
+    with faults.gathered():
+        shape = argument.inner(1)
+        if not isinstance(shape.value, dict):
+            raise shape.fault(f"the shape of an item is an object, not {kind(shape.value)}")
+        item = value(shape)
+    faults.check()
 
     def shape_items(payload: Any) -> Any:
         found = root(payload)

@@ -4,6 +4,7 @@
 A file is read, checked and compiled once; every fault names its file, line and remedy.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from collections.abc import Mapping as Map
 from dataclasses import dataclass
@@ -12,17 +13,13 @@ from typing import Any
 
 import jsonschema
 from marshmallow import Schema
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.tokens import AliasToken, AnchorToken
 
 from destination.errors import InvalidMapping, InvalidTrigger
 from destination.mapping import compile_mapping, compile_trigger, expand
-from destination.wording import did_you_mean
-
-#: A mapping file is small; a larger one is something else.
-MAX_BYTES = 256 * 1024
+from destination.mapping.documents import Document, Fault
+from destination.mapping.lint import check_trigger, misfits
+from destination.mapping.unmatched import Seen, unmatched
+from destination.wording import did_you_mean, listed
 
 #: What a mapping file holds.
 SCHEMA: dict[str, Any] = {
@@ -39,6 +36,9 @@ SCHEMA: dict[str, Any] = {
     },
 }
 
+#: Mappings of one destination that may be switched on, as at Segment.
+MOST_MAPPINGS = 50
+
 #: The actions that a mapping can name, with their fields: destination → action → fields.
 Actions = Map[str, Map[str, Schema]]
 
@@ -47,8 +47,6 @@ Matches = Callable[[Map[str, Any]], bool]
 
 #: The fields that a mapping makes of a call; MISSING, or no object, where it makes none.
 Render = Callable[[Map[str, Any]], Any]
-
-Where = Sequence[str | int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,20 +68,6 @@ class Mapping:
     render: Render
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fault:
-    """What is wrong with a mapping file, where, and what to write."""
-
-    path: Path
-    #: Both count from 1.
-    line: int
-    column: int
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}:{self.column}: {self.message}"
-
-
 def load_mappings(folder: Path, sources: Collection[str], actions: Actions) -> list[Mapping]:
     """The mappings of a folder, in the order of their file names.
 
@@ -96,69 +80,101 @@ def load_mappings(folder: Path, sources: Collection[str], actions: Actions) -> l
 
 
 def read_mappings(
-    folder: Path, sources: Collection[str], actions: Actions
+    path: Path,
+    sources: Collection[str],
+    actions: Actions,
+    examples: Map[str, Sequence[Any]] | None = None,
 ) -> tuple[list[Mapping], list[Fault]]:
-    """The mappings of a folder that can be used, and what is wrong with the others."""
-    if not folder.is_dir():
-        message = "there is no such folder. DESTINATION_MAPPINGS names the folder of mappings."
-        return [], [Fault(path=folder, line=1, column=1, message=message)]
+    """The mappings of a folder, or of one file, that can be used, and what is wrong with others.
+
+    Faults stand in the order of the files, and as the files have them. Warnings are among them
+    only where there are `examples`: events by their source.
+    """
+    if not path.exists():
+        message = (
+            "there is no such file or folder. DESTINATION_MAPPINGS names the folder of mappings."
+        )
+        return [], [Fault(path=path, line=1, column=1, message=message)]
+    found = files(path)
+    if not found:
+        message = "there is no mapping in it: add one, such as segment-to-rehook/order.yaml."
+        return [], [Fault(path=path, line=1, column=1, message=message)]
+    seen = {source: Seen(events) for source, events in (examples or {}).items() if events}
     mappings: list[Mapping] = []
     faults: list[Fault] = []
-    for path in files(folder):
-        reader = _Reader(path)
-        mapping = reader.read(sources, actions)
+    others = _Others()
+    for each in found:
+        document = Document(each)
+        if len(each.relative_to(path).parts) > 2:
+            document.fault(f"the file stands too deep. Move it to {path}/{each.parent.name}.")
+        mapping = _Reader(document, sources, actions, others).read(seen)
         if mapping:
-            reader.refuse_twin(mapping, mappings)
             mappings.append(mapping)
-        faults += reader.faults
-    if not mappings and not faults:
-        message = "there is no mapping in it: add one, such as segment-to-rehook/order.yaml."
-        faults.append(Fault(path=folder, line=1, column=1, message=message))
+        faults += sorted(document.faults, key=lambda fault: (fault.line, fault.column))
     return mappings, faults
 
 
-def files(folder: Path) -> list[Path]:
-    """The mapping files below a folder, in the order of their names."""
+def files(path: Path) -> list[Path]:
+    """The mapping files of a folder, in the order of their names; a file is itself one."""
+    if path.is_file():
+        return [path]
     return sorted(
-        path
-        for path in folder.glob("*/*")
-        if path.suffix in (".yaml", ".yml", ".json") and not path.name.startswith(".")
+        each
+        for each in path.rglob("*")
+        if each.suffix.lower() in (".yaml", ".yml", ".json")
+        and not any(part.startswith(".") for part in each.relative_to(path).parts)
     )
 
 
+class _Others:
+    """The mappings of the same set that were read before."""
+
+    def __init__(self) -> None:
+        #: By destination and name, without regard to capitals.
+        self.paths: dict[tuple[str, str], Path] = {}
+        #: How many are switched on, by destination.
+        self.enabled: Counter[str] = Counter()
+
+
 class _Reader:
-    """Reads one file, and gathers its faults as it goes."""
+    """Reads one document as a mapping, and goes on behind a fault as far as it makes sense."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.faults: list[Fault] = []
-        self._document: Any = None
-
-    def read(self, sources: Collection[str], actions: Actions) -> Mapping | None:
-        """The mapping, compiled; or None, and the faults say why."""
-        source, _, destination = self.path.parent.name.partition("-to-")
-        if source not in sources or destination not in actions:
-            self._fault(
-                f"the folder {self.path.parent.name} names no direction that we know. "
-                f"Write one of {', '.join(f'{s}-to-{d}' for s in sources for d in actions)}."
+    def __init__(
+        self, document: Document, sources: Collection[str], actions: Actions, others: _Others
+    ) -> None:
+        self._document = document
+        self._others = others
+        found = document.content
+        self._content: dict[str, Any] = found if isinstance(found, dict) else {}
+        folder = document.path.absolute().parent.name
+        self._source, _, self._destination = folder.partition("-to-")
+        self._actions = actions.get(self._destination)
+        if self._source not in sources or self._actions is None:
+            known = [f"{one}-to-{other}" for one in sources for other in actions if one != other]
+            document.fault(
+                f"the folder {folder} names no direction that we know. "
+                f"Move the file to {listed(known, 'or')}."
             )
-            return None
-        content = self._parse()
-        if not self.faults:
-            self._check_shape(content)
-        if not self.faults:
-            self._check_fields(content, destination, actions[destination])
-        if self.faults:
-            return None
-        matches, render = self._compile_trigger(content), self._compile_fields(content)
-        if matches is None or render is None:
+
+    def read(self, seen: Map[str, Seen]) -> Mapping | None:
+        """The mapping, compiled; or None, and the document's faults say why."""
+        readable = self._document.content is not None or not self._document.faults
+        if readable:
+            self._check_shape()
+            self._check_fields()
+            self._check_others()
+        matches, render = self._compile_trigger(), self._compile_fields()
+        if matches and render and self._content.get("enabled") is not False:
+            self._warn(seen.get(self._source))
+        content = self._content
+        if matches is None or render is None or self._document.faulty:
             return None
         return Mapping(
             name=content["name"],
-            source=source,
-            destination=destination,
+            source=self._source,
+            destination=self._destination,
             action=content["action"],
-            path=self.path,
+            path=self._document.path,
             enabled=content.get("enabled", True),
             trigger=content["trigger"],
             fields=expand(content["fields"]),
@@ -166,144 +182,115 @@ class _Reader:
             render=render,
         )
 
-    def refuse_twin(self, mapping: Mapping, others: Sequence[Mapping]) -> None:
-        """A mapping fires once for an event: by its name, which no other may have."""
-        for other in others:
-            if (other.destination, other.name) == (mapping.destination, mapping.name):
-                self._fault(
-                    f"{other.path} is named {other.name!r} too. Give this one another name.",
-                    "name",
-                )
-
-    def _parse(self) -> Any:
-        """The file's content as plain JSON values."""
-        try:
-            text = self.path.read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            self._fault(f"the file cannot be read as UTF-8 text: {error}.")
-            return None
-        if len(text) > MAX_BYTES:
-            self._fault(f"the file has {len(text):,} characters; {MAX_BYTES:,} are allowed.")
-            return None
-        try:
-            yaml = YAML(typ="rt")
-            if any(isinstance(token, AnchorToken | AliasToken) for token in yaml.scan(text)):
-                self._fault("the file uses a YAML anchor or alias (&name, *name): write it out.")
-                return None
-            self._document = yaml.load(text)
-        except MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            self._fault_at(line, column, f"this is not YAML: {error.problem or error.context}.")
-            return None
-        except (YAMLError, RecursionError, ValueError) as error:
-            self._fault(f"this is not YAML: {error}.")
-            return None
-        return self._plain(self._document, ())
-
-    def _plain(self, node: Any, where: Where) -> Any:
-        if isinstance(node, CommentedMap):
-            return {self._key(key, where): self._plain(node[key], (*where, key)) for key in node}
-        if isinstance(node, CommentedSeq):
-            return [self._plain(item, (*where, index)) for index, item in enumerate(node)]
-        if isinstance(node, bool) or node is None:
-            return node
-        if isinstance(node, str):
-            return self._text(node, where)
-        for kind in (int, float):
-            if isinstance(node, kind):
-                return kind(node)
-        self._fault("this is read as a date or another YAML type. Put it in quotes.", *where)
-        return None
-
-    def _key(self, key: Any, where: Where) -> str:
-        if isinstance(key, str | int) and not isinstance(key, bool):
-            return str(key)
-        self._fault("a key is a text. Put it in quotes, and a {{ template }} as well.", *where)
-        return ""
-
-    def _text(self, text: str, where: Where) -> str:
-        """JSON writes some characters as two halves, which YAML does not join."""
-        try:
-            return text.encode("utf-16", "surrogatepass").decode("utf-16")
-        except UnicodeDecodeError:
-            self._fault("half of a character stands alone. Write the whole one.", *where)
-            return ""
-
-    def _check_shape(self, content: Any) -> None:
+    def _check_shape(self) -> None:
         validator = jsonschema.Draft202012Validator(SCHEMA)
-        for error in validator.iter_errors(content):
+        for error in validator.iter_errors(self._document.content):
             if error.validator == "additionalProperties":
-                for key in set(content) - set(SCHEMA["properties"]):
+                for key in self._content.keys() - SCHEMA["properties"].keys():
                     hint = did_you_mean(key, SCHEMA["properties"])
-                    self._fault(f"unknown key {key}. {hint}", key)
-            elif error.validator != "required":
-                self._fault(_explain(error), *error.path)
-        for key in SCHEMA["required"] if isinstance(content, dict) else ():
-            if key not in content:
-                self._fault(f"the mapping needs the key {key}. Add it.")
-        self.faults.sort(key=lambda fault: fault.line)
+                    self._document.fault(f"unknown key {key}. {hint}", (key,))
+            elif error.validator == "required":
+                continue
+            else:
+                self._document.fault(_explain(error), tuple(error.path))
+        for key in SCHEMA["required"]:
+            if isinstance(self._document.content, dict) and key not in self._content:
+                self._document.fault(f"the mapping needs the key {key}. Add it.")
 
-    def _check_fields(
-        self, content: dict[str, Any], destination: str, actions: Map[str, Schema]
-    ) -> None:
-        action = content["action"]
-        if action not in actions:
-            hint = did_you_mean(action, actions)
-            self._fault(f"{destination} has no action {action}. {hint}", "action")
+    def _check_fields(self) -> None:
+        action, fields = self._content.get("action"), self._content.get("fields")
+        if self._actions is None or not isinstance(action, str):
             return
-        known = actions[action].fields
-        for name in content["fields"]:
-            if name not in known:
+        if action not in self._actions:
+            hint = did_you_mean(action, self._actions)
+            self._document.fault(f"{self._destination} has no action {action}. {hint}", ("action",))
+        elif isinstance(fields, dict):
+            known = self._actions[action].fields
+            for name in fields.keys() - known.keys():
                 hint = did_you_mean(name, known)
-                self._fault(f"{action} has no field {name}. {hint}", "fields", name)
-        for name, field in known.items():
-            if field.required and name not in content["fields"]:
-                self._fault(f"{action} needs the field {name}. Add it.", "fields")
+                self._document.fault(f"{action} has no field {name}. {hint}", ("fields", name))
+            for name, field in known.items():
+                if field.required and name not in fields:
+                    self._document.fault(f"{action} needs the field {name}. Add it.", ("fields",))
 
-    def _compile_trigger(self, content: dict[str, Any]) -> Matches | None:
+    def _check_others(self) -> None:
+        """A mapping fires once for an event: by its name, which no other may have."""
+        name, destination = self._content.get("name"), self._destination
+        if isinstance(name, str):
+            key = (destination, name.casefold())
+            twin = self._others.paths.setdefault(key, self._document.path)
+            if twin != self._document.path:
+                message = f"{twin} is named {name!r} too. Give this one another name."
+                self._document.fault(message, ("name",))
+        self._others.enabled[destination] += self._content.get("enabled") is not False
+        if self._others.enabled[destination] == MOST_MAPPINGS + 1:
+            self._document.fault(
+                f"{destination} has {MOST_MAPPINGS} mappings before this one, and no more are "
+                "taken. Take one out, or switch it off with enabled: false."
+            )
+
+    def _compile_trigger(self) -> Matches | None:
+        trigger = self._content.get("trigger")
+        if not isinstance(trigger, str) or not trigger:
+            return None
         try:
-            return compile_trigger(content["trigger"])
+            check_trigger(trigger)
+            return compile_trigger(trigger)
         except InvalidTrigger as error:
-            self._fault(error.message, "trigger", offset=error.position)
+            self._document.fault(error.message, ("trigger",), offset=error.position)
             return None
 
-    def _compile_fields(self, content: dict[str, Any]) -> Render | None:
+    def _compile_fields(self) -> Render | None:
+        fields = self._content.get("fields")
+        if not isinstance(fields, dict) or not fields:
+            return None
         try:
-            return compile_mapping(expand(content["fields"]))
+            written = expand(fields)
+            self._check_values(written)
+            return compile_mapping(written)
         except InvalidMapping as error:
-            self._fault(error.message, "fields", *error.where)
+            for each in error.every:
+                self._document.fault(each.message, ("fields", *each.where))
             return None
 
-    def _fault(self, message: str, *where: str | int, offset: int = 0) -> None:
-        line, column = _place(self._document, where)
-        self._fault_at(line, column + offset, message)
+    def _check_values(self, fields: dict[str, Any]) -> None:
+        action = str(self._content.get("action"))
+        if self._actions is not None and action in self._actions:
+            for fault in misfits(action, self._actions[action], fields):
+                where = ("fields", *fault.where)
+                self._document.fault(fault.message, where, of_value=True)
 
-    def _fault_at(self, line: int, column: int, message: str) -> None:
-        self.faults.append(Fault(path=self.path, line=line, column=column, message=message))
+    def _warn(self, seen: Seen | None) -> None:
+        if seen is None:
+            return
+        trigger, fields = self._content["trigger"], expand(self._content["fields"])
+        for each in unmatched(trigger, fields, seen):
+            remedy = f"Correct it, or add an event that has it to fixtures/{self._source}."
+            if each.near:
+                remedy = f"Did you mean {each.near}?"
+            self._document.fault(
+                f"no fixture has {each.path}. {remedy}",
+                each.where,
+                offset=each.offset,
+                severity="warning",
+            )
+
+
+_WANTED = {
+    "string": "text",
+    "object": "an object: a line for each field",
+    "boolean": "true or false",
+}
 
 
 def _explain(error: jsonschema.ValidationError) -> str:
     """What a JSON Schema validator found, in the words of somebody who writes mappings."""
-    name = ".".join(map(str, error.path)) or "the mapping"
-    if error.validator == "type":
-        wanted = {"string": "text", "object": "an object of fields", "boolean": "true or false"}
-        rule: Any = error.validator_value
-        return f"{name} must be {wanted[rule]}."
+    if not error.path:
+        return "a mapping has a line for each of its keys. Begin with name: and what you call it."
+    name = error.path[0]
+    rule: Any = error.validator_value
+    if error.validator == "type" and error.instance is not None:
+        return f"{name} must be {_WANTED[rule]}."
+    if error.validator == "maxLength":
+        return f"{name} has at most {rule} characters. Shorten it."
     return f"{name} must not be empty."
-
-
-def _place(document: Any, where: Where) -> tuple[int, int]:
-    """The line and column of what `where` leads to, or of the nearest thing around it."""
-    line, column = 0, 0
-    for key in where:
-        try:
-            if isinstance(document, CommentedMap):
-                of_value = key == "trigger"  # its text begins where the value does
-                line, column = document.lc.value(key) if of_value else document.lc.key(key)
-            else:
-                line, column = document.lc.item(key)
-            document = document[key]
-        except (AttributeError, KeyError, IndexError, TypeError):
-            break
-    return line + 1, column + 1

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from decimal import ROUND_HALF_UP, Decimal
 from functools import wraps
+from itertools import takewhile
 from typing import Any, ClassVar, TextIO
 
 from liquid import BoundTemplate, Environment, RenderContext, Undefined
@@ -91,6 +92,20 @@ def compile_liquid(argument: Argument) -> Resolve:
             raise run_fault(argument, reason) from None
 
     return run
+
+
+def paths_of(text: str) -> list[tuple[str, ...]]:
+    """Return the paths of the event that a program reads, each as its keys.
+
+    A path ends before what is no key of the event: a number of items, another value's key.
+    """
+    names = _ENVIRONMENT.from_string(text).analyze(include_partials=False).globals.values()
+    segments = (variable.segments for variables in names for variable in variables)
+    return [tuple(map(str, takewhile(_is_key, each))) for each in segments]
+
+
+def _is_key(segment: Any) -> bool:
+    return isinstance(segment, str | int) and segment not in ("size", "first", "last")
 
 
 def _parse(argument: Argument) -> BoundTemplate:

@@ -24,7 +24,8 @@ def compile_mapping(mapping: Any) -> Callable[[Any], Any]:
     called by many threads, and raises MappingFailed for an event that it cannot work with. The
     payload may share parts with the event.
 
-    Raises InvalidMapping at the first fault, with its place in `where`.
+    Raises InvalidMapping at the first fault, with its place in `where` and the other faults in
+    `every`.
     """
     check_size(mapping)
     resolve = compile_root(mapping)

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from destination.mapping.arguments import (
     Argument,
+    Faults,
     Resolve,
     choice,
     compile_entries,
@@ -169,7 +170,13 @@ def merge(argument: Argument) -> Resolve:
 def _objects(argument: Argument) -> list[Resolve]:
     if not isinstance(argument.value, list):
         raise argument.fault(f"a list of objects belongs here, not {kind(argument.value)}")
-    return [_object(argument.inner(place)) for place in range(len(argument.value))]
+    objects = []
+    faults = Faults()
+    for place in range(len(argument.value)):
+        with faults.gathered():
+            objects.append(_object(argument.inner(place)))
+    faults.check()
+    return objects
 
 
 def _object(argument: Argument) -> Resolve:

@@ -46,6 +46,11 @@ def places(text: str) -> list[str]:
     return [place.strip() for _, place in _divide(text) if place is not None]
 
 
+def paths_of(text: str) -> list[tuple[str, ...]]:
+    """Return the paths in a template's places, each as its keys."""
+    return [_keys(place) for _, place in _divide(text) if place is not None]
+
+
 def _keys(place: str) -> tuple[str, ...]:
     path = place.strip()
     if not path:

@@ -7,6 +7,7 @@ to write instead.
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from destination.errors import InvalidTrigger
@@ -133,15 +134,16 @@ class _Parser:
         while self._next.text == "!" or self._is_word("not"):
             self._take()
             negated = not negated
+        condition: Condition
         if self._next.text == "(":
             self._take()
             condition = self._group(depth + 1)
             self._expect(")")
         else:
-            condition = self._comparison()
+            condition = replace(self._comparison(), span=(start, self._last_end))
         return opposite(condition) if negated else condition, (start, self._last_end)
 
-    def _comparison(self) -> Condition:
+    def _comparison(self) -> Comparison:
         name = self._take()
         if name.kind != "name" or name.text.lower() in ("and", "or"):
             raise _expected("a field, such as type or properties.price", name)
@@ -160,7 +162,7 @@ class _Parser:
             constant = _number(constant, value, operator)
         return Comparison(keys=keys, operator=operator.text, constant=constant)
 
-    def _function(self, name: Token) -> Condition:
+    def _function(self, name: Token) -> Comparison:
         """Read `contains(field, "text")`, or `match(field, "text*")` with a star at one end."""
         if name.text not in _FUNCTIONS:
             hint = did_you_mean(name.text, _FUNCTIONS)

@@ -16,6 +16,7 @@ from destination.mapping import (
     compile_mapping,
     compile_trigger,
     conditions,
+    documents,
     expand,
     files,
     liquid,
@@ -217,7 +218,7 @@ def test_the_limits_are_those_of_the_kit(setup):
     shown = dict(rows("What", "Limit"))
 
     assert shown == {
-        "A file": f"{files.MAX_BYTES:,} characters",
+        "A file": f"{documents.MAX_BYTES:,} characters",
         "A mapping's name": f"{files.SCHEMA['properties']['name']['maxLength']} characters",
         "A mapping's fields, all together": f"{bounds.LARGEST_MAPPING:,} characters",
         "Objects, lists and directives inside one another": f"{bounds.DEEPEST} levels",

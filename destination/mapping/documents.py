@@ -1,0 +1,229 @@
+"""A document is one mapping file as it is written: its content, and where each part stands."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, StringMark, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+#: A mapping file is small; a larger one is something else.
+MAX_BYTES = 256 * 1024
+
+#: From the root of a document to a part of it: `("fields", "metadata", "@if")`.
+Where = Sequence[str | int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """What is wrong with a mapping file, where, and what to write."""
+
+    path: Path
+    #: Both count from 1.
+    line: int
+    column: int
+    message: str
+    #: A file with an error is not taken. A warning says what is likely to be a mistake.
+    severity: Literal["error", "warning"] = "error"
+
+    def __str__(self) -> str:
+        mark = "warning: " if self.severity == "warning" else ""
+        return f"{self.path}:{self.line}:{self.column}: {mark}{self.message}"
+
+
+#: What the reader of YAML says, and what it means to somebody who writes mappings.
+_YAML_FAULTS = {
+    "found character '@'": 'a directive is put in quotes. Write "@if": with quotes around its name',
+    "found character '\\t'": "a tab stands here. Indent with spaces",
+    "found character": "a text cannot begin with this character. Put it in quotes",
+    "found undefined alias": "a text that begins with * is put in quotes",
+    "mapping values are not allowed": 'no ":" belongs here. Put a text that has ": " in it in '
+    "quotes; the keys of one object stand in one column below one another",
+    "expected <block end>, but found '<scalar>'": "something stands behind the end of a value. "
+    "Put the whole value in one pair of quotes",
+    "expected <block end>": "this line stands in another column than those that it belongs to",
+    "found unexpected end of stream": "a quote is opened and never closed. Close it",
+    "expected ',' or": "a bracket is opened and not closed, or a comma is missing",
+    "but found another document": "a file holds one mapping. Put what is behind --- in another",
+}
+
+_TAG = "tag:yaml.org,2002:"
+
+#: What is one character of a text, by the way in which the text is written. Blanks are left out:
+#: a text over several lines is written with others than it has.
+_WRITTEN = {
+    "'": re.compile(r"''|\S"),
+    '"': re.compile(r"\\(?:x..|u[dD][c-fC-F]..|u....|U.{8}|[^nrt\s])|[^\s\\]"),
+    None: re.compile(r"\S"),
+}
+_LOW_HALF = re.compile(r"\\u[dD][c-fC-F]")
+
+
+class Document:
+    """One mapping file. Its `faults` are those found so far."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.faults: list[Fault] = []
+        self._text = ""
+        self._keys: dict[tuple[str | int, ...], Node] = {}
+        self._values: dict[tuple[str | int, ...], Node] = {}
+        #: Their fault is told; whatever else is wrong with them comes of it.
+        self._unreadable: set[tuple[str | int, ...]] = set()
+        #: Plain JSON values; None where the file cannot be read.
+        self.content: Any = self._read()
+
+    @property
+    def faulty(self) -> bool:
+        """Whether there is more than warnings."""
+        return any(fault.severity == "error" for fault in self.faults)
+
+    def fault(
+        self,
+        message: str,
+        where: Where = (),
+        *,
+        of_value: bool = False,
+        offset: int | None = None,
+        severity: Literal["error", "warning"] = "error",
+    ) -> None:
+        """Note a fault of the part that `where` leads to, or of what is nearest to it: at its
+        key, at its value, or at the character `offset` of its text.
+        """
+        if tuple(where) not in self._unreadable:
+            line, column = self._place(tuple(where), of_value, offset)
+            self._fault_at(line, column, message, severity)
+
+    def _fault_at(
+        self, line: int, column: int, message: str, severity: Literal["error", "warning"] = "error"
+    ) -> None:
+        fault = Fault(path=self.path, line=line, column=column, message=message, severity=severity)
+        if fault not in self.faults:
+            self.faults.append(fault)
+
+    def _unread(self, message: str, where: tuple[str | int, ...]) -> None:
+        self.fault(message, where, of_value=True)
+        self._unreadable.add(where)
+
+    def _read(self) -> Any:
+        try:
+            self._text = self.path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            self.fault(f"the file cannot be read as UTF-8 text: {error}.")
+            return None
+        if len(self._text) > MAX_BYTES:
+            self.fault(f"the file has {len(self._text):,} characters; {MAX_BYTES:,} are allowed.")
+            return None
+        try:
+            yaml = YAML(typ="safe", pure=True)
+            root = yaml.compose(self._text)
+            return None if root is None else self._plain(root, (), yaml)
+        except MarkedYAMLError as error:
+            message, mark = _in_our_words(error)
+            line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+            self._fault_at(line, column, f"this is not YAML: {message}.")
+        except (YAMLError, RecursionError, ValueError) as error:
+            self.fault(f"this is not YAML: {error}.")
+        return None
+
+    def _plain(self, node: Node, where: tuple[str | int, ...], yaml: YAML) -> Any:
+        self._values[where] = node
+        if node.anchor is not None:
+            self._unread("a YAML anchor (&name) is not taken. Write out what it means.", where)
+            return None
+        kind = str(node.tag).removeprefix(_TAG)
+        if isinstance(node, MappingNode) and kind == "map":
+            return self._object(node, where, yaml)
+        if isinstance(node, SequenceNode) and kind == "seq":
+            return [
+                self._plain(item, (*where, index), yaml) for index, item in enumerate(node.value)
+            ]
+        if isinstance(node, ScalarNode) and kind == "str":
+            return self._joined(node, where)
+        if isinstance(node, ScalarNode) and kind in ("null", "bool", "int", "float"):
+            return yaml.constructor.construct_object(node)
+        self._unread(f"this is read as {_kind(kind)}. Put it in quotes.", where)
+        return None
+
+    def _object(self, node: MappingNode, where: tuple[str | int, ...], yaml: YAML) -> Any:
+        content: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            mark = key_node.start_mark
+            line, column = mark.line + 1, mark.column + 1
+            if key_node.tag not in (_TAG + "str", _TAG + "int"):
+                message = "a key is a text. Put it in quotes, and a {{ template }} as well."
+                self._fault_at(line, column, message)
+                self._unreadable.add(where)
+                continue
+            key = self._joined(key_node, where)
+            if key in content:
+                self._fault_at(line, column, f"the key {key} stands here twice. Take one out.")
+                continue
+            self._keys[*where, key] = key_node
+            content[key] = self._plain(value_node, (*where, key), yaml)
+        return content
+
+    def _joined(self, node: ScalarNode, where: tuple[str | int, ...]) -> str:
+        """JSON writes some characters as two halves, which YAML does not join."""
+        try:
+            node.value = node.value.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            self._unread("half of a character stands alone. Write the whole one.", where)
+        return str(node.value)
+
+    def _place(
+        self, where: tuple[str | int, ...], of_value: bool, offset: int | None
+    ) -> tuple[int, int]:
+        """Both count from 1."""
+        near = where
+        while near and near not in self._values:
+            near = near[:-1]
+        node = self._values.get(near)
+        if node is None:
+            return 1, 1
+        if offset is not None and isinstance(node, ScalarNode):
+            return self._place_in(node, offset)
+        # Behind the end of what is written, such as `$.email`, it is the value that is meant.
+        of_value = of_value or (near != where and isinstance(node, ScalarNode))
+        mark = (node if of_value else self._keys.get(near, node)).start_mark
+        return mark.line + 1, mark.column + 1
+
+    def _place_in(self, node: ScalarNode, offset: int) -> tuple[int, int]:
+        """Where the character `offset` of a text stands in the file."""
+        start, end = node.start_mark.index, node.end_mark.index
+        if node.style in ("'", '"'):
+            start, end = start + 1, end - 1
+        elif node.style in ("|", ">"):
+            start = self._text.index("\n", start)
+        pattern = _WRITTEN.get(node.style, _WRITTEN[None])
+        written = [
+            each
+            for each in pattern.finditer(self._text, start, end)
+            if node.style != '"' or not _LOW_HALF.match(each[0])
+        ]
+        before = sum(not each.isspace() for each in node.value[:offset])
+        if before < len(written):
+            index = written[before].start()
+        else:
+            index = written[-1].end() if written else start
+        line_start = self._text.rfind("\n", 0, index) + 1
+        return self._text.count("\n", 0, index) + 1, index - line_start + 1
+
+
+def _in_our_words(error: MarkedYAMLError) -> tuple[str, StringMark | None]:
+    """What is wrong, and where: of what is never closed, the place where it is opened."""
+    said = error.problem or error.context or "it cannot be read"
+    ours = next((ours for theirs, ours in _YAML_FAULTS.items() if said.startswith(theirs)), said)
+    marks = [error.problem_mark, error.context_mark]
+    if "found unexpected end" in said or "<stream end>" in said:
+        marks.reverse()
+    return ours, marks[0] or marks[1]
+
+
+def _kind(tag: str) -> str:
+    if tag == "timestamp":
+        return "a date"
+    return "an instruction to YAML" if tag.startswith("!") else "another YAML type"

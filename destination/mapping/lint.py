@@ -1,0 +1,105 @@
+"""What can never work in a mapping that compiles: triggers true of no event, misfit values."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from marshmallow import Schema
+
+from destination.errors import InvalidMapping, InvalidTrigger
+from destination.mapping.arguments import is_directive
+from destination.mapping.conditions import Comparison, Condition, Group
+from destination.mapping.paths import MISSING
+from destination.mapping.triggers import parse_trigger
+from destination.wording import kind
+
+#: What these directives always make, by an example; what the others make depends on the event.
+_MAKES: dict[str, Any] = {
+    "@template": "text",
+    "@replace": "text",
+    "@liquid": "text",
+    "@hash": "text",
+    "@number": 1,
+    "@flatten": {},
+    "@merge": {},
+}
+
+#: The comparisons that leave a value of the event no choice, by the keys that lead to it.
+_Fixed = Mapping[tuple[str, ...], Comparison]
+
+
+def check_trigger(trigger: str) -> None:
+    """Raise InvalidTrigger for a trigger that is true of no event, or cannot be read."""
+    for chain in _chains(parse_trigger(trigger)):
+        if clash := _clash(chain, {}):
+            first, second = sorted(clash, key=lambda each: each.span)
+            one, other = (trigger[slice(*each.span)] for each in (first, second))
+            raise InvalidTrigger(
+                f"{other} is never true together with {one}, so the mapping would never fire. "
+                f"Write ({one} or {other}), or take one of them out",
+                second.span[0],
+            )
+
+
+def _chains(condition: Condition) -> Iterator[Group]:
+    """Every group of conditions joined by `and`, also inside others."""
+    if isinstance(condition, Group):
+        if condition.word == "and":
+            yield condition
+        for each in condition.conditions:
+            yield from _chains(each)
+
+
+def _clash(condition: Condition, fixed: _Fixed) -> tuple[Comparison, Comparison] | None:
+    """Two comparisons that keep a condition from ever being true where `fixed` is."""
+    if isinstance(condition, Comparison):
+        other = fixed.get(condition.keys)
+        if other is None or condition.holds_for(other.constant):
+            return None
+        return other, condition
+    if condition.word == "or":
+        clashes = [_clash(each, fixed) for each in condition.conditions]
+        return clashes[0] if all(clashes) else None
+    together = {**fixed}
+    for each in condition.conditions:
+        if isinstance(each, Comparison) and each.operator == "=":
+            together.setdefault(each.keys, each)
+    found = (_clash(each, together) for each in condition.conditions)
+    return next(filter(None, found), None)
+
+
+def misfits(action: str, schema: Schema, fields: Mapping[str, Any]) -> Iterator[InvalidMapping]:
+    """The fields whose value can never be sent, whatever the event: `metadata: gold`.
+
+    `fields` are written out, as `expand` does it.
+    """
+    for name, written in fields.items():
+        value = _example(written)
+        if value is MISSING or name not in schema.fields:
+            continue
+        others = [each for each in schema.fields if each != name]
+        wrong = schema.validate({name: value}, partial=others).get(name)
+        if wrong:
+            default = schema.fields[name].metadata.get("default")
+            hint = f" Write {default}, for example." if isinstance(default, str) else ""
+            yield InvalidMapping(
+                f"{_complaint(action, name, written, value, wrong)}.{hint}", (name,)
+            )
+
+
+def _complaint(action: str, name: str, written: Any, value: Any, wrong: list[str]) -> str:
+    if value in ("", None):
+        shown = "null" if value is None else "an empty text"
+        return f"{action} needs the field {name}, and {shown} is not sent"
+    problem = f"{name} {' and '.join(wrong)}"
+    if value is written:
+        return f"{problem}, not {kind(value)}"
+    return f"{problem}, and {next(iter(written))} makes {kind(value)}"
+
+
+def _example(value: Any) -> Any:
+    """What a value makes of every event, or MISSING where that depends on the event."""
+    if not is_directive(value):
+        return value
+    if "@literal" in value:
+        return _example(value["@literal"])
+    return next((_MAKES[key] for key in value if key in _MAKES), MISSING)
