@@ -1,8 +1,10 @@
 """Changed mapping files are taken up, all or nothing."""
 
 import json
+import re
 import shutil
 import threading
+import time
 
 import pytest
 import requests
@@ -12,7 +14,7 @@ from destination.errors import InvalidMapping, StoreUnavailable
 from destination.store import records
 from destination.web.live import LiveRoutes
 from tests.conftest import ROOT
-from tests.running import service, until
+from tests.running import PATIENCE, service, until
 
 ORDER = {"type": "track", "userId": "u", "event": "A", "properties": {"total": 1}}
 
@@ -168,16 +170,19 @@ def test_under_load_every_event_is_routed_by_one_whole_set(folder, tmp_path):
             while not stop.wait(0.1):
                 number += 1
                 for path in sorted(folder.glob("*.yaml")):
-                    text = path.read_text().splitlines()
-                    text[2] = f"name: {path.stem} {number}"
-                    path.write_text("\n".join(text))
+                    name = f"name: {path.stem} {number}"
+                    path.write_text(
+                        re.sub("^name: .*$", name, path.read_text(), flags=re.MULTILINE)
+                    )
 
         changing = threading.Thread(target=change)
         changing.start()
         first = digest = _digest(running)
         sent = 0
         try:
+            ends = time.monotonic() + PATIENCE
             while sent < 200 or digest == first:
+                assert time.monotonic() < ends, "no changed file was taken up"
                 track = {**ORDER, "messageId": f"t{sent}"}
                 identify = {"type": "identify", "userId": "u", "messageId": f"i{sent}"}
                 results = running.send(track, identify)
@@ -214,6 +219,14 @@ def test_a_running_receiver_tells_which_file_is_wrong_and_since_when(folder, tmp
         until(rejected, 10)
         assert "broken.yaml" in json.dumps(rejected())
         assert rejected()["since"].endswith("Z")
+        told = running.run("mappings", "status")
+        assert told.returncode == 1
+        assert "In force since 20" in told.stdout
+        assert "broken.yaml" in told.stdout
         assert running.send({**ORDER, "messageId": "m"})[0]["outcome"] == "accepted"
         (folder / "broken.yaml").unlink()
         until(lambda: rejected() is None, 10)
+        told = running.run("mappings", "status", "--json")
+        assert (told.returncode, json.loads(told.stdout)["rejected"]) == (0, None)
+        nobody = running.run("mappings", "status", "--url", "http://127.0.0.1:1")
+        assert (nobody.returncode, "Is the receiver up?" in nobody.stderr) == (1, True)

@@ -113,7 +113,7 @@ call.json  accepted
 
 
 def test_a_mapping_that_matches_and_is_not_sent_says_why(preview, folder):
-    wrong = BIG_ORDER.replace("$.userId", "{id: $.userId}")
+    wrong = BIG_ORDER.replace("$.userId", "$.properties.items")
     (folder / "big-order.yaml").write_text(
         wrong.replace('"{{properties.brand}} order"', "$.properties.note")
     )
@@ -125,8 +125,7 @@ call.json  discarded  payload_validation_failed
 ! Big Order matches, and is not sent: payload_validation_failed
     Track Event: event_name is missing; source_id must be text or a number.
     event_name ← $.properties.note = "": the action needs it
-    source_id.id ← $.userId = 7
-    source_id: must be text or a number
+    source_id ← $.properties.items = [{"sku": "A"}, {"sku": "B"}]: must be text or a number
     metadata.total ← $.properties.totl is missing: left out
     metadata.skus[0] ← $.properties.items[0].sku = "A"
     metadata.skus[1] ← $.properties.items[5].sku is missing: null keeps its place

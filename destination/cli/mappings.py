@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import requests
 from rich.table import Table
 from rich.text import Text
 from ruamel.yaml import YAML
@@ -91,6 +92,34 @@ def show(name: str) -> None:
             Text(as_yaml(sent[field]).rstrip() if field in sent else "nothing"),
         )
     tables.console().print(table)
+
+
+@mappings.command()
+@click.option("--url", help="The receiver. [default: the one that the settings name]")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for scripts.")
+def status(url: str | None, as_json: bool) -> None:
+    """Ask a running receiver which mapping files are in force, and which are wrong.
+
+    Exits 1 while changed files are not taken up.
+    """
+    settings = Setup.read().settings
+    url = f"{url or f'http://{settings.host}:{settings.port}'}/readyz"
+    try:
+        found = requests.get(url, timeout=10).json()["mappings"]
+    except (requests.RequestException, ValueError, KeyError) as error:
+        raise Problem(f"{url} does not tell. Is the receiver up?") from error
+    rejected = found["rejected"]
+    if as_json:
+        click.echo(jsontext.dumps(found))
+    else:
+        click.echo(
+            f"In force since {found['since']} ({found['digest']}): {listed(found['names'])}."
+        )
+        if rejected:
+            click.echo(f"Changed, and not taken up since {rejected['since']}:")
+            click.echo("\n".join(rejected["faults"]))
+    if rejected:
+        raise click.exceptions.Exit(1)
 
 
 @mappings.command("import")
