@@ -260,9 +260,9 @@ def test_characters_that_json_writes_in_halves_are_joined(read):
         "name": "A",
         "action": "identifyUser",
         "trigger": 'userId = "😀"',
-        "fields": {"source_id": "😀"},
+        "fields": {"source_id": "$.userId", "referral_code": "😀"},
     }
     [mapping], _ = read(json.dumps(content), suffix=".json")
 
     assert mapping.matches({"userId": "😀"})
-    assert mapping.render({}) == {"source_id": "😀"}
+    assert mapping.render({}) == {"referral_code": "😀"}

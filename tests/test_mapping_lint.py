@@ -101,7 +101,7 @@ def test_a_value_that_its_field_never_takes_is_a_fault(setup, fields, said):
         {"event_name": 5},
         {"event_name": "{{event}}"},
         {"event_name": {"@json": {"mode": "decode", "value": "x"}}},
-        {"source_id": 5},
+        {"source_id": "{{userId}}"},
         {"no_such_field": 5},
     ],
 )

@@ -77,13 +77,16 @@ def misfits(action: str, schema: Schema, fields: Mapping[str, Any]) -> Iterator[
         if value is MISSING or name not in schema.fields:
             continue
         others = [each for each in schema.fields if each != name]
-        wrong = schema.validate({name: value}, partial=others).get(name)
-        if wrong:
-            default = schema.fields[name].metadata.get("default")
+        about = schema.fields[name].metadata
+        complaint = None
+        if wrong := schema.validate({name: value}, partial=others).get(name):
+            complaint = _complaint(action, name, written, value, wrong)
+        elif about.get("names_customer") and _is_constant(written):
+            complaint = f'{name} would be "{value}" for everybody: all are one customer then'
+        if complaint:
+            default = about.get("default")
             hint = f" Write {default}, for example." if isinstance(default, str) else ""
-            yield InvalidMapping(
-                f"{_complaint(action, name, written, value, wrong)}.{hint}", (name,)
-            )
+            yield InvalidMapping(f"{complaint}.{hint}", (name,))
 
 
 def _complaint(action: str, name: str, written: Any, value: Any, wrong: list[str]) -> str:
@@ -94,6 +97,10 @@ def _complaint(action: str, name: str, written: Any, value: Any, wrong: list[str
     if value is written:
         return f"{problem}, not {kind(value)}"
     return f"{problem}, and {next(iter(written))} makes {kind(value)}"
+
+
+def _is_constant(written: Any) -> bool:
+    return not is_directive(written) or "@literal" in written
 
 
 def _example(value: Any) -> Any:

@@ -56,7 +56,8 @@ class ActionFields(Schema):
     """The fields of an action: subclass it with one attribute a field, in the order to send.
 
     A field's `metadata` has its `label`, `description` and `default`: the mapping value, in
-    the shorthand of mapping files, that a preset begins with.
+    the shorthand of mapping files, that a preset begins with. `names_customer` marks the field
+    that no constant can fill.
     """
 
     class Meta:

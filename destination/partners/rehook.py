@@ -49,6 +49,7 @@ _SOURCE_ID = Id(
         "label": "Source ID",
         "description": "The unique user identifier set by you",
         "default": "$.userId",
+        "names_customer": True,  # a constant would make one customer of all
     },
 )
 
