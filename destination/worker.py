@@ -76,17 +76,17 @@ class Worker:
         """Deliver until `stop`; what is under way then is finished, or cut off, and settled."""
         for _ in range(self._settings.concurrency * len(self._destinations)):
             threading.Thread(target=self._perform_jobs, name="perform", daemon=True).start()
-        for name in sending.probe_now(self._database):
-            log.warning("on hold, one delivery probes it", destination=name)
+        self._probe_held()
         under_way: Counter[str] = Counter()
         finished: list[Settlement] = []
         while self._goes_on(under_way, finished):
-            finished += self._wait(POLL if not finished else PAUSE)
+            finished += self._wait(POLL)
             before = _clock()
             try:
                 claims = self._turn(finished, self._room(under_way, finished))
             except StoreUnavailable as error:
                 log.error("store unavailable", cause=str(error))
+                self._stopping.wait(PAUSE)
                 continue  # what is finished is settled as soon as the database is back
             under_way.subtract(settlement.claim.destination for settlement in finished)
             under_way.update(claim.destination for claim in claims)
@@ -95,6 +95,13 @@ class Worker:
                 self._jobs.put((claim, before))
         for client in self._clients.values():
             client.close()
+
+    def _probe_held(self) -> None:
+        try:
+            for name in sending.probe_now(self._database):
+                log.warning("on hold, one delivery probes it now", destination=name)
+        except StoreUnavailable as error:
+            log.error("store unavailable", cause=str(error))  # then they are probed in their time
 
     def _goes_on(self, under_way: Counter[str], finished: Sequence[Settlement]) -> bool:
         if not self._stopping.is_set():
