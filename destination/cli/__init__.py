@@ -21,7 +21,10 @@ class _Commands(click.Group):
             sys.exit(2 if isinstance(problem, BadSetting) else 1)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(__version__, package_name="loyalty-destination")
 def main() -> None:
     """Segment's calls in, a loyalty engine out: in each customer's order, losing nothing,
