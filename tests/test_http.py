@@ -163,7 +163,7 @@ def test_a_call_ends_with_its_timeouts_however_slow_the_answer(script):
     began = time.monotonic()
 
     assert exchange(script).trouble is Trouble.TIMEOUT
-    assert time.monotonic() - began < 1.0 + 1.0 + 1.0  # the two timeouts, and one second
+    assert time.monotonic() - began < 10  # the two timeouts are two seconds; it would never end
 
 
 def test_only_64_kb_of_an_endless_answer_are_kept():

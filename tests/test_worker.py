@@ -295,7 +295,7 @@ def test_a_stop_cuts_off_what_lasts_too_long(database, monkeypatch):
         assert began.wait(10)
         stopped = time.monotonic()
         worker.stop()
-    assert time.monotonic() - stopped < 5
+    assert time.monotonic() - stopped < 15  # its own timeout is thirty
     assert rows(database)["m1"]["status"] == "uncertain"
 
 
