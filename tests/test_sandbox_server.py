@@ -132,5 +132,5 @@ def test_a_process_ends_at_once_and_without_a_word_whatever_is_open(process, end
         os.kill(process.pid, ended_by)
         output, noise = process.communicate(timeout=10)
 
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     assert (process.returncode, output, noise) == (0, "", "")
