@@ -52,11 +52,6 @@ class Database:
         with _translated(), reader.connect() as connection:
             yield connection
 
-    def clock(self) -> float:
-        """Now, read once."""
-        with self.reading() as connection:
-            return float(connection.execute(sa.select(self.now)).scalar_one())
-
     def check_writable(self) -> None:
         """Raises StoreUnavailable unless a write reaches the disk right now."""
         with self.writing() as connection:

@@ -22,7 +22,6 @@ def events(
     *,
     source: str | None = None,
     message_id: str | None = None,
-    user_id: str | None = None,
     limit: int | None = None,
 ) -> Iterator[Row]:
     """What arrived, newest first, with its outcome and the reason of a discard."""
@@ -41,14 +40,11 @@ def events(
         event.c.source,
         event.c.type,
         event.c.name,
-        event.c.user_id,
         event.c.received_at,
         sa.case((delivered, "accepted"), else_="discarded").label("outcome"),
         reason.label("reason"),
     )
-    query = _where(
-        query, {event.c.source: source, event.c.message_id: message_id, event.c.user_id: user_id}
-    )
+    query = _where(query, {event.c.source: source, event.c.message_id: message_id})
     return _rows(database, query.order_by(event.c.id.desc()).limit(limit))
 
 
