@@ -169,7 +169,7 @@ class Worker:
         else:
             exchange = client.exchange(request)
         settlement = self._judge(claim, request, exchange, last=request is requests[-1])
-        if settlement.reason == "referral_code_taken" and action.code:
+        if request.objection and settlement.verdict is Verdict.REJECTED and action.code:
             return replace(settlement, lost_code=payload[action.code])
         return settlement
 
