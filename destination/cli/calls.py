@@ -60,7 +60,7 @@ def replay(
         raise click.UsageError("Name the files to send, or say --parked.")
     setup = Setup.read()
     if parked:
-        database = setup.database()
+        database = setup.kept()
         found = list(records.parked(database, PARKED))
         outcomes = _run_again(database, found, setup.routes(), dry_run=dry_run)
         _summarise(_counted(outcomes, len(found)))
@@ -72,11 +72,11 @@ def replay(
         return
     here = f"http://{setup.settings.host}:{setup.settings.port}/webhooks/segment"
     sender = Sender(url or here)
-    texts = (payload for payload in payloads.read_all(paths))
+    calls = payloads.read_all(paths)
     if new_ids:
         suffix = f"-{time.time_ns():x}"
-        texts = (payloads.renewed(payload, suffix) for payload in texts)
-    _summarise(_counted(_send(sender, texts, rate), _total(paths)))
+        calls = (payloads.renewed(payload, suffix) for payload in calls)
+    _summarise(_counted(_send(sender, calls, rate), _total(paths)))
 
 
 def outcome_of(arrival: Arrival) -> tuple[str, str | None]:

@@ -10,7 +10,7 @@ from destination import jsontext, payloads
 from destination.cli.setup import Setup
 from destination.deliveries import Exchange
 from destination.errors import Problem
-from destination.mapping.files import files, read_mappings
+from destination.mapping.files import files
 from destination.mapping.schema import schema_of
 from destination.partners import Destination
 from destination.partners.http import Client
@@ -35,7 +35,7 @@ def lint(path: Path | None, as_json: bool) -> None:
     setup = Setup.read()
     path = path or setup.settings.mappings
     examples = {name: _examples(setup, name) for name in setup.sources}
-    _, faults = read_mappings(path, list(setup.sources), setup.actions, examples)
+    _, faults = setup.read_mappings(path, examples)
     for fault in faults:
         if as_json:
             row = {"file": str(fault.path), "line": fault.line, "column": fault.column}

@@ -38,7 +38,7 @@ def directions(setup: Setup) -> list[str]:
 
 def mappings(setup: Setup) -> list[Mapping]:
     """The mappings of the folder that pass lint; none where there is no folder yet."""
-    return files.read_mappings(setup.settings.mappings, list(setup.sources), setup.actions)[0]
+    return setup.read_mappings(setup.settings.mappings)[0]
 
 
 def draft(setup: Setup, direction: str, content: dict[str, Any]) -> Draft:
@@ -90,7 +90,7 @@ def faults(setup: Setup, drafts: Sequence[Draft]) -> list[Fault]:
         trial = Path(temporary) / folder.name
         for path in files.files(folder):
             _copy(path.read_bytes(), trial / path.relative_to(folder))
-        before = _lint(setup, trial)
+        _, before = setup.read_mappings(trial)
         for each in drafts:
             _copy(each.text.encode(), trial / each.path.relative_to(folder))
         return [
@@ -99,7 +99,7 @@ def faults(setup: Setup, drafts: Sequence[Draft]) -> list[Fault]:
                 path=folder / fault.path.relative_to(trial),
                 message=fault.message.replace(str(trial), str(folder)),
             )
-            for fault in _lint(setup, trial)
+            for fault in setup.read_mappings(trial)[1]
             if fault not in before
         ]
 
@@ -122,10 +122,6 @@ def write(drafts: Sequence[Draft]) -> None:
 def _slug(name: str) -> str:
     """A file's name: `Order Completed` is `order-completed`."""
     return re.sub(r"[\W_]+", "-", name.lower()).strip("-")[:60] or "mapping"
-
-
-def _lint(setup: Setup, folder: Path) -> list[Fault]:
-    return files.read_mappings(folder, list(setup.sources), setup.actions)[1]
 
 
 def _copy(content: bytes, path: Path) -> None:

@@ -19,7 +19,6 @@ from destination.cli.drafts import Draft
 from destination.cli.new_mapping import new
 from destination.cli.setup import Setup
 from destination.errors import Problem
-from destination.mapping import files
 from destination.mapping.documents import Fault
 from destination.mapping.files import Mapping
 from destination.mapping.subscriptions import read_subscriptions
@@ -49,7 +48,7 @@ mappings.add_command(new)
 def list_all(as_json: bool) -> None:
     """List the mappings, in the order in which they send."""
     setup = Setup.read()
-    found, faults = files.read_mappings(setup.settings.mappings, list(setup.sources), setup.actions)
+    found, faults = setup.read_mappings(setup.settings.mappings)
     if as_json or not found:
         tables.show(map(_row, found), MAPPINGS, as_json=as_json)
     else:

@@ -15,6 +15,7 @@ from destination.cli.setup import Setup
 from destination.deliveries import Delivery
 from destination.errors import Problem
 from destination.events import REFUSALS
+from destination.mapping.files import stamps
 from destination.routing import Arrival, Routes, arrive
 
 #: Seconds between two looks at the files.
@@ -114,16 +115,7 @@ def _saves(roots: Sequence[Path]) -> Iterator[None]:
     seen = None
     while True:
         # Looked at before it is shown: what is saved meanwhile is a change.
-        if (stamps := dict(_stamps(roots))) != seen:
-            seen = stamps
+        if (found := stamps(roots)) != seen:
+            seen = found
             yield
         time.sleep(LOOK_EVERY)
-
-
-def _stamps(roots: Sequence[Path]) -> Iterator[tuple[Path, tuple[int, int, int]]]:
-    """What changes when a file does. An editor may take a file away for a moment."""
-    for root in roots:
-        with suppress(OSError):
-            for path in root.rglob("*") if root.is_dir() else [root]:
-                stat = path.stat()
-                yield path, (stat.st_mtime_ns, stat.st_size, stat.st_ino)

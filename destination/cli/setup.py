@@ -1,14 +1,16 @@
 """What the commands work with, made from the settings."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from destination import database, jsontext, partners
 from destination.database import Database
 from destination.errors import Problem
-from destination.mapping.files import Actions, files, load_mappings
+from destination.mapping import files
+from destination.mapping.documents import Fault
 from destination.partners import Destination, Source
 from destination.partners.segment import Segment, SegmentSettings
 from destination.routing import Routes
@@ -48,12 +50,20 @@ class Setup:
         return [name for name in destination.credentials if name not in self.environment.values]
 
     @property
-    def actions(self) -> Actions:
+    def actions(self) -> files.Actions:
         """What the mapping files can name."""
         return {
             name: {action.name: action.fields for action in destination.actions.values()}
             for name, destination in self.destinations.items()
         }
+
+    def read_mappings(
+        self, path: Path, examples: Mapping[str, Sequence[Any]] | None = None
+    ) -> tuple[list[files.Mapping], list[Fault]]:
+        """The mappings of a file or a folder that can be used, and what is wrong with the others;
+        with `examples`, the calls of each source, warnings too.
+        """
+        return files.read_mappings(path, list(self.sources), self.actions, examples)
 
     def routes(self) -> Routes:
         """The mappings of the folder, compiled. Raises InvalidMapping with every fault."""
@@ -61,7 +71,7 @@ class Setup:
         texts, mappings = None, []
         while texts != (found := _texts(folder)):  # a file that is saved meanwhile is read again
             texts = found
-            mappings = load_mappings(folder, list(self.sources), self.actions)
+            mappings = files.load_mappings(folder, list(self.sources), self.actions)
         return Routes(
             mappings=mappings,
             digest=hashlib.sha256(jsontext.dumps(texts).encode()).hexdigest()[:16],
@@ -111,5 +121,6 @@ class Setup:
 def _texts(folder: Path) -> dict[str, str]:
     """The mapping files, by their paths below the folder."""
     return {
-        str(path.relative_to(folder)): path.read_text("utf-8", "replace") for path in files(folder)
+        str(path.relative_to(folder)): path.read_text("utf-8", "replace")
+        for path in files.files(folder)
     }

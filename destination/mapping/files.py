@@ -7,6 +7,7 @@ A file is read, checked and compiled once; every fault names its file, line and 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from collections.abc import Mapping as Map
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,19 @@ def files(path: Path) -> list[Path]:
         if each.suffix.lower() in (".yaml", ".yml", ".json")
         and not any(part.startswith(".") for part in each.relative_to(path).parts)
     )
+
+
+def stamps(roots: Sequence[Path]) -> dict[Path, tuple[int, int, int]]:
+    """What changes when one of these files does, or one in these folders. An editor may take a
+    file away for a moment: what cannot be looked at is left out.
+    """
+    found = {}
+    for root in roots:
+        with suppress(OSError):
+            for path in root.rglob("*") if root.is_dir() else [root]:
+                stat = path.stat()
+                found[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+    return found
 
 
 class _Others:

@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from destination.errors import InvalidMapping, StoreUnavailable
-from destination.mapping.files import files
+from destination.mapping.files import files, stamps
 from destination.routing import Routes
 
 log = structlog.get_logger()
@@ -40,7 +40,7 @@ class LiveRoutes:
         self._folder = folder
         self._read = read
         self._remember = remember
-        self._seen = _stamp(folder)
+        self._seen = stamps(files(folder))
         self.current = read()
         remember(self.current)
         #: When the routes in force were taken up, in seconds since 1970 UTC.
@@ -53,8 +53,8 @@ class LiveRoutes:
 
     def look(self) -> None:
         """Take the files up where they have changed, unless one of them has a fault."""
-        stamp = _stamp(self._folder)
-        if stamp == self._seen:
+        found = stamps(files(self._folder))
+        if found == self._seen:
             return
         try:
             routes = self._read()
@@ -67,7 +67,7 @@ class LiveRoutes:
             since = self.rejected.since if self.rejected else time.time()
             self.rejected = Rejected(message=str(error), since=since)
             log.error("mappings not taken up, the last good ones go on", faults=str(error))
-        self._seen = stamp
+        self._seen = found
 
     def _watch(self) -> None:
         while True:
@@ -76,9 +76,3 @@ class LiveRoutes:
                 self.look()
             except (StoreUnavailable, OSError) as error:
                 log.error("mappings could not be looked at", cause=str(error))
-
-
-def _stamp(folder: Path) -> list[tuple[str, int, int, int]]:
-    """What changes when a file does."""
-    found = ((str(path), path.stat()) for path in files(folder))
-    return [(path, stat.st_mtime_ns, stat.st_size, stat.st_ino) for path, stat in found]
