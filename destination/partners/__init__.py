@@ -15,7 +15,7 @@ from destination.deliveries import Discard, Exchange
 from destination.errors import Problem, Refused
 from destination.jsontext import Json
 from destination.partners.fields import ActionFields
-from destination.settings import Environment, Table
+from destination.settings import Environment, Pacing, Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +69,10 @@ class Destination(Protocol):
     @property
     def url(self) -> str:
         """Where it is: `https://api.rehook.ai`."""
+
+    @property
+    def pacing(self) -> Pacing:
+        """How fast it may be sent to."""
 
     @property
     def integration(self) -> str:

@@ -127,8 +127,19 @@ hold = sa.Table(
     sa.Column("destination", sa.Text, primary_key=True),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("since", Time, nullable=False),
-    # When one delivery may leave, to see whether it is well again.
-    sa.Column("probe_at", Time, nullable=False),
+    # When one delivery may leave, to see whether it is well again; NULL: until it is resumed.
+    sa.Column("probe_at", Time),
+)
+
+#: What all workers together know of a destination.
+pace = sa.Table(
+    "pace",
+    metadata,
+    sa.Column("destination", sa.Text, primary_key=True),
+    # How often in a row it has failed as a whole: the breaker opens on it.
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
+    # When the requests that it was sent are used up, at the speed of its rate limit.
+    sa.Column("free_at", Time, nullable=False, server_default="0"),
 )
 
 #: Whose a referral code is: the customer that brought it first.

@@ -1,0 +1,21 @@
+"""What all workers together know of a destination: failures in a row, and its rate limit."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "pace",
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("free_at", sa.Double(), nullable=False, server_default="0"),
+        sa.PrimaryKeyConstraint("destination", name="pk_pace"),
+    )
+    with op.batch_alter_table("hold") as hold:
+        hold.alter_column("probe_at", existing_type=sa.Double(), nullable=True)
