@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -23,7 +23,7 @@ from destination.logs import fault
 from destination.partners import Destination, Request
 from destination.partners.http import Client
 from destination.settings import Settings
-from destination.store import holds, paces, sending
+from destination.store import paces, sending
 from destination.store.claims import Claim, Settlement
 from destination.store.paces import Terms, Wanted
 
@@ -65,16 +65,9 @@ class Worker:
             breaker_probe=settings.breaker_probe,
         )
         self._chance = chance or random.Random()  # noqa: S311 - jitter, no secret
-        self._clients = {
-            name: Client(
-                destination.url,
-                headers=destination.headers(),
-                connect_timeout=settings.connect_timeout,
-                read_timeout=settings.read_timeout,
-                connections=destination.pacing.concurrency,
-            )
-            for name, destination in destinations.items()
-        }
+        #: What it delivers to, as it was opened: destinations may come, change and go.
+        self._lines: dict[str, _Line] = {}
+        self._performers = 0
         #: Claims to perform, each with the moment before which it was claimed.
         self._jobs: queue.SimpleQueue[tuple[Claim, float]] = queue.SimpleQueue()
         #: What is finished; None means that there may be something new to claim.
@@ -90,11 +83,6 @@ class Worker:
 
     def run(self) -> None:
         """Deliver until `stop`; what is under way then is finished, or cut off, and settled."""
-        threads = sum(destination.pacing.concurrency for destination in self._destinations.values())
-        for _ in range(threads):
-            threading.Thread(target=self._perform_jobs, name="perform", daemon=True).start()
-        while not self._stopping.is_set() and not self._began():
-            self._stopping.wait(PAUSE)
         end_listening = self._database.listen(lambda: self._done.put(None))
         under_way: Counter[str] = Counter()
         finished: list[Settlement] = []
@@ -102,9 +90,10 @@ class Worker:
         while self._goes_on(under_way, finished):
             longest = 0.2 if self._stopping.is_set() else min(rest, SWEEP)
             finished += self._gather(longest, under_way.total() - len(finished))
-            wanted = self._wanted(under_way, finished)
             before = _clock()
             try:
+                self._open_lines()
+                wanted = self._wanted(under_way, finished)
                 # A look takes no lock: a worker with nothing to do is in nobody's way.
                 if not finished and (rest := sending.look(self._database, wanted)) > 0:
                     continue
@@ -121,27 +110,41 @@ class Worker:
             for claim in turn.claims:
                 self._jobs.put((claim, before))
         end_listening()
-        for client in self._clients.values():
-            client.close()
+        for line in self._lines.values():
+            line.client.close()
 
-    def _began(self) -> bool:
-        """Make the destinations known; whether the database could be used for it."""
-        try:
-            paces.enter(self._database, list(self._destinations))
-            for name in holds.probe_now(self._database):
-                log.warning("on hold", destination=name)
-        except StoreUnavailable as error:
-            log.error("store unavailable", cause=str(error))
-            return False
-        return True
+    def _open_lines(self) -> None:
+        """Take up the destinations that are new or changed. Raises StoreUnavailable."""
+        new = {
+            name: destination
+            for name, destination in self._destinations.items()
+            if name not in self._lines or self._lines[name].destination is not destination
+        }
+        if not new:
+            return
+        for name in paces.enter(self._database, list(new)):
+            log.warning("on hold", destination=name)
+        for name, destination in new.items():
+            client = Client(
+                destination.url,
+                headers=destination.headers(),
+                connect_timeout=self._settings.connect_timeout,
+                read_timeout=self._settings.read_timeout,
+                connections=destination.pacing.concurrency,
+            )
+            self._lines[name] = _Line(destination, client)
+        wanted = sum(line.destination.pacing.concurrency for line in self._lines.values())
+        for _ in range(wanted - self._performers):
+            threading.Thread(target=self._perform_jobs, name="perform", daemon=True).start()
+        self._performers = max(wanted, self._performers)
 
     def _goes_on(self, under_way: Counter[str], finished: Sequence[Settlement]) -> bool:
         if not self._stopping.is_set():
             return True
         since = time.monotonic() - self._stopped_at
         if since > GRACE:
-            for client in self._clients.values():
-                client.cut()
+            for line in self._lines.values():
+                line.client.cut()
         return since < GRACE + 1.5 and (under_way.total() > 0 or bool(finished))
 
     def _gather(self, seconds: float, under_way: int) -> list[Settlement]:
@@ -164,15 +167,16 @@ class Worker:
         if self._stopping.is_set():
             return []
         busy = under_way - Counter(settlement.claim.destination for settlement in finished)
+        paced = {name: self._lines[name].destination.pacing for name in self._destinations}
         return [
             Wanted(
                 destination=name,
-                room=destination.pacing.concurrency - busy[name],
+                room=pacing.concurrency - busy[name],
                 busy=busy[name],
-                rate=destination.pacing.rate_limit or None,
+                rate=pacing.rate_limit or None,
             )
-            for name, destination in self._destinations.items()
-            if busy[name] < destination.pacing.concurrency
+            for name, pacing in paced.items()
+            if busy[name] < pacing.concurrency
         ]
 
     def _perform_jobs(self) -> None:
@@ -187,11 +191,12 @@ class Worker:
             self._done.put(settlement)
 
     def _perform(self, claim: Claim, before: float) -> Settlement:
-        action = self._destinations[claim.destination].actions[claim.action]
+        line = self._lines[claim.destination]
+        action = line.destination.actions[claim.action]
         payload = jsontext.loads(claim.payload)
         requests = action.requests(payload)
         request = requests[claim.step]
-        client = self._clients[claim.destination]
+        client = line.client
         if claim.interrupted:
             words = "The worker that held it died, and nobody saw the answer."
             exchange = client.without_answer(request, Trouble.WORKER_DIED, words)
@@ -222,7 +227,9 @@ class Worker:
             status, step = Status.PENDING, claim.step + 1
         if verdict is Verdict.RETRY:
             wait = self._wait_before_retry(claim, exchange)
-            too_long = claim.claimed_at - claim.first_attempt_at >= self._settings.retry_horizon
+            horizon = self._lines[claim.destination].destination.horizon
+            tried_for = claim.claimed_at - claim.first_attempt_at
+            too_long = tried_for >= (horizon or self._settings.retry_horizon)
             if too_long or claim.deaths >= MAX_DEATHS:
                 status = Status.FAILED
         if verdict is not Verdict.DELIVERED:
@@ -249,6 +256,14 @@ class Worker:
     def _wait_before_retry(self, claim: Claim, exchange: Exchange) -> float:
         asked = deliveries.retry_after(exchange.retry_after, now=time.time())
         return asked if asked is not None else deliveries.backoff(claim.attempts, self._chance)
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A destination as the worker has opened it."""
+
+    destination: Destination
+    client: Client
 
 
 def _broken(claim: Claim, error: Exception) -> Settlement:

@@ -18,7 +18,10 @@ TERMS = Terms(lease=LEASE, hold_probe=PROBE, breaker_failures=5, breaker_probe=2
 
 
 def turn(database, limit=10, settlements=(), destination="rehook", terms=TERMS, **wanted):
-    paces.enter(database, ["rehook", "reward"])
+    with database.reading() as connection:
+        known = paces.paces(connection, ["rehook"])
+    if not known:
+        paces.enter(database, ["rehook", "reward"])
     wants = Wanted(destination=destination, room=limit, **wanted)
     return sending.settle_and_claim(database, settlements, [wants] if limit else [], terms)
 

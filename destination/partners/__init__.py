@@ -75,6 +75,12 @@ class Destination(Protocol):
         """How fast it may be sent to."""
 
     @property
+    def horizon(self) -> float | None:
+        """Seconds from its first attempt for which a delivery is tried again; None: as the
+        service's own setting says.
+        """
+
+    @property
     def integration(self) -> str:
         """Its key in a call's `integrations` object."""
 

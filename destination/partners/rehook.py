@@ -98,6 +98,7 @@ class Rehook:
     name = "rehook"
     label = "Rehook"
     integration = "Rehook"
+    horizon = None
     credentials = (RehookSettings.PREFIX + "API_KEY", RehookSettings.PREFIX + "API_SECRET")
 
     def __init__(self, settings: RehookSettings) -> None:

@@ -48,17 +48,6 @@ def resume(database: Database, destination: str) -> bool:
         return bool(connection.execute(_END, {"name": destination}).rowcount)
 
 
-def probe_now(database: Database) -> list[str]:
-    """Let the destinations on hold be probed at once: a worker starts, perhaps with what was
-    put right. The names of all that are on hold. Raises StoreUnavailable.
-    """
-    table = schema.hold
-    with database.writing() as connection:
-        probed = sa.update(table).where(table.c.probe_at.is_not(None))
-        connection.execute(probed.values(probe_at=database.now))
-        return list(connection.execute(sa.select(table.c.destination)).scalars())
-
-
 def learn(
     database: Database,
     connection: sa.Connection,

@@ -103,11 +103,19 @@ _PROBE = (
 )
 
 
-def enter(database: Database, destinations: Sequence[str]) -> None:
-    """Make destinations known, before anything is claimed for them. Raises StoreUnavailable."""
+def enter(database: Database, destinations: Sequence[str]) -> list[str]:
+    """Make destinations known, before anything is claimed for them; those of them on hold.
+
+    A hold is probed at once: a worker starts, perhaps with what was put right. Raises
+    StoreUnavailable.
+    """
     rows = [{"destination": name} for name in sorted(destinations)]
+    held = schema.hold.c.destination.in_(destinations)
     with database.writing() as connection:
         connection.execute(database.insert(schema.pace).on_conflict_do_nothing(), rows)
+        probed = sa.update(schema.hold).where(held, schema.hold.c.probe_at.is_not(None))
+        connection.execute(probed.values(probe_at=database.now))
+        return list(connection.execute(sa.select(schema.hold.c.destination).where(held)).scalars())
 
 
 def paces(connection: sa.Connection, destinations: Sequence[str]) -> dict[str, Pace]:
