@@ -204,6 +204,12 @@ class Settings:
     breaker_probe: float = setting(
         5.0, "Seconds between the single probes of a destination that was down.", read=seconds
     )
+    metrics_port: int = setting(
+        0,
+        "The port on which `destination worker` tells its metrics, on DESTINATION_HOST; 0: none. "
+        "A receiver tells its own on its own port, and those of a worker beside it.",
+        read=count(0, 65_535),
+    )
     log_format: str = setting(
         "text",
         "How a log line is written: text for people, json for machines.",

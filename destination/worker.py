@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from destination import deliveries, jsontext
+from destination import deliveries, jsontext, metrics
 from destination.database import Database
 from destination.deliveries import Exchange, Status, Trouble, Verdict
 from destination.errors import StoreUnavailable
@@ -102,6 +102,7 @@ class Worker:
                 log.error("store unavailable", cause=str(error))
                 self._stopping.wait(PAUSE)
                 continue  # what is finished is settled as soon as the database is back
+            _count(finished)
             under_way.subtract(settlement.claim.destination for settlement in finished)
             under_way.update(claim.destination for claim in turn.claims)
             finished, rest = [], turn.rest
@@ -205,7 +206,8 @@ class Worker:
             words = "Half of its lease had gone before it could be sent."
             exchange = client.without_answer(request, Trouble.LATE, words)
         else:
-            exchange = client.exchange(request)
+            with metrics.answering.labels(claim.destination).time():
+                exchange = client.exchange(request)
         settlement = self._judge(claim, request, exchange, last=request is requests[-1])
         if request.objection and settlement.verdict is Verdict.REJECTED and action.code:
             return replace(settlement, lost_code=payload[action.code])
@@ -264,6 +266,17 @@ class _Line:
 
     destination: Destination
     client: Client
+
+
+def _count(settlements: Sequence[Settlement]) -> None:
+    for settlement in settlements:
+        name = settlement.claim.destination
+        metrics.attempts.labels(name, settlement.verdict.value).inc()
+        if settlement.status is not Status.PENDING:
+            metrics.settled.labels(name, settlement.status.value).inc()
+        if settlement.status is Status.DELIVERED:
+            waited = settlement.claim.claimed_at - settlement.claim.created_at
+            metrics.waiting.labels(name).observe(max(0.0, waited))
 
 
 def _broken(claim: Claim, error: Exception) -> Settlement:

@@ -101,6 +101,7 @@ def claim(
             payload=head.payload,
             step=head.step,
             attempts=head.attempts + (head.id in attempts),
+            created_at=head.created_at,
             claimed_at=now,
             first_attempt_at=head.first_attempt_at or now,
             interrupted=head.id not in attempts,

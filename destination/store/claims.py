@@ -21,7 +21,8 @@ class Claim:
     step: int
     #: How many attempts there have been, with this one.
     attempts: int
-    #: When it was claimed, and first tried, by the database's clock.
+    #: When it was taken in, claimed, and first tried, by the database's clock.
+    created_at: float
     claimed_at: float
     first_attempt_at: float
     #: How many workers have died with it, as far as we know. Where the last one did, its request

@@ -17,6 +17,8 @@ Time: sa.Double[float] = sa.Double()
 
 #: A delivery that stands in its lane's way.
 WAITING = sa.text("status IN ('pending', 'sending')")
+#: A delivery that somebody may still have to look at.
+OPEN = sa.text("status <> 'delivered'")
 
 #: Every call that arrived, whatever became of it.
 event = sa.Table(
@@ -99,7 +101,15 @@ delivery = sa.Table(
     sa.Index(
         "ix_delivery_waiting", "lane_id", "id", sqlite_where=WAITING, postgresql_where=WAITING
     ),
-    sa.Index("ix_delivery_status", "status", "id"),
+    # what waits is counted, and what failed is listed, without reading what is delivered
+    sa.Index(
+        "ix_delivery_open",
+        "status",
+        "destination",
+        "id",
+        sqlite_where=OPEN,
+        postgresql_where=OPEN,
+    ),
 )
 
 #: One HTTP exchange: written before its request leaves, completed when it is settled.

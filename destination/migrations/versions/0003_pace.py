@@ -17,5 +17,14 @@ def upgrade() -> None:
         sa.Column("free_at", sa.Double(), nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("destination", name="pk_pace"),
     )
+    still_open = sa.text("status <> 'delivered'")
+    op.create_index(
+        "ix_delivery_open",
+        "delivery",
+        ["status", "destination", "id"],
+        sqlite_where=still_open,
+        postgresql_where=still_open,
+    )
+    op.drop_index("ix_delivery_status", "delivery")
     with op.batch_alter_table("hold") as hold:
         hold.alter_column("probe_at", existing_type=sa.Double(), nullable=True)
