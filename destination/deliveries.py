@@ -78,6 +78,8 @@ class Delivery:
     code: str | None = None
     #: The digest of the mapping files that made it.
     mapping_set: str | None = None
+    #: It may wait for everything that is not: an audience's updates, a replay.
+    bulk: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -87,6 +87,16 @@ def seconds(value: str) -> float:
     return number
 
 
+def part(value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1:
+        raise ValueError("must be a number between 0 and 1, such as 0.2")
+    return number
+
+
 def per_second(value: str) -> float:
     try:
         number = float(value)
@@ -203,6 +213,12 @@ class Settings:
     )
     breaker_probe: float = setting(
         5.0, "Seconds between the single probes of a destination that was down.", read=seconds
+    )
+    bulk_share: float = setting(
+        0.2,
+        "The part of a destination's concurrency that bulk (audiences, computed traits, replays) "
+        "may have while anything else waits.",
+        read=part,
     )
     metrics_port: int = setting(
         0,

@@ -10,7 +10,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 
 import structlog
@@ -84,16 +84,18 @@ class Worker:
     def run(self) -> None:
         """Deliver until `stop`; what is under way then is finished, or cut off, and settled."""
         end_listening = self._database.listen(lambda: self._done.put(None))
-        under_way: Counter[str] = Counter()
+        under_way: dict[int, Claim] = {}
         finished: list[Settlement] = []
         rest = 0.0
         while self._goes_on(under_way, finished):
             longest = 0.2 if self._stopping.is_set() else min(rest, SWEEP)
-            finished += self._gather(longest, under_way.total() - len(finished))
+            for settlement in self._gather(longest, len(under_way)):
+                del under_way[settlement.claim.attempt_id]
+                finished.append(settlement)
             before = _clock()
             try:
                 self._open_lines()
-                wanted = self._wanted(under_way, finished)
+                wanted = self._wanted(under_way.values())
                 # A look takes no lock: a worker with nothing to do is in nobody's way.
                 if not finished and (rest := sending.look(self._database, wanted)) > 0:
                     continue
@@ -103,12 +105,11 @@ class Worker:
                 self._stopping.wait(PAUSE)
                 continue  # what is finished is settled as soon as the database is back
             _count(finished)
-            under_way.subtract(settlement.claim.destination for settlement in finished)
-            under_way.update(claim.destination for claim in turn.claims)
             finished, rest = [], turn.rest
             for name, reason in turn.changes.items():
                 log.warning("on hold" if reason else "well again", destination=name, reason=reason)
             for claim in turn.claims:
+                under_way[claim.attempt_id] = claim
                 self._jobs.put((claim, before))
         end_listening()
         for line in self._lines.values():
@@ -139,14 +140,14 @@ class Worker:
             threading.Thread(target=self._perform_jobs, name="perform", daemon=True).start()
         self._performers = max(wanted, self._performers)
 
-    def _goes_on(self, under_way: Counter[str], finished: Sequence[Settlement]) -> bool:
+    def _goes_on(self, under_way: Sized, finished: Sized) -> bool:
         if not self._stopping.is_set():
             return True
         since = time.monotonic() - self._stopped_at
         if since > GRACE:
             for line in self._lines.values():
                 line.client.cut()
-        return since < GRACE + 1.5 and (under_way.total() > 0 or bool(finished))
+        return since < GRACE + 1.5 and len(under_way) + len(finished) > 0
 
     def _gather(self, seconds: float, under_way: int) -> list[Settlement]:
         """What the performers finish: waits for something to happen, then a moment for others,
@@ -163,22 +164,27 @@ class Worker:
                 happened = self._done.get(timeout=max(0.0, left))
         return finished
 
-    def _wanted(self, under_way: Counter[str], finished: Sequence[Settlement]) -> list[Wanted]:
+    def _wanted(self, under_way: Iterable[Claim]) -> list[Wanted]:
         """What there is room for, by destination."""
         if self._stopping.is_set():
             return []
-        busy = under_way - Counter(settlement.claim.destination for settlement in finished)
-        paced = {name: self._lines[name].destination.pacing for name in self._destinations}
-        return [
-            Wanted(
-                destination=name,
-                room=pacing.concurrency - busy[name],
-                busy=busy[name],
-                rate=pacing.rate_limit or None,
-            )
-            for name, pacing in paced.items()
-            if busy[name] < pacing.concurrency
-        ]
+        busy = Counter((claim.destination, claim.bulk) for claim in under_way)
+        wanted = []
+        for name in self._destinations:
+            pacing, bulk = self._lines[name].destination.pacing, busy[name, True]
+            count = bulk + busy[name, False]
+            if count < pacing.concurrency:
+                wanted.append(
+                    Wanted(
+                        destination=name,
+                        room=pacing.concurrency - count,
+                        busy=count,
+                        bulk=bulk,
+                        share=self._settings.bulk_share,
+                        rate=pacing.rate_limit or None,
+                    )
+                )
+        return wanted
 
     def _perform_jobs(self) -> None:
         """A performer's life: one delivery at a time. Whatever happens to it, it is settled."""

@@ -1,8 +1,10 @@
 """Holds, the breaker and rate limits, as all workers together keep them: on each database."""
 
+import json
 import math
 import threading
 import time
+from dataclasses import replace
 
 from destination.deliveries import Exchange, Trouble, Verdict
 from destination.store import holds, paces, records, sending
@@ -223,3 +225,61 @@ def test_workers_side_by_side_never_exceed_the_rate(database):
     for thread in threads:
         thread.join()
     assert len(sent) <= (time.time() - began) * 1000 + 101
+
+
+def flood(database, count, start=0):
+    """Bulk for so many customers."""
+    paces.enter(database, ["rehook"])
+    made = [arrival(f"bulk{n}", f"b{n}") for n in range(start, start + count)]
+    accept(
+        database,
+        [replace(one, deliveries=(replace(one.deliveries[0], bulk=True),)) for one in made],
+    )
+
+
+def kinds(claims):
+    return [claimed.bulk for claimed in claims]
+
+
+def test_bulk_leaves_after_everything_else_and_has_a_fifth_beside_it(timed, clock):
+    flood(timed, 50)
+    clock.now += 10
+    receive(timed, 3)
+
+    assert kinds(claim(timed, 10)) == [False] * 3 + [True] * 2
+
+
+def test_bulk_alone_leaves_a_fifth_free_for_what_may_come(timed):
+    flood(timed, 50)
+
+    assert kinds(claim(timed, 10)) == [True] * 8
+    assert look(timed, busy=8, bulk=8) == math.inf
+    receive(timed, 5)
+    wanted = Wanted(destination="rehook", room=2, busy=8, bulk=8)
+    turn = sending.settle_and_claim(timed, [], [wanted], TERMS)
+    assert kinds(turn.claims) == [False] * 2
+
+
+def test_one_at_a_time_bulk_still_leaves(timed):
+    flood(timed, 2)
+
+    assert kinds(claim(timed, 1)) == [True]
+
+
+def test_what_waits_behind_bulk_takes_it_along(timed, clock):
+    flood(timed, 20)
+    clock.now += 10
+    accept(timed, [arrival("purchase", "b7")])
+
+    first, *rest = claim(timed, 10)
+    assert (first.bulk, json.loads(first.payload)["source_id"]) == (False, "b7")
+    assert kinds(rest) == [True, True]
+
+
+def test_a_lane_that_was_empty_is_bulk_again(timed):
+    receive(timed, 1)
+    claim(timed, 0, [answered(claimed, 200) for claimed in claim(timed)])
+    made = arrival("bulk", "u0")
+    accept(timed, [replace(made, deliveries=(replace(made.deliveries[0], bulk=True),))])
+
+    assert kinds(claim(timed)) == [True]

@@ -20,7 +20,11 @@ _now = sa.bindparam("now", type_=sa.Double)
 #: Lanes that are ready, the longest ready first.
 _READY = (
     sa.select(schema.lane.c.id)
-    .where(schema.lane.c.destination == sa.bindparam("destination"), schema.lane.c.ready_at <= _now)
+    .where(
+        schema.lane.c.destination == sa.bindparam("destination"),
+        schema.lane.c.bulk == sa.bindparam("bulk"),
+        schema.lane.c.ready_at <= _now,
+    )
     .order_by(schema.lane.c.ready_at)
     .limit(sa.bindparam("limit"))
     .with_for_update(skip_locked=True)  # another worker has it
@@ -78,10 +82,12 @@ def claim(
 ) -> list[Claim]:
     """Take what a destination's pace permits, each delivery the first of its lane."""
     limit = permit(connection, pace, wanted, terms, now)
-    if not limit:
-        return []
-    ready = {"destination": wanted.destination, "now": now, "limit": limit}
-    lanes = list(connection.execute(_READY, ready).scalars())
+    ready = {"destination": wanted.destination, "now": now}
+    lanes = _ready(connection, {**ready, "bulk": False, "limit": limit})
+    beside = bool(lanes) or wanted.busy > wanted.bulk
+    room = min(limit - len(lanes), wanted.bulk_room(beside=beside))
+    bulk = _ready(connection, {**ready, "bulk": True, "limit": room})
+    lanes += bulk
     if not lanes:
         return []
     token = uuid.uuid4().hex
@@ -107,9 +113,14 @@ def claim(
             interrupted=head.id not in attempts,
             deaths=deaths.get(head.id, 0),
             probe=pace.held,
+            bulk=head.lane_id in bulk,
         )
         for head in heads
     ]
+
+
+def _ready(connection: sa.Connection, wanted: dict[str, Any]) -> list[int]:
+    return list(connection.execute(_READY, wanted).scalars()) if wanted["limit"] > 0 else []
 
 
 def _begin(connection: sa.Connection, heads: Sequence[Any], now: float) -> dict[int, int]:

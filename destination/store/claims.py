@@ -29,6 +29,8 @@ class Claim:
     #: may have left: it is judged, not sent.
     interrupted: bool
     deaths: int
+    #: It came from a lane with nothing but bulk.
+    bulk: bool
     #: Sent to see whether a held destination is well again.
     probe: bool
 

@@ -28,11 +28,20 @@ class Wanted:
     """What a worker could send to one destination now."""
 
     destination: str
-    #: How many more deliveries, and how many it has under way.
+    #: How many more deliveries; how many it has under way, and how many of those are bulk.
     room: int
     busy: int = 0
+    bulk: int = 0
+    #: The part of all that bulk may have while anything else is there. While nothing is, this
+    #: part is kept free for what may come.
+    share: float = 0.2
     #: Requests a second, of all workers together; None: no limit.
     rate: float | None = None
+
+    def bulk_room(self, *, beside: bool) -> int:
+        """How many more may be bulk, `beside` others or alone; one is always under way."""
+        part = self.share if beside else 1.0 - self.share
+        return max(1, math.floor((self.room + self.busy) * part)) - self.bulk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,26 +66,31 @@ class Pace:
     held: bool
     #: When a held one may be probed; None: it is held by hand.
     probe_at: float | None
-    #: When its next lane is ready; None where nothing waits.
+    #: When its next lane is ready, and its next bulk lane; None where nothing waits.
     next_at: float | None
+    next_bulk_at: float | None
     #: When the requests that were sent are used up, at the speed of the rate limit.
     free_at: float
 
 
-_NEXT_LANE = (
-    sa.select(sa.func.min(schema.lane.c.ready_at))
+_lane = schema.lane.c
+_NEXT_AT, _NEXT_BULK_AT = (
+    sa.select(sa.func.min(_lane.ready_at))
     .where(
-        schema.lane.c.destination == schema.pace.c.destination,
-        schema.lane.c.ready_at.is_not(None),
+        _lane.destination == schema.pace.c.destination,
+        _lane.bulk == bulk,
+        _lane.ready_at.is_not(None),
     )
     .scalar_subquery()
+    for bulk in (sa.false(), sa.true())
 )
 _PACES = (
     sa.select(
         schema.pace,
         schema.hold.c.reason,
         schema.hold.c.probe_at,
-        _NEXT_LANE.label("next_at"),
+        _NEXT_AT.label("next_at"),
+        _NEXT_BULK_AT.label("next_bulk_at"),
     )
     .select_from(
         schema.pace.outerjoin(schema.hold, schema.hold.c.destination == schema.pace.c.destination)
@@ -126,6 +140,7 @@ def paces(connection: sa.Connection, destinations: Sequence[str]) -> dict[str, P
             held=row.reason is not None,
             probe_at=row.probe_at,
             next_at=row.next_at,
+            next_bulk_at=row.next_bulk_at,
             free_at=row.free_at,
         )
         for row in connection.execute(_PACES, {"names": list(destinations)})
@@ -134,9 +149,12 @@ def paces(connection: sa.Connection, destinations: Sequence[str]) -> dict[str, P
 
 def rest(pace: Pace, wanted: Wanted, now: float) -> float:
     """Seconds until something may be claimed; infinite where nothing waits."""
-    if pace.next_at is None or (pace.held and pace.probe_at is None):
+    if pace.held and pace.probe_at is None:
         return math.inf
-    begins = max(pace.next_at, pace.probe_at or 0.0)
+    bulk = wanted.bulk_room(beside=wanted.busy > wanted.bulk) > 0
+    waiting = [pace.next_at, pace.next_bulk_at if bulk else None]
+    begins = min((moment for moment in waiting if moment is not None), default=math.inf)
+    begins = max(begins, pace.probe_at or 0.0)
     if wanted.rate:
         begins = max(begins, pace.free_at + 1.0 / wanted.rate - _burst(wanted.rate))
     return max(0.0, begins - now)

@@ -1,7 +1,7 @@
 """Taking calls in: the event, its dedupe, its discards and its deliveries in one transaction."""
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -156,7 +156,11 @@ def _without_taken(arrival: Arrival, owners: dict[tuple[str, str], str]) -> Arri
 def _insert_deliveries(
     database: Database, connection: sa.Connection, routed: dict[int, Arrival], now: float
 ) -> None:
-    lanes = {(d.destination, d.customer) for arrival in routed.values() for d in arrival.deliveries}
+    lanes: dict[tuple[str, str], bool] = {}
+    for arrival in routed.values():
+        for d in arrival.deliveries:
+            key = d.destination, d.customer
+            lanes[key] = lanes.get(key, True) and d.bulk
     lane_ids = _open_lanes(database, connection, lanes, now)
     deliveries = [
         {
@@ -191,25 +195,31 @@ def _insert_deliveries(
 def _open_lanes(
     database: Database,
     connection: sa.Connection,
-    lanes: Collection[tuple[str, str]],
+    lanes: Mapping[tuple[str, str], bool],
     now: float,
 ) -> dict[tuple[str, str], int]:
-    """The lanes' ids, made where they are new, and ready where nothing waited in them."""
+    """The ids of `lanes` (each with whether it gets nothing but bulk), made where they are new,
+    and ready where nothing waited in them.
+    """
     if not lanes:
         return {}
     table = schema.lane
     insert = database.insert(table)
     upsert = insert.on_conflict_do_update(
         index_elements=["destination", "customer"],
-        # A lane that waits or is under way keeps its time.
-        set_={"ready_at": sa.func.coalesce(table.c.ready_at, insert.excluded.ready_at)},
+        set_={
+            # A lane that waits or is under way keeps its time.
+            "ready_at": sa.func.coalesce(table.c.ready_at, insert.excluded.ready_at),
+            # What waits behind bulk takes it along.
+            "bulk": insert.excluded.bulk & (table.c.bulk | table.c.ready_at.is_(None)),
+        },
     )
     rows = connection.execute(
         upsert.returning(table.c.id, table.c.destination, table.c.customer),
         [
             # sorted: two receivers that open the same lanes must not wait for each other
-            {"destination": destination, "customer": customer, "ready_at": now}
-            for destination, customer in sorted(lanes)
+            {"destination": destination, "customer": customer, "ready_at": now, "bulk": bulk}
+            for (destination, customer), bulk in sorted(lanes.items())
         ],
     )
     return {(row.destination, row.customer): row.id for row in rows}

@@ -61,11 +61,14 @@ lane = sa.Table(
     sa.Column("ready_at", Time),
     # The claim that has it under way.
     sa.Column("owner", sa.Text),
+    # Since it was last empty, it had nothing but what may wait for everybody else.
+    sa.Column("bulk", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("destination", "customer"),
     # A claim reads the lanes that are ready, and never those that wait.
     sa.Index(
         "ix_lane_ready",
         "destination",
+        "bulk",
         "ready_at",
         sqlite_where=sa.text("ready_at IS NOT NULL"),
         postgresql_where=sa.text("ready_at IS NOT NULL"),

@@ -1,4 +1,4 @@
-"""What all workers together know of a destination: failures in a row, and its rate limit."""
+"""How fast a destination may be sent to, and what may wait for everybody else."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,6 +16,18 @@ def upgrade() -> None:
         sa.Column("failures", sa.Integer(), nullable=False, server_default="0"),
         sa.Column("free_at", sa.Double(), nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("destination", name="pk_pace"),
+    )
+    op.add_column(
+        "lane", sa.Column("bulk", sa.Boolean(), nullable=False, server_default=sa.false())
+    )
+    op.drop_index("ix_lane_ready", "lane")
+    waits = sa.text("ready_at IS NOT NULL")
+    op.create_index(
+        "ix_lane_ready",
+        "lane",
+        ["destination", "bulk", "ready_at"],
+        sqlite_where=waits,
+        postgresql_where=waits,
     )
     still_open = sa.text("status <> 'delivered'")
     op.create_index(
