@@ -3,6 +3,7 @@
 import argparse
 import random
 import sys
+import tempfile
 from pathlib import Path
 
 from rich.console import Console
@@ -36,7 +37,16 @@ def table(report: Report) -> Table:
     return found
 
 
+#: What befalls processes, and not the database.
 _OWN = ("kill", "pause")
+
+
+def command(run: Run) -> str:
+    """What to type for the same run again."""
+    return (
+        f".venv/bin/python -m tests.faults --database {run.database} "
+        f"--events {run.events} --kills {run.kills} --seed {run.seed}"
+    )
 
 
 def main() -> int:
@@ -53,13 +63,14 @@ def main() -> int:
     wrong = False
     for kind in [options.database] if options.database else ["sqlite", "postgresql"]:
         run = Run(database=kind, events=options.events, kills=options.kills, seed=seed)
-        console.print(
-            f"python -m tests.faults --database {kind} --events {run.events} "
-            f"--kills {run.kills} --seed {seed}"
-        )
+        console.print(command(run), highlight=False)
         with console.status("starting") as status:
             tell = status.update if console.is_terminal else _every(10, console)
-            report = go(run, tell, options.logs)
+            if options.logs:
+                report = go(run, tell, options.logs / kind)
+            else:
+                with tempfile.TemporaryDirectory() as folder:
+                    report = go(run, tell, Path(folder))
         console.print(table(report))
         for reason in report.skipped:
             console.print(f"skipped: {reason}")

@@ -7,6 +7,7 @@ message has a script of its own, drawn by the seed, so that the same seed gives 
 import argparse
 import asyncio
 import contextlib
+import gzip
 import json
 import random
 import socket
@@ -30,7 +31,8 @@ class Answer:
     awards: bool
     #: What goes over the wire; "{}" with `status` where it is None.
     wire: bytes | None = None
-    #: What becomes of the connection afterwards: kept, closed, reset, silent or dripping.
+    #: What becomes of the connection afterwards: kept, closed, reset, silent, or it goes on with
+    #: a byte a second (dripping) or with a gigabyte (endless).
     then: str = "kept"
 
 
@@ -63,6 +65,14 @@ ANSWERS: dict[str, Answer] = {
         status=None,
         awards=True,
         wire=b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 5000 + b"\r\n",
+        then="closed",
+    ),
+    "endless": Answer(status=200, awards=True, wire=b"HTTP/1.1 200 OK\r\n", then="endless"),
+    "bomb": Answer(
+        status=200,
+        awards=True,
+        wire=b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n"
+        + gzip.compress(bytes(64 * 1024 * 1024)),
         then="closed",
     ),
 }
@@ -133,6 +143,11 @@ class Ledger:
             for _ in range(int(SILENCE)):
                 await asyncio.sleep(1.0)
                 writer.write(b"x")
+                await writer.drain()
+        elif answer.then == "endless":
+            writer.write(b"Content-Length: 1073741824\r\n\r\n")
+            for _ in range(16 * 1024):
+                writer.write(b"x" * 65536)
                 await writer.drain()
         return answer.then
 

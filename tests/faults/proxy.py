@@ -83,14 +83,19 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-async def _main(port: int, to: int, seed: int) -> None:
+async def _main(port: int, to: int, seed: int, first: str | None) -> None:
+    given = [first] if first else []
     chance = random.Random(seed)
     fates = [*FATES, "none"]
     weights = [*FATES.values(), 1 - sum(FATES.values())]
 
     async def link(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        [fate] = chance.choices(fates, weights)
-        await Link(fate, chance.randint(1, WITHIN)).run(reader, writer, to)
+        if first is not None:
+            found = Link(given.pop() if given else "none", 1)
+        else:
+            [fate] = chance.choices(fates, weights)
+            found = Link(fate, chance.randint(1, WITHIN))
+        await found.run(reader, writer, to)
 
     server = await asyncio.start_server(link, "127.0.0.1", port, backlog=1000)
     await server.serve_forever()
@@ -101,5 +106,8 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--to", type=int, required=True, help="The engine's port.")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--first", choices=FATES, help="Befalls the first connection, and no other."
+    )
     options = parser.parse_args()
-    asyncio.run(_main(options.port, options.to, options.seed))
+    asyncio.run(_main(options.port, options.to, options.seed, options.first))

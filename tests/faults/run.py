@@ -1,6 +1,5 @@
 """A run: thousands of events through real processes, while they are killed; then the judge."""
 
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,40 +59,39 @@ class Report:
 Tell = Callable[[str], None]
 
 
-def go(run: Run, tell: Tell, keep: Path | None = None) -> Report:
-    """Run it. What the processes say goes to `keep`, or nowhere.
+def go(run: Run, tell: Tell, folder: Path) -> Report:
+    """Run it. The ledger and what the processes say are kept in `folder`.
 
     Raises AssertionError when nothing gets on any more.
     """
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as temporary, store(run.database) as kept:
-        folder = keep or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        with fleet(folder) as processes:
-            file = Path(temporary) / "ledger.jsonl"
-            settings = {
-                **TIMES,
-                "DATABASE_URL": kept.url,
-                "REHOOK_URL": _engine(processes, run, file),
-            }
-            settings |= {"MAPPINGS": str(ROOT / "mappings")}
-            ports = _serve(processes, settings)
-            work = calls(run.seed, run.events, min(CUSTOMERS, run.events))
-            chaos = Chaos(
-                processes,
-                kept.faults,
-                run.seed,
-                run.kills,
-                lambda member: sender.under_way.get(member.port, 1) > 0,
-            )
-            sender = Sender(work, ports, run.seed, chaos.progress)
-            chaos.start()
-            sender.start()
-            database = databases.connect(kept.url)
-            _watch(run, database, chaos, sender, began, tell)
-            verdict = judge(database, ledger.read(file), work, sender.acknowledged)
-            database.engine.dispose()
-            ended = sum(member.ended for member in processes.members)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "ledger.jsonl"
+    file.write_text("")
+    with store(run.database) as kept, fleet(folder) as processes:
+        settings = {
+            **TIMES,
+            "DATABASE_URL": kept.url,
+            "MAPPINGS": str(ROOT / "mappings"),
+            "REHOOK_URL": _engine(processes, run, file),
+        }
+        ports = _serve(processes, settings)
+        work = calls(run.seed, run.events, min(CUSTOMERS, run.events))
+        chaos = Chaos(
+            processes,
+            kept.faults,
+            run.seed,
+            run.kills,
+            lambda member: sender.under_way.get(member.port, 1) > 0,
+        )
+        sender = Sender(work, ports, run.seed, chaos.progress)
+        chaos.start()
+        sender.start()
+        database = databases.connect(kept.url)
+        _watch(run, database, chaos, sender, began, tell)
+        verdict = judge(database, ledger.read(file), work, sender.acknowledged)
+        database.engine.dispose()
+        ended = sum(member.ended for member in processes.members)
     return Report(
         run=run,
         seconds=time.monotonic() - began,
@@ -108,7 +106,6 @@ def go(run: Run, tell: Tell, keep: Path | None = None) -> Report:
 def _engine(processes: Fleet, run: Run, file: Path) -> str:
     """Start the engine, and before it the network that fails; its address."""
     engine, proxy = free_port(), free_port()
-    file.touch()
     options = ["--port", str(engine), "--file", str(file), "--slow", str(SLOW)]
     seed = ["--seed", str(run.seed)]
     processes.beside(Member("engine", ["tests.faults.ledger", *options, *seed], {}))

@@ -82,14 +82,12 @@ class Postgres:
         process.send_signal(how)
         until(lambda: not any(_lives(member) for member in family))
         # Where nobody reaps the dead, a new one would take the old one for alive.
-        (self._folder / "postmaster.pid").unlink(missing_ok=True)
+        for left in [self._folder / "postmaster.pid", *self._folder.glob(".s.PGSQL.*")]:
+            left.unlink(missing_ok=True)
 
     def start(self) -> None:
         """Start it again, and wait until it has recovered."""
-        for _ in range(5):
-            with contextlib.suppress(subprocess.SubprocessError, AssertionError):
-                self._server.ensure_postgres_running()
-                break
+        self._server.ensure_postgres_running()
         assert self._address() == self.url
 
     def close(self) -> None:
