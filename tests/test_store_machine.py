@@ -13,10 +13,10 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import (
-    Bundle,
     RuleBasedStateMachine,
+    initialize,
     invariant,
-    multiple,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -38,6 +38,21 @@ DESTINATIONS = ["rehook", "reward"]
 CUSTOMERS = ["ada", "bob"]
 OPEN = {Status.PENDING, Status.SENDING}
 
+#: A call's number, destination and customer, and whether it is dropped.
+Call = tuple[int, str, str, bool]
+
+#: Whose lane, what came of it, seconds to wait, and whether another request comes next.
+Result = tuple[int, Verdict, float, bool]
+
+VERDICTS = [
+    Verdict.DELIVERED,
+    Verdict.DELIVERED,
+    Verdict.RETRY,
+    Verdict.REJECTED,
+    Verdict.UNKNOWN,
+    Verdict.HOLD,
+]
+
 
 @dataclass(eq=False)
 class Expected:
@@ -56,14 +71,13 @@ class Taken:
 
     claim: Claim
     lane: Lane
+    expected: Expected
     #: When its lease ends, by the clock.
     ends: float
 
 
 class Store(RuleBasedStateMachine):
     """Receivers and workers on one database, in every order that chance finds."""
-
-    claims = Bundle("claims")
 
     def __init__(self, database: Database, clock: Clock) -> None:
         super().__init__()
@@ -75,21 +89,18 @@ class Store(RuleBasedStateMachine):
         self.discarded: set[str] = set()
         #: The deliveries of each lane in the order in which they were accepted.
         self.lanes: dict[Lane, list[Expected]] = defaultdict(list)
-        #: The claim that may settle each lane.
+        #: The claim that may settle each lane, and those that may settle nothing any more.
         self.holders: dict[Lane, Taken] = {}
+        self.past: list[Taken] = []
         #: Before when a lane may not send, because an answer said so.
         self.not_before: dict[Lane, float] = defaultdict(float)
-        self.probed: dict[str, float] = {}
+        #: The destinations on hold, each with the earliest time of its next probe.
+        self.held: dict[str, float] = {}
 
-    def waiting(self, lane: Lane) -> list[Expected]:
-        return [found for found in self.lanes[lane] if found.status in OPEN]
-
-    def find(self, message: str) -> Expected:
-        return next(e for lane in self.lanes.values() for e in lane if e.message == message)
-
-    def rows(self, table: sa.Table) -> list[Any]:
-        with self.database.reading() as connection:
-            return list(connection.execute(sa.select(table).order_by(*table.primary_key)))
+    @initialize()
+    def begin(self) -> None:
+        lanes = [(d, c) for d in DESTINATIONS for c in CUSTOMERS] * 3
+        self._arrive([(100 + n, *lane, False) for n, lane in enumerate(lanes)])
 
     @rule(
         calls=st.lists(
@@ -103,12 +114,14 @@ class Store(RuleBasedStateMachine):
             max_size=4,
         )
     )
-    def arrive(self, calls: list[tuple[int, str, str, bool]]) -> None:
+    def arrive(self, calls: list[Call]) -> None:
         """Calls arrive, some of them again; now and then one is dropped."""
+        self._arrive(calls)
+
+    def _arrive(self, calls: list[Call]) -> None:
         arrivals, outcomes = [], []
         for number, destination, customer, dropped in calls:
             message = f"m{number}"
-            dropped &= number % 5 == 0
             arrivals.append(_arrival(message, destination, customer, dropped=dropped))
             if message in self.known:
                 outcomes.append("duplicate")
@@ -121,167 +134,187 @@ class Store(RuleBasedStateMachine):
                 self.lanes[destination, customer].append(Expected(message))
         assert [o.outcome for o in accept(self.database, arrivals)] == outcomes
 
-    @rule(seconds=st.sampled_from([0.5, 5.0, PROBE + 1, LEASE - 1, LEASE + 1]))
+    @rule(seconds=st.sampled_from([LEASE + 1, PROBE + 1, LEASE - 1, 5.0, 1000.0]))
     def pass_time(self, seconds: float) -> None:
         self.clock.now += seconds
 
     @rule(
-        target=claims,
-        destinations=st.sampled_from([["rehook"], ["reward"], DESTINATIONS]),
+        results=st.lists(
+            st.tuples(
+                st.integers(0, 3),
+                st.sampled_from(VERDICTS),
+                st.sampled_from([0.0, 5.0, 1000.0]),
+                st.booleans(),
+            ),
+            max_size=3,
+        ),
+        destinations=st.sampled_from([DESTINATIONS, ["rehook"], ["reward"], []]),
         limit=st.integers(1, 3),
     )
-    def claim(self, destinations: list[str], limit: int) -> Any:
-        """A worker asks for work."""
-        return self._claimed((), destinations, limit)
-
-    @rule(
-        target=claims,
-        taken=claims,
-        verdict=st.sampled_from(Verdict),
-        wait=st.sampled_from([0.0, 5.0, 1000.0]),
-        more=st.booleans(),
-        limit=st.integers(0, 2),
-    )
-    def settle(self, taken: Taken, verdict: Verdict, wait: float, more: bool, limit: int) -> Any:
-        """A worker says what became of a claim, perhaps late or twice, and may ask for more."""
-        status = verdict.status
-        if verdict is Verdict.DELIVERED and more:
-            status = Status.PENDING  # a look-up was answered: the request itself comes next
-        settlement = _settlement(taken.claim, verdict, status, wait)
-        if self.holders.get(taken.lane) is not taken:
-            before = self._everything()
-            assert self._claimed((settlement,), [], 0) == multiple()
-            assert self._everything() == before, "a late settlement changed something"
-            return multiple()
-        del self.holders[taken.lane]
-        self.not_before[taken.lane] = self.clock.now + settlement.wait
-        self._delivery_of(taken.claim).status = status
-        return self._claimed((settlement,), DESTINATIONS if limit else [], limit)
-
-    def _delivery_of(self, claim: Claim) -> Expected:
-        row = records.delivery(self.database, claim.delivery_id)
-        assert row is not None
-        return self.find(row["message_id"])
-
-    def _claimed(
-        self, settlements: tuple[Settlement, ...], destinations: list[str], limit: int
-    ) -> Any:
-        held = {row["destination"] for row in records.holds(self.database)}
-        claims = sending.settle_and_claim(
-            self.database,
-            settlements,
-            dict.fromkeys(destinations, limit),
-            lease=LEASE,
-            probe_every=PROBE,
-        )
-        held &= {row["destination"] for row in records.holds(self.database)}
-        found = [self._took(claim) for claim in claims]
-        for destination in destinations:
-            mine = [taken.claim for taken in found if taken.claim.destination == destination]
-            assert len(mine) <= limit
-            if destination in held:
-                self._check_probe(destination, mine)
-            elif len(mine) < limit and not settlements:
-                assert not self._ready(destination), "a lane is ready, and was not claimed"
-        return multiple(*found)
-
-    def _took(self, claim: Claim) -> Taken:
-        """Check one claim: the lane is nobody else's, and its head leaves, not before its time."""
-        lanes = {row.id: (row.destination, row.customer) for row in self.rows(schema.lane)}
-        lane = lanes[claim.lane_id]
-        holder = self.holders.get(lane)
-        assert holder is None or holder.ends <= self.clock.now, "a lane has two holders"
-        assert self.not_before[lane] <= self.clock.now, "it left before its time"
-        head = self.waiting(lane)[0]
-        assert self._delivery_of(claim) is head, "somebody was ahead in the lane"
-        assert claim.interrupted == (head.status is Status.SENDING)
-        head.attempts += not claim.interrupted
-        assert claim.attempts == head.attempts
-        head.status = Status.SENDING
-        taken = self.holders[lane] = Taken(claim, lane, self.clock.now + LEASE)
-        return taken
-
-    def _check_probe(self, destination: str, claims: list[Claim]) -> None:
-        assert len(claims) <= 1
+    def work(self, results: list[Result], destinations: list[str], limit: int) -> None:
+        """A worker's turn: it settles what it has sent, and claims what comes next."""
+        settlements = []
+        for index, verdict, wait, more in results:
+            if not self.holders:
+                break
+            lane = sorted(self.holders)[index % len(self.holders)]
+            settlements.append(self._settled(self.holders[lane], verdict, wait, more=more))
+        claims = self._turn(settlements, dict.fromkeys(destinations, limit))
         for claim in claims:
-            assert claim.probe
-            assert self.probed.get(destination, 0.0) + PROBE <= self.clock.now
-            self.probed[destination] = self.clock.now
+            self._took(claim)
+        for destination in destinations:
+            mine = [claim for claim in claims if claim.destination == destination]
+            assert len(mine) <= limit
+            if destination in self.held:
+                self._check_probe(destination, mine)
+            elif len(mine) < limit:
+                assert not self._ready(destination), "a lane is ready, and was not claimed"
 
-    def _ready(self, destination: str) -> list[Any]:
-        return [
-            row
-            for row in self.rows(schema.lane)
-            if row.destination == destination
-            and row.ready_at is not None
-            and row.ready_at <= self.clock.now
-        ]
+    @rule()
+    def work_on(self) -> None:
+        """A worker's turn in which all goes well."""
+        results = [(0, Verdict.DELIVERED, 0.0, False)] * len(self.holders)
+        self.work(results, DESTINATIONS, 3)
+
+    @precondition(lambda self: self.past)
+    @rule(index=st.integers(0, 30), verdict=st.sampled_from(Verdict))
+    def settle_late(self, index: int, verdict: Verdict) -> None:
+        """A worker wakes up, or repeats itself: the lane is somebody else's, or was settled."""
+        before = self._everything()
+        taken = self.past[index % len(self.past)]
+        assert self._turn([_settlement(taken.claim, verdict, verdict.status, 0.0)], {}) == []
+        assert self._everything() == before, "a late settlement changed something"
 
     @rule()
     def start_a_worker(self) -> None:
         """A worker starts, perhaps with what was put right: what is on hold is probed at once."""
-        for name in sending.probe_now(self.database):
-            self.probed.pop(name, None)
+        assert set(sending.probe_now(self.database)) == self.held.keys()
+        self.held = dict.fromkeys(self.held, self.clock.now)
 
-    @rule(number=st.integers(0, 30), status=st.sampled_from([Status.FAILED, Status.UNCERTAIN]))
-    def retry_by_hand(self, number: int, status: Status) -> None:
-        ids, expected = self._of(f"m{number}")
-        again = records.send_again(self.database, ids=ids or [-1], status=status)
-        assert again == (expected is not None and expected.status is status)
-        if expected and again:
-            expected.status = Status.PENDING
+    @precondition(lambda self: self._standing(Status.FAILED, Status.UNCERTAIN))
+    @rule(index=st.integers(0, 30))
+    def retry_by_hand(self, index: int) -> None:
+        found = self._standing(Status.FAILED, Status.UNCERTAIN)
+        chosen = found[index % len(found)]
+        [row] = records.deliveries(self.database, message_id=chosen.message)
+        assert records.send_again(self.database, ids=[row["id"]], status=chosen.status) == 1
+        chosen.status = Status.PENDING
 
-    @rule(number=st.integers(0, 30))
-    def settle_by_hand(self, number: int) -> None:
-        ids, expected = self._of(f"m{number}")
-        marked = records.mark_delivered(self.database, ids=ids or [-1])
-        assert marked == (expected is not None and expected.status is Status.UNCERTAIN)
-        if expected and marked:
-            expected.status = Status.DELIVERED
+    @rule(index=st.integers(0, 30))
+    def settle_by_hand(self, index: int) -> None:
+        """Somebody has looked: what is uncertain is delivered, and nothing else."""
+        found = self._standing(*Status)
+        chosen = found[index % len(found)]
+        [row] = records.deliveries(self.database, message_id=chosen.message)
+        marked = records.mark_delivered(self.database, ids=[row["id"]])
+        assert marked == (chosen.status is Status.UNCERTAIN)
+        if marked:
+            chosen.status = Status.DELIVERED
 
-    def _of(self, message: str) -> tuple[list[int], Expected | None]:
-        """A message's delivery: its id, and what is expected of it."""
-        found = [row["id"] for row in records.deliveries(self.database, message_id=message)]
-        return found, self.find(message) if found else None
+    def _turn(self, settlements: list[Settlement], wanted: dict[str, int]) -> list[Claim]:
+        return sending.settle_and_claim(
+            self.database, settlements, wanted, lease=LEASE, probe_every=PROBE
+        )
 
-    def _everything(self) -> list[list[Any]]:
-        return [self.rows(table) for table in schema.metadata.sorted_tables]
+    def _settled(self, taken: Taken, verdict: Verdict, wait: float, *, more: bool) -> Settlement:
+        """What a claim came to; from now on it is past, and the lane expects what it says."""
+        status = verdict.status
+        if verdict is Verdict.DELIVERED and more:
+            status = Status.PENDING  # a look-up was answered: the request itself comes next
+        settlement = _settlement(taken.claim, verdict, status, wait)
+        del self.holders[taken.lane]
+        self.past.append(taken)
+        self.not_before[taken.lane] = self.clock.now + settlement.wait
+        taken.expected.status = status
+        destination = taken.claim.destination
+        if verdict is Verdict.HOLD:
+            self.held.setdefault(destination, self.clock.now + PROBE)
+        elif taken.claim.probe and verdict in (Verdict.DELIVERED, Verdict.REJECTED):
+            self.held.pop(destination, None)
+        return settlement
+
+    def _took(self, claim: Claim) -> None:
+        """Check one claim: the lane is nobody else's, and its head leaves, not before its time."""
+        row = records.delivery(self.database, claim.delivery_id)
+        assert row is not None
+        lane = (row["destination"], row["lane"])
+        holder = self.holders.get(lane)
+        if holder is not None:
+            assert holder.ends <= self.clock.now, "a lane has two holders"
+            self.past.append(holder)
+        assert self.not_before[lane] <= self.clock.now, "it left before its time"
+        head = self._waiting(lane)[0]
+        assert row["message_id"] == head.message, "somebody was ahead in the lane"
+        assert claim.interrupted == (head.status is Status.SENDING)
+        head.attempts += not claim.interrupted
+        assert claim.attempts == head.attempts
+        head.status = Status.SENDING
+        self.holders[lane] = Taken(claim, lane, head, self.clock.now + LEASE)
+
+    def _check_probe(self, destination: str, claims: list[Claim]) -> None:
+        assert len(claims) <= 1, "what is on hold was sent"
+        for claim in claims:
+            assert claim.probe
+            assert self.held[destination] <= self.clock.now, "it was probed too early"
+            self.held[destination] = self.clock.now + PROBE
+
+    def _waiting(self, lane: Lane) -> list[Expected]:
+        return [found for found in self.lanes[lane] if found.status in OPEN]
+
+    def _standing(self, *statuses: Status) -> list[Expected]:
+        return [e for lane in self.lanes.values() for e in lane if e.status in statuses]
+
+    def _ready(self, destination: str) -> list[Any]:
+        lane = schema.lane
+        condition = (lane.c.destination == destination) & (lane.c.ready_at <= self.clock.now)
+        with self.database.reading() as connection:
+            return list(connection.execute(sa.select(lane).where(condition)))
+
+    def _everything(self) -> dict[str, list[Any]]:
+        """Every row of every table."""
+        with self.database.reading() as connection:
+            return {
+                table.name: list(connection.execute(sa.select(table).order_by(*table.primary_key)))
+                for table in schema.metadata.sorted_tables
+            }
 
     @invariant()
-    def nothing_disappears_and_each_stands_where_it_should(self) -> None:
-        assert {row.message_id for row in self.rows(schema.event)} == self.known
-        found = {row["message_id"]: row for row in records.deliveries(self.database)}
-        expected = [e for lane in self.lanes.values() for e in lane]
-        assert {name: row["status"] for name, row in found.items()} == {
-            e.message: e.status.value for e in expected
-        }
-        assert {row["message_id"] for row in records.discards(self.database)} == self.discarded
+    def all_is_well(self) -> None:
+        rows = self._everything()
+        names = {row.id: row.message_id for row in rows["event"]}
+        deliveries = {names[row.event_id]: row for row in rows["delivery"]}
+        self._check_that_nothing_disappears(rows, names, deliveries)
+        self._check_that_the_delivered_rest(deliveries)
+        self._check_that_lanes_wake_for_what_waits(rows["lane"])
+        _check_that_every_try_is_written_down(rows["delivery"], rows["attempt"])
 
-    @invariant()
-    def what_is_delivered_never_changes(self) -> None:
-        found = {row["message_id"]: row for row in records.deliveries(self.database)}
-        for expected in (e for lane in self.lanes.values() for e in lane):
-            if expected.status is Status.DELIVERED:
-                expected.frozen = expected.frozen or found[expected.message]
-                assert found[expected.message] == expected.frozen
+    def _check_that_nothing_disappears(
+        self, rows: dict[str, list[Any]], names: dict[int, str], deliveries: dict[str, Any]
+    ) -> None:
+        assert set(names.values()) == self.known
+        assert {names[row.event_id] for row in rows["discard"]} == self.discarded
+        assert {row.destination for row in rows["hold"]} == self.held.keys()
+        expected = {e.message: e.status.value for lane in self.lanes.values() for e in lane}
+        assert {name: row.status for name, row in deliveries.items()} == expected
 
-    @invariant()
-    def a_lane_has_a_time_as_long_as_something_waits_in_it(self) -> None:
-        for row in self.rows(schema.lane):
-            waits = bool(self.waiting((row.destination, row.customer)))
+    def _check_that_the_delivered_rest(self, deliveries: dict[str, Any]) -> None:
+        for expected in self._standing(Status.DELIVERED):
+            expected.frozen = expected.frozen or deliveries[expected.message]
+            assert deliveries[expected.message] == expected.frozen
+
+    def _check_that_lanes_wake_for_what_waits(self, lanes: list[Any]) -> None:
+        for row in lanes:
+            waits = bool(self._waiting((row.destination, row.customer)))
             assert (row.ready_at is not None) == waits, "a lane sleeps on what waits, or is idle"
 
-    @invariant()
-    def every_try_is_written_down(self) -> None:
-        attempts = defaultdict(list)
-        for row in self.rows(schema.attempt):
-            attempts[row.delivery_id].append(row)
-        for delivery in self.rows(schema.delivery):
-            mine = attempts[delivery.id]
-            assert [row.number for row in mine] == list(range(1, delivery.attempts + 1))
-            under_way = [row.ended_at is None for row in mine]
-            assert not any(under_way[:-1])
-            assert any(under_way) == (delivery.status == Status.SENDING.value)
+
+def _check_that_every_try_is_written_down(deliveries: list[Any], attempts: list[Any]) -> None:
+    for delivery in deliveries:
+        mine = [row for row in attempts if row.delivery_id == delivery.id]
+        assert sorted(row.number for row in mine) == list(range(1, delivery.attempts + 1))
+        unended = [row.number for row in mine if row.ended_at is None]
+        under_way = delivery.status == Status.SENDING.value
+        assert unended == ([delivery.attempts] if under_way else [])
 
 
 def _arrival(message: str, destination: str, customer: str, *, dropped: bool) -> Arrival:

@@ -104,10 +104,10 @@ def script(seed: int, message: str) -> list[str]:
 
 
 class Ledger:
-    """The engine. `scripts` stand before the seed's, by message or by customer."""
+    """The engine. `scripts` are by customer, and stand before those that the seed draws."""
 
     def __init__(
-        self, file: IO[str], seed: int, slow: float, scripts: Mapping[str, list[str]]
+        self, file: IO[str], seed: int | None, slow: float, scripts: Mapping[str, list[str]]
     ) -> None:
         self._file = file
         self._seed = seed
@@ -154,7 +154,8 @@ class Ledger:
     def _next(self, message: str, customer: str) -> str:
         left = self._scripts.get(customer)
         if left is None:
-            left = self._scripts.setdefault(message, script(self._seed, message))
+            drawn = [] if self._seed is None else script(self._seed, message)
+            left = self._scripts.setdefault(message, drawn)
         return left.pop(0) if left else "ok"
 
 
@@ -215,7 +216,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--file", required=True, help="Where each request is written down.")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, help="Without it, all is taken but for the scripts.")
     parser.add_argument("--slow", type=float, default=0.0, help="The longest answer, in seconds.")
-    parser.add_argument("--scripts", default="{}", help="Answers of single messages or customers.")
+    parser.add_argument("--scripts", default="{}", help="Answers by customer, as JSON.")
     asyncio.run(_main(parser.parse_args()))

@@ -26,7 +26,7 @@ class Sqlite:
     """A file, on a small disk of its own where mounting one is allowed."""
 
     def __init__(self, folder: Path, *, small: bool) -> None:
-        self._folder = folder
+        self.folder = folder
         self._file = folder / "faults.db"
         self.url = f"sqlite:///{self._file}"
         #: What can befall it, by name: each returns when it is well again.
@@ -38,15 +38,20 @@ class Sqlite:
             self.skipped.append("a full disk needs a mount, which is not allowed here")
 
     def _lock(self, chance: random.Random) -> None:
+        with self.locked():
+            time.sleep(chance.uniform(0.5, 1.0) * AWAY)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
         """Hold the lock that every writer needs."""
         holder = sqlite3.connect(self._file, isolation_level=None, timeout=60.0)
         with contextlib.closing(holder):
             holder.execute("BEGIN IMMEDIATE")
-            time.sleep(chance.uniform(0.5, 1.0) * AWAY)
+            yield
             holder.execute("ROLLBACK")
 
     def _fill(self, chance: random.Random) -> None:
-        with full_disk(self._folder):
+        with full_disk(self.folder):
             time.sleep(chance.uniform(0.5, 1.0) * AWAY)
 
 
