@@ -176,6 +176,17 @@ class Store(RuleBasedStateMachine):
         results = [(0, Verdict.DELIVERED, 0.0, False)] * len(self.holders)
         self.work(results, DESTINATIONS, 3)
 
+    @precondition(lambda self: self.held)
+    @rule(verdict=st.sampled_from(VERDICTS))
+    def probe(self, verdict: Verdict) -> None:
+        """What is on hold is probed, and answers."""
+        self.clock.now += PROBE + 1
+        self.work([], DESTINATIONS, 1)
+        for index, lane in enumerate(sorted(self.holders)):
+            if self.holders[lane].claim.probe:
+                self.work([(index, verdict, 0.0, False)], [], 1)
+                return
+
     @precondition(lambda self: self.past)
     @rule(index=st.integers(0, 30), verdict=st.sampled_from(Verdict))
     def settle_late(self, index: int, verdict: Verdict) -> None:
