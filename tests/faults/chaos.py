@@ -71,7 +71,8 @@ class Chaos:
     def _run(self) -> None:
         try:
             for strike in self._plan:
-                time.sleep(strike.pause)
+                if self._fleet.over.wait(strike.pause):
+                    return
                 self._strike(strike)
                 self.happened[strike.kind] += 1
                 self._since = time.monotonic()

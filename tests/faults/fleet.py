@@ -31,6 +31,7 @@ class Member:
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
+        self._over = False
         self.started_at = 0.0
         #: How often it ended by itself.
         self.ended = 0
@@ -50,13 +51,14 @@ class Member:
     def kill(self, log: Path) -> None:
         """SIGKILL it, and start it again at once."""
         with self._lock:
-            self.end(signal.SIGKILL)
-            self.start(log)
+            if not self._over:
+                self._stop(signal.SIGKILL)
+                self.start(log)
 
     def revive(self, log: Path) -> None:
         """Start it again where it has ended by itself."""
         with self._lock:
-            if self._process is not None and self._process.poll() is not None:
+            if not self._over and self._process is not None and self._process.poll() is not None:
                 self.ended += 1
                 self.start(log)
 
@@ -68,7 +70,13 @@ class Member:
         time.sleep(seconds)
         paused.send_signal(signal.SIGCONT)
 
-    def end(self, how: signal.Signals = signal.SIGTERM) -> None:
+    def end(self) -> None:
+        """Stop it for good."""
+        with self._lock:
+            self._over = True
+            self._stop(signal.SIGTERM)
+
+    def _stop(self, how: signal.Signals) -> None:
         if self._process is None:
             return
         self._process.send_signal(how)
@@ -87,7 +95,8 @@ class Fleet:
         self.log = log
         self.members: list[Member] = []
         self._others: list[Member] = []
-        self._over = threading.Event()
+        #: Set when the run ends, however it ends.
+        self.over = threading.Event()
         self._tender = threading.Thread(target=self._tend, daemon=True)
 
     def start(self, member: Member) -> Member:
@@ -103,7 +112,7 @@ class Fleet:
         return member
 
     def _tend(self) -> None:
-        while not self._over.wait(0.5):
+        while not self.over.wait(0.5):
             for member in list(self.members):
                 member.revive(self.log)
 
@@ -112,7 +121,7 @@ class Fleet:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self.over.set()
         self._tender.join()
         for member in [*self.members, *self._others]:
             member.end()

@@ -84,13 +84,15 @@ def go(run: Run, tell: Tell, folder: Path) -> Report:
             run.kills,
             lambda member: sender.under_way.get(member.port, 1) > 0,
         )
-        sender = Sender(work, ports, run.seed, chaos.progress)
+        sender = Sender(work, ports, run.seed, chaos.progress, processes.over)
         chaos.start()
         sender.start()
         database = databases.connect(kept.url)
-        _watch(run, database, chaos, sender, began, tell)
-        verdict = judge(database, ledger.read(file), work, sender.acknowledged)
-        database.engine.dispose()
+        try:
+            _watch(run, database, chaos, sender, began, tell)
+            verdict = judge(database, ledger.read(file), work, sender.acknowledged)
+        finally:
+            database.engine.dispose()
         ended = sum(member.ended for member in processes.members)
     return Report(
         run=run,

@@ -2,7 +2,6 @@
 
 import random
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -38,7 +37,7 @@ def calls(seed: int, count: int, customers: int) -> list[list[Call]]:
 
 
 class Sender:
-    """Sends until all is acknowledged. `allowance` tells how much of it, from 0 to 1, may be
+    """Sends until all is acknowledged, or the run is `over`. `allowance` tells how much of it, from 0 to 1, may be
     sent by now: so that a run lasts as long as its faults.
     """
 
@@ -48,10 +47,12 @@ class Sender:
         ports: Sequence[int],
         seed: int,
         allowance: Callable[[], float],
+        over: threading.Event,
     ) -> None:
         self._work = [deque(calls) for calls in work if calls]
         self._ports = ports
         self._allowance = allowance
+        self._over = over
         self._total = sum(len(calls) for calls in work)
         self._taken = 0
         self._lock = threading.Lock()
@@ -98,14 +99,14 @@ class Sender:
                 free = min(wanted, int(self._allowance() * self._total) - self._taken)
                 mine = [self._work.pop(0) for _ in range(min(free, len(self._work)))]
                 self._taken += len(mine)
-            if mine:
+            if mine or self._over.wait(0.02):
                 return mine
-            time.sleep(0.02)
 
     def _send(self, batch: list[Call], chance: random.Random) -> None:
         while not self._answered(batch, chance.choice(self._ports)):
             self.again += 1
-            time.sleep(PAUSE)
+            if self._over.wait(PAUSE):
+                return
 
     def _answered(self, batch: list[Call], port: int) -> bool:
         with self._lock:
