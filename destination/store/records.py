@@ -162,7 +162,7 @@ def counts(database: Database) -> dict[str, int]:
     table = schema.delivery
     query = sa.select(table.c.status, sa.func.count()).group_by(table.c.status)
     with database.reading() as connection:
-        return {status: count for status, count in connection.execute(query)}
+        return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def holds(database: Database) -> list[Row]:
