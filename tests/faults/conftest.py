@@ -23,6 +23,7 @@ class Scene:
     def __init__(self, processes: Fleet, kept: Sqlite | Postgres, folder: Path) -> None:
         self.kept = kept
         self._processes = processes
+        self.log = processes.log
         self._file = folder / "ledger.jsonl"
         self._file.write_text("")
         self._settings = {
@@ -46,13 +47,13 @@ class Scene:
             port = door
         self._settings["REHOOK_URL"] = f"http://127.0.0.1:{port}"
 
-    def receivers(self, count: int = 1) -> None:
+    def receivers(self, count: int = 1, *, wait: bool = True) -> None:
         for _ in range(count):
             port = free_port()
             self.ports.append(port)
             own = {**self._settings, "PORT": str(port)}
             self._processes.beside(Member("receiver", ["destination", "serve"], own))
-        for port in self.ports:
+        for port in self.ports if wait else []:
             until(lambda port=port: answers(f"http://127.0.0.1:{port}/readyz"))
 
     def worker(self, **settings: str) -> Member:

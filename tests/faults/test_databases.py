@@ -3,13 +3,14 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
 from destination.store import records
 from tests.faults.conftest import order
 from tests.faults.stores import Sqlite, full_disk
-from tests.running import until
+from tests.running import answers, until
 
 #: Seconds for which the database is gone, and within which all goes on by itself afterwards.
 GONE, RESUMES = 10.0, 30.0
@@ -52,13 +53,14 @@ def delivered(scene):
     return {row["message_id"] for row in found}
 
 
-def away(scene):
+@contextmanager
+def gone(scene):
     if isinstance(scene.kept, Sqlite):
         with scene.kept.locked():
-            time.sleep(GONE)
+            yield
     else:
         scene.kept.stop()
-        time.sleep(GONE)
+        yield
         scene.kept.start()
 
 
@@ -69,7 +71,8 @@ def test_a_database_that_is_gone_for_ten_seconds_costs_nothing(scene):
     scene.worker()
     with Stream(scene) as stream:
         until(lambda: len(delivered(scene)) > 8)
-        away(scene)
+        with gone(scene):
+            time.sleep(GONE)
         back, known = time.monotonic(), len(delivered(scene))
         until(lambda: len(delivered(scene)) > known + 8)
         assert time.monotonic() - back < RESUMES
@@ -78,6 +81,18 @@ def test_a_database_that_is_gone_for_ten_seconds_costs_nothing(scene):
     assert {answer.status_code for answer in stream.refused()} == {503}
     assert all(int(answer.headers["Retry-After"]) > 0 for answer in stream.refused())
     assert len(scene.arrived()) == len({line.message for line in scene.arrived()})
+
+
+def test_what_starts_before_its_database_waits_for_it(scene):
+    scene.database.prepare()
+    scene.engine()
+    with gone(scene):
+        scene.receivers(wait=False)
+        scene.worker()
+        until(lambda: scene.log.read_text().count("store unavailable") >= 2)
+    until(lambda: answers(f"http://127.0.0.1:{scene.ports[0]}/readyz"))
+    assert scene.send(order("ada")).status_code == 200
+    until(lambda: delivered(scene) == {"ada-1"})
 
 
 @pytest.mark.parametrize("scene", ["sqlite"], indirect=True)
