@@ -26,7 +26,7 @@ def plan(seed: int, kills: int, faults: Mapping[str, Fault]) -> list[Strike]:
     rounds = max(1, kills // 20) if kills else 0
     kinds = ["kill"] * kills + ["pause"] * (2 * rounds) + [*faults] * rounds
     chance.shuffle(kinds)
-    return [Strike(kind=kind, pause=chance.uniform(0.1, 1.1)) for kind in kinds]
+    return [Strike(kind=kind, pause=chance.uniform(0.2, 1.6)) for kind in kinds]
 
 
 class Chaos:
