@@ -24,12 +24,14 @@ from hypothesis.stateful import (
 from destination.database import Database
 from destination.deliveries import Delivery, Discard, Exchange, Status, Trouble, Verdict
 from destination.routing import Arrival
-from destination.store import records, schema, sending
+from destination.store import paces, records, schema, sending
+from destination.store.claims import Claim, Settlement
+from destination.store.paces import Terms, Wanted
 from destination.store.receiving import accept
-from destination.store.sending import Claim, Settlement
 from tests.conftest import Clock
 
 LEASE, PROBE = 60.0, 30.0
+TERMS = Terms(lease=LEASE, hold_probe=PROBE, breaker_failures=0)
 
 #: (destination, customer)
 Lane = tuple[str, str]
@@ -37,6 +39,14 @@ Lane = tuple[str, str]
 DESTINATIONS = ["rehook", "reward"]
 CUSTOMERS = ["ada", "bob"]
 OPEN = {Status.PENDING, Status.SENDING}
+
+#: The status by which an engine says so; none where its answer is lost.
+ANSWERS = {
+    Verdict.DELIVERED: 200,
+    Verdict.RETRY: 503,
+    Verdict.REJECTED: 400,
+    Verdict.HOLD: 401,
+}
 
 #: A call's number, destination and customer, and whether it is dropped.
 Call = tuple[int, str, str, bool]
@@ -85,6 +95,7 @@ class Store(RuleBasedStateMachine):
         with database.writing() as connection:
             for table in reversed(schema.metadata.sorted_tables):
                 connection.execute(sa.delete(table))
+        paces.enter(database, DESTINATIONS)
         self.known: set[str] = set()
         self.discarded: set[str] = set()
         #: The deliveries of each lane in the order in which they were accepted.
@@ -159,6 +170,7 @@ class Store(RuleBasedStateMachine):
                 break
             lane = sorted(self.holders)[index % len(self.holders)]
             settlements.append(self._settled(self.holders[lane], verdict, wait, more=more))
+        self._learn(settlements)
         claims = self._turn(settlements, dict.fromkeys(destinations, limit))
         for claim in claims:
             self._took(claim)
@@ -199,7 +211,7 @@ class Store(RuleBasedStateMachine):
     @rule()
     def start_a_worker(self) -> None:
         """A worker starts, perhaps with what was put right: what is on hold is probed at once."""
-        assert set(sending.probe_now(self.database)) == self.held.keys()
+        assert set(paces.enter(self.database, DESTINATIONS)) == self.held.keys()
         self.held = dict.fromkeys(self.held, self.clock.now)
 
     @precondition(lambda self: self._standing(Status.FAILED, Status.UNCERTAIN))
@@ -223,9 +235,8 @@ class Store(RuleBasedStateMachine):
             chosen.status = Status.DELIVERED
 
     def _turn(self, settlements: list[Settlement], wanted: dict[str, int]) -> list[Claim]:
-        return sending.settle_and_claim(
-            self.database, settlements, wanted, lease=LEASE, probe_every=PROBE
-        )
+        wants = [Wanted(destination=name, room=limit) for name, limit in wanted.items()]
+        return sending.settle_and_claim(self.database, settlements, wants, TERMS).claims
 
     def _settled(self, taken: Taken, verdict: Verdict, wait: float, *, more: bool) -> Settlement:
         """What a claim came to; from now on it is past, and the lane expects what it says."""
@@ -237,12 +248,19 @@ class Store(RuleBasedStateMachine):
         self.past.append(taken)
         self.not_before[taken.lane] = self.clock.now + settlement.wait
         taken.expected.status = status
-        destination = taken.claim.destination
-        if verdict is Verdict.HOLD:
-            self.held.setdefault(destination, self.clock.now + PROBE)
-        elif taken.claim.probe and verdict in (Verdict.DELIVERED, Verdict.REJECTED):
-            self.held.pop(destination, None)
         return settlement
+
+    def _learn(self, settlements: list[Settlement]) -> None:
+        """What settlements tell of their destinations: a hold, or its end."""
+        for destination in DESTINATIONS:
+            mine = [one for one in settlements if one.claim.destination == destination]
+            probes = [one for one in mine if one.claim.probe]
+            if any(one.verdict is Verdict.HOLD for one in mine):
+                self.held[destination] = self.clock.now + PROBE
+            elif any(one.exchange.status in (200, 400) for one in probes):
+                self.held.pop(destination, None)
+            elif probes and destination in self.held:
+                self.held[destination] = self.clock.now + PROBE
 
     def _took(self, claim: Claim) -> None:
         """Check one claim: the lane is nobody else's, and its head leaves, not before its time."""
@@ -267,7 +285,7 @@ class Store(RuleBasedStateMachine):
         for claim in claims:
             assert claim.probe
             assert self.held[destination] <= self.clock.now, "it was probed too early"
-            self.held[destination] = self.clock.now + PROBE
+            self.held[destination] = self.clock.now + LEASE  # one probe at a time
 
     def _waiting(self, lane: Lane) -> list[Expected]:
         return [found for found in self.lanes[lane] if found.status in OPEN]
@@ -344,7 +362,9 @@ def _arrival(message: str, destination: str, customer: str, *, dropped: bool) ->
 
 
 def _settlement(claim: Claim, verdict: Verdict, status: Status, wait: float) -> Settlement:
-    exchange = Exchange(method="POST", url="http://engine/x", trouble=Trouble.TIMEOUT)
+    answer = ANSWERS.get(verdict)
+    trouble = None if answer else Trouble.TIMEOUT
+    exchange = Exchange(method="POST", url="http://engine/x", status=answer, trouble=trouble)
     return Settlement(
         claim=claim,
         exchange=exchange,

@@ -12,14 +12,17 @@ from destination import worker as module
 from destination.errors import StoreUnavailable
 from destination.partners.rehook import Rehook, RehookSettings
 from destination.settings import Settings
-from destination.store import records, sending
+from destination.store import paces, records, sending
+from destination.store.paces import Terms, Wanted
 from destination.store.receiving import accept
 from destination.worker import Worker
 from tests import misbehaving
 from tests.conftest import arrival
 from tests.misbehaving import read_request, response, server
 
-SETTINGS = Settings(connect_timeout=1.0, read_timeout=1.0, lease=5.0, concurrency=8, hold_probe=0.3)
+SETTINGS = Settings(
+    connect_timeout=1.0, read_timeout=1.0, lease=5.0, hold_probe=0.3, breaker_failures=0
+)
 CUT = "cut"
 
 
@@ -53,6 +56,7 @@ class Engine:
 @contextmanager
 def working(database, engine, settings=SETTINGS, **rehook):
     with server(engine) as url:
+        rehook = {"concurrency": 8, **rehook}
         worker = Worker(database, {"rehook": Rehook(RehookSettings(url=url, **rehook))}, settings)
         thread = threading.Thread(target=worker.run)
         thread.start()
@@ -188,7 +192,7 @@ def test_wrong_credentials_hold_the_destination_and_lose_nothing(database):
     accept(database, [arrival(f"m{n}", f"u{n}") for n in range(20)])
     engine = Engine(**{f"u{n}": [response(401)] * 2 for n in range(20)})
 
-    with working(database, engine, replace(SETTINGS, concurrency=4)):
+    with working(database, engine, concurrency=4):
         until(lambda: records.holds(database))
         until(lambda: len(engine.arrived) >= 5)
         assert {row["status"] for row in rows(database).values()} <= {"pending", "sending"}
@@ -308,7 +312,7 @@ def test_no_send_starts_when_half_of_the_lease_has_gone(database, monkeypatch):
     with working(database, engine):
         until(settled(database))
     first, *_ = records.delivery(database, rows(database)["m1"]["id"])["attempt_list"]
-    assert (first["trouble"], first["verdict"]) == ("not_sent", "retry")
+    assert (first["trouble"], first["verdict"]) == ("late", "retry")
     assert engine.arrived == ["m1"]
 
 
@@ -348,8 +352,10 @@ def test_a_database_that_is_away_for_a_while_costs_nothing(database, monkeypatch
 def test_what_a_killed_worker_left_is_taken_up_after_its_lease(database):
 
     accept(database, [arrival("u1-a"), arrival("u1-b"), identify("m2", "u2")])
-    killed = sending.settle_and_claim(database, [], {"rehook": 10}, lease=0.5, probe_every=1)
-    assert len(killed) == 2
+    paces.enter(database, ["rehook"])
+    wanted = [Wanted(destination="rehook", room=10)]
+    killed = sending.settle_and_claim(database, [], wanted, Terms(lease=0.5))
+    assert len(killed.claims) == 2
     engine = Engine()
 
     with working(database, engine):

@@ -13,7 +13,13 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 #: The service's times, short enough for a run: seconds.
-TIMES = {"CONNECT_TIMEOUT": "0.5", "READ_TIMEOUT": "1", "LEASE": "3.5", "HOLD_PROBE": "0.5"}
+TIMES = {
+    "CONNECT_TIMEOUT": "0.5",
+    "READ_TIMEOUT": "1",
+    "LEASE": "3.5",
+    "HOLD_PROBE": "0.5",
+    "BREAKER_PROBE": "0.5",
+}
 
 LEASE = float(TIMES["LEASE"])
 

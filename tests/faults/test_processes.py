@@ -27,7 +27,7 @@ def attempts(scene):
 def test_a_worker_that_sleeps_past_its_lease_settles_nothing_and_sends_nothing(scene):
     scene.engine(slow=0.5)
     scene.receivers()
-    paused = scene.worker(CONCURRENCY="4")
+    paused = scene.worker(REHOOK_CONCURRENCY="4")
     scene.send(*(order(f"c{n}", number) for n in range(20) for number in (1, 2)))
     until(lambda: len(scene.arrived()) >= 6)
     os.kill(paused.pid, signal.SIGSTOP)
