@@ -228,12 +228,13 @@ class Worker:
         if verdict is Verdict.DELIVERED and not last:
             status, step = Status.PENDING, claim.step + 1
         if verdict is Verdict.RETRY:
-            wait = self._wait_before_retry(claim, exchange)
             horizon = self._lines[claim.destination].destination.horizon
             tried_for = claim.claimed_at - claim.first_attempt_at
             too_long = tried_for >= (horizon or self._settings.retry_horizon)
             if too_long or claim.deaths >= MAX_DEATHS:
                 status = Status.FAILED
+            else:
+                wait = self._wait_before_retry(claim, exchange)
         if verdict is not Verdict.DELIVERED:
             log.warning(
                 "not delivered",
