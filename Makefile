@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run test lint bench clean
+.PHONY: help run test lint faults bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ lint: .venv/test ## Linters and types alone
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+faults: .venv/test ## Kill processes and stop databases under load, and count what is lost (ARGS="--seed 7 --kills 20")
+	$(BIN)/python -m tests.faults $(ARGS)
 
 bench: .venv/test ## Measure: mapping, receiving, delivering
 	$(BIN)/python benchmarks/mapping.py

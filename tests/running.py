@@ -69,12 +69,12 @@ class Service:
 
     def serve(self) -> "subprocess.Popen[str]":
         process = self.start("serve")
-        until(lambda: _answers(f"{self.url}/readyz"))
+        until(lambda: answers(f"{self.url}/readyz"))
         return process
 
     def sandbox(self) -> "subprocess.Popen[str]":
         process = self.start("sandbox", "--port", str(self.sandbox_port))
-        until(lambda: _answers(f"{self.engine_url}/_sandbox/requests"))
+        until(lambda: answers(f"{self.engine_url}/_sandbox/requests"))
         return process
 
     def run(
@@ -147,7 +147,7 @@ def _end(service: Service) -> None:
             process.wait()
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
     try:
         return requests.get(url, timeout=1).ok
     except requests.RequestException:

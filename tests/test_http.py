@@ -6,7 +6,7 @@ import time
 import pytest
 
 from destination.deliveries import Trouble
-from destination.partners import Request
+from destination.partners import Request, http
 from destination.partners.http import MAX_ANSWER_BYTES, Client
 from tests import misbehaving
 from tests.misbehaving import answers, read_request, response, server
@@ -226,3 +226,30 @@ def test_an_idle_connection_is_not_used_again(monkeypatch):
         calls.exchange(AWARD)
         calls.exchange(AWARD)
     assert len(connections) == 2
+
+
+class SleepyClock:
+    """Real time, and what the process has slept."""
+
+    slept = 0.0
+
+    def monotonic(self):
+        return time.monotonic() + self.slept
+
+
+def test_a_process_that_slept_while_it_connected_sends_nothing(monkeypatch):
+    """As after a SIGSTOP: its thread goes on before the watch has seen how late it is."""
+    received, clock, connect = [], SleepyClock(), http.HTTPConnection.connect
+
+    def sleeps(connection):
+        connect(connection)
+        clock.slept += 5.0
+
+    monkeypatch.setattr(http.HTTPConnection, "connect", sleeps)
+    monkeypatch.setattr(http, "time", clock)
+    monkeypatch.setattr(http._Watch, "_run", lambda _: None)
+    with server(lambda connection: received.append(read_request(connection))) as url:
+        got = client(url).exchange(AWARD)
+
+    assert got.trouble is Trouble.NOT_SENT
+    assert received in ([], [b""])

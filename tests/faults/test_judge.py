@@ -1,0 +1,66 @@
+"""The judge finds what is wrong: a run that sees nothing wrong is worth no more than its judge."""
+
+import pytest
+
+from destination import database as databases
+from destination.deliveries import Exchange, Trouble, Verdict
+from destination.store import paces, sending
+from destination.store.claims import Settlement
+from destination.store.paces import Terms, Wanted
+from destination.store.receiving import accept
+from tests.conftest import arrival
+from tests.faults.judge import judge
+from tests.faults.ledger import Line
+
+WORK = [[{"messageId": "a1"}, {"messageId": "a2"}]]
+
+
+@pytest.fixture
+def database(tmp_path):
+    """Two awards of one customer: the first is delivered, the answer of the second was lost."""
+    found = databases.connect(f"sqlite:///{tmp_path / 'judge.db'}")
+    found.prepare()
+    paces.enter(found, ["rehook"])
+    accept(found, [arrival("a1", "a"), arrival("a2", "a")])
+    for status, verdict in [(200, Verdict.DELIVERED), (None, Verdict.UNKNOWN)]:
+        wanted = [Wanted(destination="rehook", room=1)]
+        [claim] = sending.settle_and_claim(found, [], wanted, Terms()).claims
+        exchange = Exchange(
+            method="POST", url="", status=status, trouble=None if status else Trouble.TIMEOUT
+        )
+        done = Settlement(claim=claim, exchange=exchange, verdict=verdict, status=verdict.status)
+        sending.settle_and_claim(found, [done], [], Terms())
+    yield found
+    found.engine.dispose()
+
+
+def line(message, answer="ok"):
+    return Line(message=message, customer="a", path="/events/invoke", answer=answer)
+
+
+@pytest.mark.parametrize(
+    ("ledger", "wrong"),
+    [
+        ([line("a1"), line("a2", "late")], set()),
+        ([line("a1")], set()),
+        ([line("a2", "late")], {"lost", "ledger and attempts differ"}),
+        ([line("a1", "reset"), line("a2")], {"lost", "ledger and attempts differ"}),
+        ([line("a2", "reset"), line("a1")], {"out of order"}),
+        ([line("a1"), line("a1")], {"duplicated awards", "ledger and attempts differ"}),
+        (
+            [line("a1"), line("a2", "late"), line("a2", "reset unread")],
+            {"ledger and attempts differ"},
+        ),
+    ],
+)
+def test_the_judge_compares_the_ledger_with_the_attempts(database, ledger, wrong):
+    found = judge(database, ledger, WORK, {"a1", "a2"})
+
+    assert {name for name, messages in found.wrong.items() if messages} == wrong
+
+
+def test_what_was_acknowledged_and_is_not_kept_is_lost(database):
+    found = judge(database, [line("a1"), line("a2")], WORK, {"a1", "a2", "a3"})
+
+    assert found.wrong["lost"] == ["a3: not kept"]
+    assert not found.well
