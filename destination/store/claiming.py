@@ -92,7 +92,9 @@ def claim(
         return []
     token = uuid.uuid4().hex
     connection.execute(_LEASE, {"ids": lanes, "token": token, "until": now + terms.lease})
-    heads = connection.execute(_HEADS, {"ids": lanes}).all()
+    heads = sorted(
+        connection.execute(_HEADS, {"ids": lanes}), key=lambda head: lanes.index(head.lane_id)
+    )
     attempts = _begin(connection, [h for h in heads if h.status == Status.PENDING.value], now)
     deaths = _count_deaths(connection, [h.id for h in heads if h.id not in attempts])
     spend(connection, wanted, len(attempts), now)
