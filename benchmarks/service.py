@@ -234,8 +234,8 @@ def _print_conditions(folder: Path) -> None:
         f"Calls of {len(json.dumps(load.call(0)))} bytes, {SENDERS} senders, {load.CUSTOMERS} "
         f"customers; the engine answers after {ENGINE_TAKES * 1000:.0f} ms.\n"
         "p50 and p99 are of the requests that send us calls; where nothing is received, of the "
-        "attempts,\nfrom claim to settlement. CPU in seconds for 1,000 events. MB at the peak. KB on "
-        "the disk for an event."
+        "attempts,\nfrom claim to settlement. CPU in seconds for 1,000 events. MB at the peak. KB "
+        "on the disk for an event."
     )
 
 
