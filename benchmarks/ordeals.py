@@ -116,7 +116,8 @@ def trickle(port: int, _: Process, __: Path) -> str:
                 break
         found[name] = f"{time.monotonic() - began:.0f}s"
 
-    parts = {"head": (request[:30], b"X-Slow: 1"), "body": (request[:starts], b"x")}
+    line = request[: request.index(b"\r\n") + 2]
+    parts = {"head": (line + b"X-Slow: ", b"x"), "body": (request[:starts], b"x")}
     threads = [threading.Thread(target=cut_off, args=(name, *part)) for name, part in parts.items()]
     for thread in threads:
         thread.start()
