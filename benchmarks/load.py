@@ -1,0 +1,256 @@
+"""What the measurements share: an engine, senders, processes, and what a process costs."""
+
+import asyncio
+import itertools
+import json
+import multiprocessing
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+
+#: How many customers the events are about.
+CUSTOMERS = 500
+
+#: Seconds after which something that does not happen is given up.
+PATIENCE = 120.0
+
+
+def call(number: int) -> dict[str, object]:
+    """A track call of about 1 KB."""
+    return {
+        "type": "track",
+        "messageId": f"{os.getpid()}-{time.time_ns()}-{number}",
+        "userId": f"customer-{number % CUSTOMERS}",
+        "event": "Order Completed",
+        "timestamp": "2026-03-14T09:26:53.589Z",
+        "context": {"library": {"name": "benchmark"}, "userAgent": "x" * 300},
+        "properties": {"order_id": number, "total": 27.5, "note": "x" * 450},
+    }
+
+
+def requests(events: int, batch: int) -> list[bytes]:
+    """Whole HTTP requests, made beforehand: `batch` calls each, together `events`."""
+    made = []
+    for start in range(0, events, batch):
+        calls = [call(start + number) for number in range(batch)]
+        body = json.dumps(calls[0] if batch == 1 else calls).encode()
+        head = (
+            "POST /webhooks/segment HTTP/1.1\r\nHost: localhost\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        made.append(head.encode() + body)
+    return made
+
+
+def send(port: int, bodies: Sequence[bytes], senders: int) -> list[float]:
+    """Send from several senders at once; the seconds that each request took.
+
+    Raises SystemExit where one is answered anything but 200.
+    """
+    took: list[float] = []
+    faults: list[str] = []
+    waiting = iter(bodies)
+
+    def sender() -> None:
+        connection = socket.create_connection(("127.0.0.1", port))
+        for request in waiting:
+            began = time.perf_counter()
+            head = _exchange(connection, request)
+            if not head:  # it was closed while it was idle
+                connection.close()
+                connection = socket.create_connection(("127.0.0.1", port))
+                head = _exchange(connection, request)
+            took.append(time.perf_counter() - began)
+            if not head.startswith(b"HTTP/1.1 200"):
+                faults.append(head.decode())
+                break
+        connection.close()
+
+    threads = [threading.Thread(target=sender) for _ in range(senders)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if faults or len(took) < len(bodies):
+        raise SystemExit(f"{len(took)} of {len(bodies)} were answered. {' '.join(faults[:1])}")
+    return took
+
+
+def _exchange(connection: socket.socket, request: bytes) -> bytes:
+    try:
+        connection.sendall(request)
+        return read_answer(connection)
+    except ConnectionError:
+        return b""
+
+
+def read_answer(connection: socket.socket) -> bytes:
+    """The head of one answer, whose body is read as well; nothing where the connection ends."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        if not (part := connection.recv(65536)):
+            return b""
+        data += part
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)content-length: *(\d+)", head)
+    missing = int(length[1]) - len(body) if length else 0
+    while missing > 0 and (part := connection.recv(65536)):
+        missing -= len(part)
+    return head
+
+
+def percentiles(took: Sequence[float]) -> tuple[float, float]:
+    """The median and the 99th percentile, in milliseconds."""
+    cuts = statistics.quantiles(took, n=100)
+    return cuts[49] * 1000, cuts[98] * 1000
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Answers every request after a while, and counts them."""
+
+    port: int
+    answered: Any
+
+    def wait(self, count: int, process: "subprocess.Popen[bytes]") -> None:
+        """Until it has answered `count` requests. Raises SystemExit where that does not come."""
+        ends = time.monotonic() + PATIENCE
+        while self.answered.value < count:
+            if process.poll() is not None or time.monotonic() > ends:
+                raise SystemExit(f"{self.answered.value} of {count} requests reached the engine.")
+            time.sleep(0.005)
+
+
+@contextmanager
+def engine(takes: float) -> Iterator[Engine]:
+    """An engine in a process of its own, which answers `takes` seconds after each request."""
+    answered = multiprocessing.Value("L", 0, lock=False)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    process = multiprocessing.Process(target=_engine, args=(listener, takes, answered), daemon=True)
+    process.start()
+    yield Engine(listener.getsockname()[1], answered)
+    process.terminate()
+    process.join()
+    listener.close()
+
+
+class _Connection(asyncio.Protocol):
+    """One connection to the engine, with as little work for each request as Python allows."""
+
+    ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+    def __init__(self, takes: float, answered: Any) -> None:
+        self._takes, self._answered = takes, answered
+        self._read = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._read += data
+        while (ends := self._read.find(b"\r\n\r\n") + 4) > 3:
+            length = re.search(rb"(?i)content-length: *(\d+)", self._read[:ends])
+            whole = ends + int(length[1] if length else 0)
+            if len(self._read) < whole:
+                return
+            self._read = self._read[whole:]
+            asyncio.get_running_loop().call_later(self._takes, self._answer)
+
+    def _answer(self) -> None:
+        self._answered.value += 1
+        self._transport.write(self.ANSWER)
+
+
+def _engine(listener: socket.socket, takes: float, answered: Any) -> None:
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: _Connection(takes, answered), sock=listener)
+        await server.serve_forever()
+
+    asyncio.run(serve())
+
+
+@contextmanager
+def process(
+    command: Sequence[str], settings: Mapping[str, object], folder: Path, says: str
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process with `settings`, once it has written `says` on standard error; ended after use.
+
+    Raises SystemExit with what it wrote, where it ends instead.
+    """
+    environment = {f"DESTINATION_{name}": str(value) for name, value in settings.items()}
+    told = folder / f"{command[-1].replace('/', '-')}.log"
+    with told.open("wb") as log:
+        started = subprocess.Popen(
+            [sys.executable, *command], env={**os.environ, **environment}, cwd=folder, stderr=log
+        )
+    try:
+        ends = time.monotonic() + PATIENCE
+        while says not in told.read_text():
+            if started.poll() is not None or time.monotonic() > ends:
+                raise SystemExit(told.read_text())
+            time.sleep(0.02)
+        yield started
+    finally:
+        started.terminate()
+        started.wait(30)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def cpu(pid: int) -> float:
+    """Seconds of processor time of a process and all its children, also of those that ended."""
+    parents: dict[int, int] = {}
+    spent: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # it has just ended
+            continue
+        parents[int(stat.parent.name)] = int(fields[1])
+        spent[int(stat.parent.name)] = sum(map(int, fields[11:15]))
+    mine = [each for each in spent if pid in _ancestry(each, parents)]
+    return sum(spent[each] for each in mine) / os.sysconf("SC_CLK_TCK")
+
+
+def _ancestry(pid: int, parents: Mapping[int, int]) -> Iterable[int]:
+    """A process, its parent, and so on."""
+    while pid in parents:
+        yield pid
+        pid = parents[pid]
+
+
+def peak_memory(pid: int) -> int:
+    """The most memory that a process has had, in MB."""
+    found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    return int(found[1]) // 1024 if found else 0
+
+
+def fsync_takes(folder: Path) -> float:
+    """Milliseconds that a small write to the disk takes, in the middle: commits wait for it."""
+    took = []
+    with (folder / "fsync").open("wb") as file:
+        for _ in itertools.repeat(None, 200):
+            file.write(b"x" * 4096)
+            began = time.perf_counter()
+            os.fdatasync(file.fileno())
+            took.append(time.perf_counter() - began)
+            file.flush()
+    return statistics.median(took) * 1000

@@ -1,0 +1,60 @@
+"""What the page on deployment says about a restored database: no award is paid twice."""
+
+import re
+
+import pytest
+import sqlalchemy as sa
+
+from destination.deliveries import Status
+from destination.store import paces, records, schema, sending
+from destination.store.paces import Terms, Wanted
+from destination.store.receiving import accept
+from tests.conftest import ROOT, arrival
+
+PAGE = (ROOT / "docs" / "deployment.md").read_text()
+
+
+@pytest.fixture
+def restored(database):
+    """A database as a back-up finds it: an award under way, another behind it, and a customer."""
+    first, second, customer = arrival("a-1"), arrival("a-2"), arrival("b-1", "u2")
+    [delivery] = customer.deliveries
+    changed = dict(vars(delivery), action="identifyUser", mapping="Identify User")
+    customer = arrival("b-1", "u2", deliveries=(type(delivery)(**changed),))
+    accept(database, [first])
+    claim(database)
+    accept(database, [second, customer])
+    return database
+
+
+def claim(database):
+    paces.enter(database, ["rehook"])
+    wanted = [Wanted(destination="rehook", room=10)]
+    return sending.settle_and_claim(database, [], wanted, Terms(lease=0.0)).claims
+
+
+def park(database):
+    [written] = [
+        block for block in re.findall(r"```sql\n(.*?)```", PAGE, re.S) if "restored" in block
+    ]
+    with database.writing() as connection:
+        for statement in filter(str.strip, written.split(";")):
+            connection.execute(sa.text(statement))
+
+
+def test_after_a_restore_only_customers_are_sent(restored):
+    park(restored)
+
+    assert [each.action for each in claim(restored)] == ["identifyUser"]
+    assert records.counts(restored) == {"uncertain": 2, "sending": 1}
+
+
+def test_parked_awards_keep_no_lane_busy_and_are_sent_when_somebody_says_so(restored):
+    park(restored)
+    with restored.reading() as connection:
+        ready = schema.lane.c.ready_at.is_not(None)
+        lanes = connection.execute(sa.select(schema.lane.c.customer).where(ready)).scalars().all()
+
+    assert lanes == ["u2"]
+    assert records.send_again(restored, status=Status.UNCERTAIN) == 2
+    assert [each.action for each in claim(restored)].count("trackEvent") == 1
