@@ -54,13 +54,26 @@ def nothing(port: int) -> None:
         threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
 
 
-def waitress(_: int) -> None:
+def ours(_: int) -> None:
     from destination.cli.service import _receive
     from destination.settings import Environment, Settings
 
-    receiver = Setup.read().receiver()
-    print("made", file=sys.stderr, flush=True)
-    _receive(receiver, Environment.load().read(Settings))
+    _receive(Setup.read().receiver(), Environment.load().read(Settings))
+
+
+def waitress(port: int) -> None:
+    server = importlib.import_module("waitress.server").create_server(
+        make(),
+        host="127.0.0.1",
+        port=port,
+        threads=THREADS,
+        connection_limit=MANY,
+        channel_timeout=30,
+        cleanup_interval=5,
+        asyncore_use_poll=True,
+    )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    server.run()
 
 
 def gunicorn(port: int) -> None:
@@ -229,6 +242,7 @@ def pyruvate(port: int) -> None:
 #: Each by its name: what must be installed, and how it is started.
 SERVERS: dict[str, tuple[str, Callable[[int], None]]] = {
     "none, the app alone": ("werkzeug", nothing),
+    "ours": ("uvicorn httptools", ours),
     "waitress": ("waitress", waitress),
     "gunicorn gthread": ("gunicorn", gunicorn),
     "granian 16": ("granian", lambda port: granian(port, 16, 16)),

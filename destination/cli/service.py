@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 
 import click
 import structlog
-from waitress.server import create_server
 
 from destination import logs, metrics
 from destination.cli.setup import Setup
@@ -24,6 +23,7 @@ from destination.errors import BadSetting, Problem, StoreUnavailable
 from destination.sandbox import serve as serve_sandbox
 from destination.settings import Environment, Settings
 from destination.store import holds
+from destination.web import door
 from destination.web.app import create_app
 from destination.web.receive import Receiver
 from destination.wording import listed
@@ -37,6 +37,7 @@ T = TypeVar("T")
 SANDBOX_PORT = 8090
 SANDBOX_KEY = "sandbox"
 
+<<<<<<< HEAD
 #: Connections that the receiver keeps open at once: slow senders cost no thread, but one each.
 MAX_CONNECTIONS = 4000
 
@@ -46,6 +47,8 @@ IDLE_CONNECTION = 30
 #: Seconds between two looks for a database that is away at the start.
 LOOK_AGAIN = 2.0
 
+=======
+>>>>>>> bb47e20e6fa0824b5bd0175a6fc605cd4a88dd15
 #: Seconds that the processes beside the receiver have to stop.
 STOP_WITHIN = 10.0
 
@@ -237,29 +240,27 @@ def _receive(receiver: Receiver, settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C; requests under way are answered."""
     # A connection is an open file, of which a process may have few unless it asks for more.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, MAX_CONNECTIONS + 200)), hard))
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (max(soft, min(hard, door.MAX_CONNECTIONS + 200)), hard)
+    )
     try:
-        server = create_server(
-            create_app(receiver),
-            host=settings.host,
-            port=settings.port,
-            threads=settings.threads,
-            # The app refuses a large body with a message; this is only the bound of memory.
-            max_request_body_size=settings.max_body_bytes * 2,
-            ident="destination",
-            connection_limit=MAX_CONNECTIONS,
-            channel_timeout=IDLE_CONNECTION,
-            cleanup_interval=5,
-            asyncore_use_poll=True,  # select() knows a thousand of them at most
-        )
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=1024)
     except OSError as error:
         raise BadSetting(
             f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}. Another "
             "program may use it; DESTINATION_PORT chooses another."
         ) from error
-    _on_stop(lambda: sys.exit(0))
+    # The door stops by itself on these, and then lets whoever asked before it know.
+    _on_stop(lambda: None)
     log.info("receiving", at=f"http://{settings.host}:{settings.port}/webhooks/segment")
-    server.run()
+    door.serve(
+        create_app(receiver),
+        listener,
+        threads=settings.threads,
+        # The app refuses a large body with a message; this is only the bound of memory.
+        max_body_bytes=settings.max_body_bytes * 2,
+    )
     log.info("stopped")
 
 

@@ -1,0 +1,186 @@
+"""The door: one loop reads requests, each in its own time, and a thread has one once it is whole.
+
+A slow sender costs a connection and no thread; how long and how large it may be has a bound.
+"""
+
+import asyncio
+import io
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import uvicorn
+from flask import Flask
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+#: Connections that are kept open at once; whoever comes then is told to come back.
+MAX_CONNECTIONS = 4000
+
+#: Seconds in which a request's head must have come, and then its body; and for which a connection
+#: may be idle between two requests.
+WITHIN = 30.0
+
+#: Bytes of bodies that are in hand at once: together they must not fill the memory.
+MAX_BYTES = 256 * 1024 * 1024
+
+#: Seconds that requests under way have when the receiver is stopped.
+GRACE = 8
+
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Answer = tuple[int, Iterable[tuple[str, str]], bytes]
+
+
+def serve(app: Flask, listener: socket.socket, *, threads: int, max_body_bytes: int) -> None:
+    """Serve until SIGTERM or Ctrl-C; requests under way are answered."""
+    # Head and body of an answer are two writes: the second must not wait for an acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    config = uvicorn.Config(
+        Door(app, threads, max_body_bytes),
+        http=_Connection,
+        loop="asyncio",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=int(WITHIN),
+        timeout_graceful_shutdown=GRACE,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+class Door:
+    """An ASGI app that hands whole requests to a WSGI app."""
+
+    def __init__(self, app: Flask, threads: int, max_body_bytes: int) -> None:
+        self._app = app
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="receive")
+        self._max_body_bytes = max_body_bytes
+        self._in_hand = 0
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        body = bytearray()
+        try:
+            status, headers, answer = await self._answer(scope, receive, body)
+        finally:
+            self._in_hand -= len(body)
+        head = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
+        await send({"type": "http.response.start", "status": status, "headers": head})
+        await send({"type": "http.response.body", "body": answer})
+
+    async def _answer(self, scope: Mapping[str, Any], receive: Receive, body: bytearray) -> Answer:
+        try:
+            async with asyncio.timeout(WITHIN):
+                refused = await self._read(receive, body)
+        except TimeoutError:
+            refused = _refuse(408, f"The body did not come within {WITHIN:g} seconds.")
+        if refused:
+            return refused
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, self._call, scope, bytes(body))
+
+    async def _read(self, receive: Receive, body: bytearray) -> Answer | None:
+        """Read the whole body; an answer where it is not to be read to its end."""
+        more = True
+        while more:
+            message = await receive()
+            part = message.get("body", b"")
+            more = message.get("more_body", False)
+            body += part
+            self._in_hand += len(part)
+            if len(body) > self._max_body_bytes:
+                return _refuse(413, f"The body has more than {self._max_body_bytes:,} bytes.")
+            if self._in_hand > MAX_BYTES:
+                return _refuse(503, "Too much comes at once. Send it again later.")
+        return None
+
+    def _call(self, scope: Mapping[str, Any], body: bytes) -> Answer:
+        told: list[Any] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> Any:
+            told[:] = int(status.split(" ", 1)[0]), headers
+
+        parts = self._app(_environ(scope, body), start_response)
+        try:
+            answer = b"".join(parts)
+        finally:
+            if close := getattr(parts, "close", None):
+                close()
+        return told[0], told[1], answer
+
+
+class _Connection(HttpToolsProtocol):
+    """Uvicorn's, with a bound of time for a request's head."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._hurry()
+
+    def on_message_begin(self) -> None:
+        self._hurry()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._relax()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._relax()
+        super().connection_lost(exc)
+
+    def _hurry(self) -> None:
+        self._relax()
+        self._late = self.loop.call_later(WITHIN, self.transport.abort)
+
+    def _relax(self) -> None:
+        if self._late:
+            self._late.cancel()
+            self._late = None
+
+
+def _environ(scope: Mapping[str, Any], body: bytes) -> dict[str, Any]:
+    """What WSGI says of a request: https://peps.python.org/pep-3333/#environ-variables"""
+    host, port = scope["server"] or ("", None)
+    environ = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": scope["path"].encode().decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_NAME": host,
+        "SERVER_PORT": str(port or 0),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "REMOTE_ADDR": scope["client"][0] if scope["client"] else "",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for raw, value in scope["headers"]:
+        name = raw.decode("latin-1").upper()
+        if "_" in name:  # X_A and X-A are one name here: nobody may pass one for the other
+            continue
+        key = "HTTP_" + name.replace("-", "_")
+        text = value.decode("latin-1")
+        environ[key] = f"{environ[key]},{text}" if key in environ else text
+    environ["CONTENT_TYPE"] = environ.pop("HTTP_CONTENT_TYPE", "")
+    environ.pop("HTTP_CONTENT_LENGTH", None)
+    environ.pop("HTTP_TRANSFER_ENCODING", None)
+    environ["CONTENT_LENGTH"] = str(len(body))
+    return environ
+
+
+def _refuse(status: int, message: str) -> Answer:
+    """An answer before the app is asked; the connection ends with it, read or not."""
+    headers = [("Content-Type", "application/json"), ("Connection", "close")]
+    headers += [("Retry-After", "5")] if status == 503 else []
+    return status, headers, f'{{"message": "{message}"}}\n'.encode()
