@@ -75,8 +75,19 @@ class Delivery:
     payload: str
     #: A referral code that this customer brings as its own, or None.
     code: str | None = None
+    #: The field of the payload that the code stands in.
+    code_field: str | None = None
+    #: What it sets of the customer, as places in its payload: `metadata.name`, `referral_code`.
+    #: Where something newer has set one of them, it is not sent.
+    traits: tuple[str, ...] = ()
     #: The digest of the mapping files that made it.
     mapping_set: str | None = None
+
+    def discarded(self, reason: str, detail: str) -> "Discard":
+        """What stands in its place where it is not sent."""
+        return Discard(
+            reason=reason, detail=detail, mapping=self.mapping, destination=self.destination
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,9 @@
 """Routing decides what becomes of an event: the deliveries that it makes, or why it makes none."""
 
+from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Map
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import is_
 
 from marshmallow import ValidationError
 from marshmallow.exceptions import SCHEMA
@@ -13,7 +14,7 @@ from destination.errors import MappingFailed, Refused
 from destination.events import TYPES, Event, message_id, read_event
 from destination.jsontext import Json
 from destination.mapping.files import Mapping
-from destination.partners import Destination, Source
+from destination.partners import Action, Destination, Source
 
 #: The reason of an event that a mapping broke on: it is parked, and runs again after the fix.
 PARKED = "mapping_failed"
@@ -32,6 +33,8 @@ class Routes:
     sources: Map[str, Source]
     #: `send` or `drop` a call that has an anonymousId beside its userId.
     anonymous: str
+    #: `drop` or `send` the traits that something newer has set.
+    stale_traits: str
     max_event_bytes: int
 
 
@@ -49,6 +52,17 @@ class Arrival:
     timestamp: float | None = None
     deliveries: tuple[Delivery, ...] = ()
     discards: tuple[Discard, ...] = ()
+
+    def judged(self, judge: Callable[[Delivery], Delivery | Discard]) -> "Arrival":
+        """The same, after each delivery was looked at: it stays, changes, or becomes a discard."""
+        results = [judge(delivery) for delivery in self.deliveries]
+        if all(map(is_, results, self.deliveries)):
+            return self
+        return replace(
+            self,
+            deliveries=tuple(result for result in results if isinstance(result, Delivery)),
+            discards=(*self.discards, *(each for each in results if isinstance(each, Discard))),
+        )
 
 
 def arrive(call: Json | Refused, source: str, routes: Routes) -> Arrival:
@@ -167,8 +181,18 @@ def _map(event: Event, mapping: Mapping, routes: Routes) -> Delivery | Discard:
         customer=payload[action.customer],
         payload=jsontext.dumps(payload),
         code=payload.get(action.code) if action.code else None,
+        code_field=action.code,
+        traits=_traits(action, payload) if routes.stale_traits == "drop" else (),
         mapping_set=routes.digest,
     )
+
+
+def _traits(action: Action, payload: dict[str, Json]) -> tuple[str, ...]:
+    """The places of a payload that something newer may have set."""
+    if action.traits is None:
+        return ()
+    code = (action.code,) if action.code in payload else ()
+    return (*code, *(f"{action.traits}.{name}" for name in payload.get(action.traits, ())))
 
 
 def wanted(integrations: Map[str, object], own: str, carriers: Sequence[str]) -> bool:

@@ -129,6 +129,12 @@ class Settings:
         "own destination does, or drop it.",
         read=one_of("send", "drop"),
     )
+    stale_traits: str = setting(
+        "drop",
+        "What becomes of a trait that arrives late, after a newer event has set it: drop it, or "
+        "send it all the same.",
+        read=one_of("drop", "send"),
+    )
     ambiguous: str = setting(
         "park",
         "What becomes of an award whose answer is unknown: park it as uncertain until somebody "

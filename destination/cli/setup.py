@@ -79,6 +79,7 @@ class Setup:
             destinations=self.destinations,
             sources=self.sources,
             anonymous=self.settings.anonymous,
+            stale_traits=self.settings.stale_traits,
             max_event_bytes=self.settings.max_event_bytes,
         )
 

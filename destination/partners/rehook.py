@@ -111,6 +111,7 @@ class Rehook:
             fields=IdentifyUserFields(),
             customer="source_id",
             code="referral_code",
+            traits="metadata",
             requests=self._identify,
         )
         track_event = Action(

@@ -142,6 +142,16 @@ referral_code = sa.Table(
     sa.Column("since", Time, nullable=False),
 )
 
+#: What was set of a customer, and when: so that an older event that arrives late changes nothing.
+profile = sa.Table(
+    "profile",
+    metadata,
+    sa.Column("destination", sa.Text, primary_key=True),
+    sa.Column("customer", sa.Text, primary_key=True),
+    # JSON: each place of a payload that was set, and the time of the event that set it.
+    sa.Column("times", sa.Text, nullable=False),
+)
+
 #: The mapping files that were in force at some time: so that it can be said why something was sent.
 mapping_set = sa.Table(
     "mapping_set",

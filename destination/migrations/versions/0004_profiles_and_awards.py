@@ -1,0 +1,19 @@
+"""When each trait of a customer was set; which awards were made; a customer's referral codes."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "profile",
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=False),
+        sa.Column("times", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("destination", "customer", name="pk_profile"),
+    )
