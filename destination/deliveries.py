@@ -63,6 +63,16 @@ class Trouble(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Award:
+    """What a delivery pays, so that it is paid once."""
+
+    #: What it is known by, as SHA-256: its event first, then the value that its mapping names.
+    keys: tuple[bytes, ...]
+    #: Seconds for which they are remembered.
+    memory: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Delivery:
     """What routing makes of an event for one mapping: frozen from then on."""
 
@@ -80,6 +90,8 @@ class Delivery:
     #: What it sets of the customer, as places in its payload: `metadata.name`, `referral_code`.
     #: Where something newer has set one of them, it is not sent.
     traits: tuple[str, ...] = ()
+    #: What it pays; None for what may be sent twice.
+    award: Award | None = None
     #: The digest of the mapping files that made it.
     mapping_set: str | None = None
 

@@ -1,5 +1,6 @@
 """Routing decides what becomes of an event: the deliveries that it makes, or why it makes none."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Map
 from dataclasses import dataclass, replace
@@ -9,10 +10,11 @@ from marshmallow import ValidationError
 from marshmallow.exceptions import SCHEMA
 
 from destination import jsontext
-from destination.deliveries import Delivery, Discard
+from destination.deliveries import Award, Delivery, Discard
 from destination.errors import MappingFailed, Refused
 from destination.events import TYPES, Event, message_id, read_event
 from destination.jsontext import Json
+from destination.mapping import MISSING, ages
 from destination.mapping.files import Mapping
 from destination.partners import Action, Destination, Source
 
@@ -35,6 +37,8 @@ class Routes:
     anonymous: str
     #: `drop` or `send` the traits that something newer has set.
     stale_traits: str
+    #: Seconds for which it is remembered what was awarded.
+    award_memory: float
     max_event_bytes: int
 
 
@@ -158,9 +162,14 @@ def _map(event: Event, mapping: Mapping, routes: Routes) -> Delivery | Discard:
     if not wanted(event.integrations, destination.integration, carriers):
         detail = f"The call's integrations object keeps it from {destination.integration}."
         return discard("filtered_by_integrations_object", detail)
+    age = 0.0 if event.timestamp is None else event.received_at - event.timestamp
+    if mapping.max_age is not None and age > mapping.max_age:
+        detail = f"It is {ages.words(age)} old, and may be {ages.words(mapping.max_age)} at most."
+        return discard("too_old", detail)
     action = destination.actions[mapping.action]
     try:
         payload = action.fields.payload(mapping.render(event.call))
+        award = _award(event, mapping, routes) if action.fields.awards else None
     except ValidationError as error:
         wrong = [
             f"{'the payload' if name == SCHEMA else name} {' and '.join(found)}"
@@ -183,8 +192,27 @@ def _map(event: Event, mapping: Mapping, routes: Routes) -> Delivery | Discard:
         code=payload.get(action.code) if action.code else None,
         code_field=action.code,
         traits=_traits(action, payload) if routes.stale_traits == "drop" else (),
+        award=award,
         mapping_set=routes.digest,
     )
+
+
+def _award(event: Event, mapping: Mapping, routes: Routes) -> Award:
+    """What the event pays by a mapping. Raises MappingFailed."""
+    whose = [mapping.destination, mapping.name]
+    known_by = [[*whose, event.source, event.message_id]]
+    value = mapping.award_key(event.call) if mapping.award_key else None
+    if not _is_nothing(value):
+        known_by.append([*whose, value if isinstance(value, str) else jsontext.dumps(value)])
+    keys = tuple(hashlib.sha256(jsontext.dumps(names).encode()).digest() for names in known_by)
+    return Award(keys=keys, memory=routes.award_memory)
+
+
+def _is_nothing(value: object) -> bool:
+    """Whether a value tells nothing apart: it is missing, null or empty, and so is all in it."""
+    if isinstance(value, dict | list):
+        return all(map(_is_nothing, value.values() if isinstance(value, dict) else value))
+    return value is MISSING or value is None or (isinstance(value, str) and not value.strip())
 
 
 def _traits(action: Action, payload: dict[str, Json]) -> tuple[str, ...]:

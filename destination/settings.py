@@ -129,6 +129,11 @@ class Settings:
         "own destination does, or drop it.",
         read=one_of("send", "drop"),
     )
+    award_days: int = setting(
+        400,
+        "Days for which it is remembered what was awarded, so that nothing is awarded twice.",
+        read=count(1, 4000),
+    )
     stale_traits: str = setting(
         "drop",
         "What becomes of a trait that arrives late, after a newer event has set it: drop it, or "

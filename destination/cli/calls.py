@@ -92,7 +92,12 @@ def _run_again(
 ) -> Iterator[tuple[str, str | None]]:
     """Route parked events again, each by the mapping that broke on it."""
     for row in parked:
-        event = read_event(jsontext.loads(row["call"]), source=row["source"], max_bytes=2**31)
+        event = read_event(
+            jsontext.loads(row["call"]),
+            source=row["source"],
+            max_bytes=2**31,
+            received_at=row["received_at"],
+        )
         result: Delivery | Discard | None = route_again(
             event, routes, mapping=row["mapping"], destination=row["destination"]
         )

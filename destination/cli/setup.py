@@ -80,6 +80,7 @@ class Setup:
             sources=self.sources,
             anonymous=self.settings.anonymous,
             stale_traits=self.settings.stale_traits,
+            award_memory=self.settings.award_days * 86_400.0,
             max_event_bytes=self.settings.max_event_bytes,
         )
 

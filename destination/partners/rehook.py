@@ -74,6 +74,8 @@ class IdentifyUserFields(ActionFields):
 
 
 class TrackEventFields(ActionFields):
+    awards = True
+
     event_name = Text(
         required=True,
         metadata={

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from destination.database import Database
 from destination.deliveries import Delivery, Discard, Status
 from destination.routing import Arrival
-from destination.store import codes, schema, traits
+from destination.store import awards, codes, schema, traits
 from destination.store.codes import digest as digest  # sending frees codes by it
 
 
@@ -86,7 +86,8 @@ def _decide(
 ) -> dict[int, Arrival]:
     """What becomes of new events, by their ids, in view of what was received before."""
     routed = codes.claim(database, connection, routed, now)
-    return traits.without_stale(database, connection, routed, now)
+    routed = traits.without_stale(database, connection, routed, now)
+    return awards.claim(database, connection, routed, now)
 
 
 def _insert_events(

@@ -142,6 +142,17 @@ referral_code = sa.Table(
     sa.Column("since", Time, nullable=False),
 )
 
+#: What was awarded, so that it is not awarded again. It outlives event and delivery.
+award = sa.Table(
+    "award",
+    metadata,
+    # SHA-256 of its mapping and its event, or of its mapping and the value that this names.
+    sa.Column("key", sa.LargeBinary, primary_key=True),
+    sa.Column("event_id", Id, nullable=False),
+    # When its delivery was made; it is forgotten a set time after that.
+    sa.Column("at", Time, nullable=False, index=True),
+)
+
 #: What was set of a customer, and when: so that an older event that arrives late changes nothing.
 profile = sa.Table(
     "profile",

@@ -8,6 +8,8 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def upgrade() -> None:
     op.create_table(
@@ -17,3 +19,11 @@ def upgrade() -> None:
         sa.Column("times", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("destination", "customer", name="pk_profile"),
     )
+    op.create_table(
+        "award",
+        sa.Column("key", sa.LargeBinary(), nullable=False),
+        sa.Column("event_id", Id, nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name="pk_award"),
+    )
+    op.create_index("ix_award_at", "award", ["at"], unique=False)
