@@ -19,8 +19,9 @@ lint: .venv/test ## Linters and types alone
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: .venv/test ## Measure: mapping, receiving, delivering
+bench: .venv/test ## Measure: mapping, remembering awards, receiving, delivering
 	$(BIN)/python benchmarks/mapping.py
+	$(BIN)/python benchmarks/awards.py
 	$(BIN)/python benchmarks/service.py
 
 clean: ## Remove the virtual environment and what the practice run kept

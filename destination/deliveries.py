@@ -87,6 +87,10 @@ class Delivery:
     code: str | None = None
     #: The field of the payload that the code stands in.
     code_field: str | None = None
+    #: Whether the codes that the customer brought before become free.
+    frees_codes: bool = False
+    #: A referral code that the customer signs up with: it must not be its own.
+    used_code: str | None = None
     #: What it sets of the customer, as places in its payload: `metadata.name`, `referral_code`.
     #: Where something newer has set one of them, it is not sent.
     traits: tuple[str, ...] = ()

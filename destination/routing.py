@@ -35,6 +35,8 @@ class Routes:
     sources: Map[str, Source]
     #: `send` or `drop` a call that has an anonymousId beside its userId.
     anonymous: str
+    #: `keep` or `free` a customer's referral code when it brings another.
+    old_codes: str
     #: `drop` or `send` the traits that something newer has set.
     stale_traits: str
     #: Seconds for which it is remembered what was awarded.
@@ -191,6 +193,8 @@ def _map(event: Event, mapping: Mapping, routes: Routes) -> Delivery | Discard:
         payload=jsontext.dumps(payload),
         code=payload.get(action.code) if action.code else None,
         code_field=action.code,
+        frees_codes=routes.old_codes == "free",
+        used_code=action.used_code(payload) if action.used_code else None,
         traits=_traits(action, payload) if routes.stale_traits == "drop" else (),
         award=award,
         mapping_set=routes.digest,

@@ -129,6 +129,12 @@ class Settings:
         "own destination does, or drop it.",
         read=one_of("send", "drop"),
     )
+    old_codes: str = setting(
+        "keep",
+        "What becomes of a customer's referral code when it brings another one: keep it as its "
+        "own, or free it for others.",
+        read=one_of("keep", "free"),
+    )
     award_days: int = setting(
         400,
         "Days for which it is remembered what was awarded, so that nothing is awarded twice.",

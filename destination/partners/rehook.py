@@ -125,6 +125,7 @@ class Rehook:
             customer="source_id",
             requests=self._track,
             rule=self._code_required,
+            used_code=self._used_code,
         )
         self.actions = {action.name: action for action in (identify_user, track_event)}
 
@@ -164,6 +165,13 @@ class Rehook:
             "which may be empty for a direct sign-up."
         )
         return Discard(reason="referral_code_required", detail=detail)
+
+    def _used_code(self, payload: dict[str, Json]) -> str | None:
+        """The advocate's code of a conversion event. What is no text or number is nobody's."""
+        if payload["event_name"] not in self._settings.conversion_events:
+            return None
+        code = payload.get("metadata", {}).get("referral_code")
+        return str(code) if isinstance(code, str | int | float) and code != "" else None
 
 
 def _look_up(code: str, customer: str) -> Request:

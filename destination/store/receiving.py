@@ -40,6 +40,7 @@ def accept(database: Database, arrivals: Sequence[Arrival]) -> list[Outcome]:
         routed = {event_id: arrivals[i] for event_id, i in new.items()}
         routed = _decide(database, connection, routed, now)
         _insert_deliveries(database, connection, routed, now)
+        codes.free_old(connection, routed)  # behind the lanes, as a worker does
         outcomes = {i: _outcome(routed[event_id]) for event_id, i in new.items()}
         duplicates = [i for i in range(len(arrivals)) if i not in outcomes]
         outcomes.update(_first_outcomes(connection, arrivals, duplicates))
@@ -77,6 +78,7 @@ def accept_again(
         )
         routed = _decide(database, connection, {event_id: arrival}, now)
         _insert_deliveries(database, connection, routed, now)
+        codes.free_old(connection, routed)  # behind the lanes, as a worker does
     [decided] = routed.values()
     return decided.deliveries[0] if decided.deliveries else decided.discards[0]
 

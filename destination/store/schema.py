@@ -140,6 +140,8 @@ referral_code = sa.Table(
     sa.Column("code", sa.Text, primary_key=True),
     sa.Column("customer", sa.Text, nullable=False),
     sa.Column("since", Time, nullable=False),
+    # a customer's codes are found by it
+    sa.Index("ix_referral_code_customer", "destination", "customer"),
 )
 
 #: What was awarded, so that it is not awarded again. It outlives event and delivery.

@@ -27,3 +27,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key", name="pk_award"),
     )
     op.create_index("ix_award_at", "award", ["at"], unique=False)
+    op.create_index(
+        "ix_referral_code_customer", "referral_code", ["destination", "customer"], unique=False
+    )
