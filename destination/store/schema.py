@@ -46,6 +46,8 @@ discard = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("detail", sa.Text, nullable=False),
     sa.Column("at", Time, nullable=False),
+    # How often somebody began to route a parked event again, and did not live to end it.
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
 )
 
 #: One customer of one destination: its deliveries leave in order, one at a time.

@@ -1,4 +1,4 @@
-"""When each trait of a customer was set; which awards were made; a customer's referral codes."""
+"""Profiles and awards; a customer's referral codes are found; tries of parked events counted."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key", name="pk_award"),
     )
     op.create_index("ix_award_at", "award", ["at"], unique=False)
+    op.add_column("discard", sa.Column("tries", sa.Integer(), server_default="0", nullable=False))
     op.create_index(
         "ix_referral_code_customer", "referral_code", ["destination", "customer"], unique=False
     )
