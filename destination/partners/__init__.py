@@ -15,7 +15,7 @@ from destination.deliveries import Discard, Exchange
 from destination.errors import Problem, Refused
 from destination.jsontext import Json
 from destination.partners.fields import ActionFields
-from destination.settings import Environment, Table
+from destination.settings import Environment, Pacing, Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +74,16 @@ class Destination(Protocol):
     @property
     def url(self) -> str:
         """Where it is: `https://api.rehook.ai`."""
+
+    @property
+    def pacing(self) -> Pacing:
+        """How fast it may be sent to."""
+
+    @property
+    def horizon(self) -> float | None:
+        """Seconds from its first attempt for which a delivery is tried again; None: as the
+        service's own setting says.
+        """
 
     @property
     def integration(self) -> str:

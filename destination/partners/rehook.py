@@ -15,11 +15,11 @@ from destination.deliveries import Discard, Exchange
 from destination.jsontext import Json
 from destination.partners import Action, Request
 from destination.partners.fields import ActionFields, Id, Object, Text
-from destination.settings import PREFIX, names, setting, switch, text, web_address
+from destination.settings import PREFIX, Pacing, names, setting, switch, text, web_address
 
 
 @dataclass(frozen=True, kw_only=True)
-class RehookSettings:
+class RehookSettings(Pacing):
     """How to reach Rehook."""
 
     PREFIX: ClassVar[str] = PREFIX + "REHOOK_"
@@ -100,10 +100,12 @@ class Rehook:
     name = "rehook"
     label = "Rehook"
     integration = "Rehook"
+    horizon = None
     credentials = (RehookSettings.PREFIX + "API_KEY", RehookSettings.PREFIX + "API_SECRET")
 
     def __init__(self, settings: RehookSettings) -> None:
         self.url = settings.url
+        self.pacing = settings
         self._settings = settings
         identify_user = Action(
             name="identifyUser",
