@@ -22,8 +22,9 @@ lint: .venv/test ## Linters and types alone
 faults: .venv/test ## Kill processes and stop databases under load, and count what is lost (ARGS="--seed 7 --kills 20")
 	$(BIN)/python -m tests.faults $(ARGS)
 
-bench: .venv/test ## Measure: mapping, receiving, delivering
+bench: .venv/test ## Measure: mapping, remembering awards, receiving, delivering
 	$(BIN)/python benchmarks/mapping.py
+	$(BIN)/python benchmarks/awards.py
 	$(BIN)/python benchmarks/service.py
 
 clean: ## Remove the virtual environment and what the practice run kept

@@ -64,6 +64,16 @@ class Trouble(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Award:
+    """What a delivery pays, so that it is paid once."""
+
+    #: What it is known by, as SHA-256: its event first, then the value that its mapping names.
+    keys: tuple[bytes, ...]
+    #: Seconds for which they are remembered.
+    memory: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Delivery:
     """What routing makes of an event for one mapping: frozen from then on."""
 
@@ -76,10 +86,27 @@ class Delivery:
     payload: str
     #: A referral code that this customer brings as its own, or None.
     code: str | None = None
+    #: The field of the payload that the code stands in.
+    code_field: str | None = None
+    #: Whether the codes that the customer brought before become free.
+    frees_codes: bool = False
+    #: A referral code that the customer signs up with: it must not be its own.
+    used_code: str | None = None
+    #: What it sets of the customer, as places in its payload: `metadata.name`, `referral_code`.
+    #: Where something newer has set one of them, it is not sent.
+    traits: tuple[str, ...] = ()
+    #: What it pays; None for what may be sent twice.
+    award: Award | None = None
     #: The digest of the mapping files that made it.
     mapping_set: str | None = None
     #: It may wait for everything that is not: an audience's updates, a replay.
     bulk: bool = False
+
+    def discarded(self, reason: str, detail: str) -> "Discard":
+        """What stands in its place where it is not sent."""
+        return Discard(
+            reason=reason, detail=detail, mapping=self.mapping, destination=self.destination
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """An event is one call, checked: identify, track, page, screen, group or alias."""
 
 import hashlib
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -38,6 +39,8 @@ class Event:
     anonymous_id: str | None
     #: When it happened, in seconds since 1970 UTC; None where the call does not say.
     timestamp: float | None
+    #: When it arrived here, in seconds since 1970 UTC.
+    received_at: float
     #: Which destinations the sender wants it to reach: `{"All": false, "Rehook": true}`.
     integrations: dict[str, Json]
     #: The call itself, which mappings read.
@@ -123,8 +126,12 @@ class CallSchema(Schema):
 _schema = CallSchema()
 
 
-def read_event(call: Json, *, source: str, max_bytes: int) -> Event:
+def read_event(
+    call: Json, *, source: str, max_bytes: int, received_at: float | None = None
+) -> Event:
     """One call, checked. Only what we need ourselves is looked at: mappings read the rest.
+
+    It arrived just now, unless `received_at` says when, in seconds since 1970 UTC.
 
     A call without a `messageId` gets one that is derived from what it
     says, so that the sender's retry of it is recognised.
@@ -156,6 +163,7 @@ def read_event(call: Json, *, source: str, max_bytes: int) -> Event:
         user_id=read["userId"],
         anonymous_id=read["anonymousId"],
         timestamp=read["timestamp"],
+        received_at=time.time() if received_at is None else received_at,
         integrations=read["integrations"] or {},
         call=call,
         text=text,

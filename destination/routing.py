@@ -1,19 +1,22 @@
 """Routing decides what becomes of an event: the deliveries that it makes, or why it makes none."""
 
+import hashlib
+from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Map
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import is_
 
 from marshmallow import ValidationError
 from marshmallow.exceptions import SCHEMA
 
 from destination import jsontext
-from destination.deliveries import Delivery, Discard
+from destination.deliveries import Award, Delivery, Discard
 from destination.errors import MappingFailed, Refused
 from destination.events import TYPES, Event, message_id, read_event
 from destination.jsontext import Json
+from destination.mapping import MISSING, ages
 from destination.mapping.files import Mapping
-from destination.partners import Destination, Source
+from destination.partners import Action, Destination, Source
 
 #: The reason of an event that a mapping broke on: it is parked, and runs again after the fix.
 PARKED = "mapping_failed"
@@ -32,6 +35,12 @@ class Routes:
     sources: Map[str, Source]
     #: `send` or `drop` a call that has an anonymousId beside its userId.
     anonymous: str
+    #: `keep` or `free` a customer's referral code when it brings another.
+    old_codes: str
+    #: `drop` or `send` the traits that something newer has set.
+    stale_traits: str
+    #: Seconds for which it is remembered what was awarded.
+    award_memory: float
     max_event_bytes: int
 
 
@@ -49,6 +58,17 @@ class Arrival:
     timestamp: float | None = None
     deliveries: tuple[Delivery, ...] = ()
     discards: tuple[Discard, ...] = ()
+
+    def judged(self, judge: Callable[[Delivery], Delivery | Discard]) -> "Arrival":
+        """The same, after each delivery was looked at: it stays, changes, or becomes a discard."""
+        results = [judge(delivery) for delivery in self.deliveries]
+        if all(map(is_, results, self.deliveries)):
+            return self
+        return replace(
+            self,
+            deliveries=tuple(result for result in results if isinstance(result, Delivery)),
+            discards=(*self.discards, *(each for each in results if isinstance(each, Discard))),
+        )
 
 
 def arrive(call: Json | Refused, source: str, routes: Routes) -> Arrival:
@@ -144,9 +164,14 @@ def _map(event: Event, mapping: Mapping, routes: Routes) -> Delivery | Discard:
     if not wanted(event.integrations, destination.integration, carriers):
         detail = f"The call's integrations object keeps it from {destination.integration}."
         return discard("filtered_by_integrations_object", detail)
+    age = 0.0 if event.timestamp is None else event.received_at - event.timestamp
+    if mapping.max_age is not None and age > mapping.max_age:
+        detail = f"It is {ages.words(age)} old, and may be {ages.words(mapping.max_age)} at most."
+        return discard("too_old", detail)
     action = destination.actions[mapping.action]
     try:
         payload = action.fields.payload(mapping.render(event.call))
+        award = _award(event, mapping, routes) if action.fields.awards else None
     except ValidationError as error:
         wrong = [
             f"{'the payload' if name == SCHEMA else name} {' and '.join(found)}"
@@ -167,8 +192,39 @@ def _map(event: Event, mapping: Mapping, routes: Routes) -> Delivery | Discard:
         customer=payload[action.customer],
         payload=jsontext.dumps(payload),
         code=payload.get(action.code) if action.code else None,
+        code_field=action.code,
+        frees_codes=routes.old_codes == "free",
+        used_code=action.used_code(payload) if action.used_code else None,
+        traits=_traits(action, payload) if routes.stale_traits == "drop" else (),
+        award=award,
         mapping_set=routes.digest,
     )
+
+
+def _award(event: Event, mapping: Mapping, routes: Routes) -> Award:
+    """What the event pays by a mapping. Raises MappingFailed."""
+    whose = [mapping.destination, mapping.name]
+    known_by = [[*whose, event.source, event.message_id]]
+    value = mapping.award_key(event.call) if mapping.award_key else None
+    if not _is_nothing(value):
+        known_by.append([*whose, value if isinstance(value, str) else jsontext.dumps(value)])
+    keys = tuple(hashlib.sha256(jsontext.dumps(names).encode()).digest() for names in known_by)
+    return Award(keys=keys, memory=routes.award_memory)
+
+
+def _is_nothing(value: object) -> bool:
+    """Whether a value tells nothing apart: it is missing, null or empty, and so is all in it."""
+    if isinstance(value, dict | list):
+        return all(map(_is_nothing, value.values() if isinstance(value, dict) else value))
+    return value is MISSING or value is None or (isinstance(value, str) and not value.strip())
+
+
+def _traits(action: Action, payload: dict[str, Json]) -> tuple[str, ...]:
+    """The places of a payload that something newer may have set."""
+    if action.traits is None:
+        return ()
+    code = (action.code,) if action.code in payload else ()
+    return (*code, *(f"{action.traits}.{name}" for name in payload.get(action.traits, ())))
 
 
 def wanted(integrations: Map[str, object], own: str, carriers: Sequence[str]) -> bool:

@@ -164,6 +164,23 @@ class Settings:
         "own destination does, or drop it.",
         read=one_of("send", "drop"),
     )
+    old_codes: str = setting(
+        "keep",
+        "What becomes of a customer's referral code when it brings another one: keep it as its "
+        "own, or free it for others.",
+        read=one_of("keep", "free"),
+    )
+    award_days: int = setting(
+        400,
+        "Days for which it is remembered what was awarded, so that nothing is awarded twice.",
+        read=count(1, 4000),
+    )
+    stale_traits: str = setting(
+        "drop",
+        "What becomes of a trait that arrives late, after a newer event has set it: drop it, or "
+        "send it all the same.",
+        read=one_of("drop", "send"),
+    )
     ambiguous: str = setting(
         "park",
         "What becomes of an award whose answer is unknown: park it as uncertain until somebody "

@@ -148,3 +148,13 @@ def arrival(message_id: str, customer: str = "u1", **changes: object) -> Arrival
         Arrival(source="segment", message_id=message_id, call="{}", deliveries=(delivery,)),
         **changes,  # type: ignore[arg-type]
     )
+
+
+def copy_presets(folder: Path) -> None:
+    """Put the presets that are switched on into a folder of mappings."""
+    off = [
+        path.name
+        for path in (ROOT / "mappings").rglob("*.yaml")
+        if "\nenabled:" in path.read_text()
+    ]
+    shutil.copytree(ROOT / "mappings", folder, ignore=shutil.ignore_patterns(*off))

@@ -60,9 +60,12 @@ class Service:
         ours = {f"DESTINATION_{name}": value for name, value in self.settings.items()}
         return {**os.environ, **ours}
 
-    def start(self, *command: str) -> "subprocess.Popen[str]":
+    def start(self, *command: str, **settings: str) -> "subprocess.Popen[str]":
+        added = {f"DESTINATION_{name}": value for name, value in settings.items()}
         process = subprocess.Popen(
-            [sys.executable, "-m", "destination", *command], env=self.environment, text=True
+            [sys.executable, "-m", "destination", *command],
+            env={**self.environment, **added},
+            text=True,
         )
         self.processes.append(process)
         return process
@@ -71,6 +74,15 @@ class Service:
         process = self.start("serve")
         until(lambda: answers(f"{self.url}/readyz"))
         return process
+
+    def serve_beside(self, count: int) -> list[str]:
+        """Start more receivers on the same database; their addresses."""
+        ports = [free_port() for _ in range(count)]
+        urls = [f"http://127.0.0.1:{port}" for port in ports]
+        for port in ports:
+            self.start("serve", PORT=str(port))
+        until(lambda: all(answers(f"{url}/readyz") for url in urls))
+        return urls
 
     def sandbox(self) -> "subprocess.Popen[str]":
         process = self.start("sandbox", "--port", str(self.sandbox_port))

@@ -95,7 +95,7 @@ def test_preview_of_one_mapping(run):
         run("preview", "--mapping", "Track Event", "--json", "-", stdin=json.dumps(ORDER))
     )[0]["requests"]
     unknown = run("preview", "--mapping", "Nope", "-", stdin="")
-    assert (unknown.exit_code, "There is Identify User, Track Event." in unknown.output) == (
+    assert (unknown.exit_code, "There is Identify User, Track Event" in unknown.output) == (
         1,
         True,
     )
@@ -110,10 +110,11 @@ def test_preview_shows_a_person_the_request(run):
 
 
 def test_replay_without_sending_counts_what_would_become_of_each(run):
-    result = run("replay", "--dry-run", str(ROOT / "fixtures/segment"))
+    fixtures = ROOT / "fixtures/segment"
+    result = run("replay", "--dry-run", str(fixtures))
 
     assert result.exit_code == 1  # some of the fixtures are refused
-    assert "48 calls." in result.output
+    assert f"{len(list(fixtures.rglob('*.json')))} calls." in result.output
     assert "id_required" in result.output
 
 
@@ -166,7 +167,7 @@ def test_lint_is_coloured_on_a_terminal_only(run):
 def test_lint_of_the_presets_is_content(run):
     result = run("lint")
 
-    assert (result.exit_code, "2 mappings" in result.output) == (0, True)
+    assert (result.exit_code, "3 mappings" in result.output) == (0, True)
 
 
 def test_deliveries_are_listed_for_scripts(run, database):

@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from destination.cli import main
 from destination.mapping import expand
-from tests.conftest import ROOT
+from tests.conftest import ROOT, copy_presets
 
 SUBSCRIPTION = {
     "name": "Big Order",
@@ -27,7 +27,7 @@ SUBSCRIPTION = {
 def folder(tmp_path, monkeypatch):
     """Mappings and fixtures in the working directory, as in a project."""
     monkeypatch.delenv("DESTINATION_MAPPINGS")
-    shutil.copytree(ROOT / "mappings", tmp_path / "mappings")
+    copy_presets(tmp_path / "mappings")
     shutil.copytree(ROOT / "fixtures", tmp_path / "fixtures")
     return tmp_path / "mappings" / "segment-to-rehook"
 

@@ -13,7 +13,7 @@ FIXTURES = ROOT / "fixtures" / "segment"
 FILES = sorted(FIXTURES.rglob("*.json"))
 
 #: What routing alone cannot know: it takes what was received before.
-REMEMBERED = {"duplicate", "referral_code_taken"}
+REMEMBERED = {"duplicate", "referral_code_taken", "self_referral", "stale"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -54,6 +54,8 @@ def test_every_rule_has_a_fixture():
         "payload_validation_failed",
         "referral_code_required",
         "referral_code_taken",
+        "self_referral",
+        "stale",
         "unsupported_event_type",
     }
 

@@ -122,11 +122,17 @@ def test_every_partner_is_in_the_docs(name):
     assert name in (ROOT / "docs" / "partners.md").read_text().lower()
 
 
+PRESETS = {
+    path: YAML(typ="safe").load(path.read_text())
+    for path in sorted((ROOT / "mappings").rglob("*.yaml"))
+}
+
+
 @pytest.mark.parametrize(
-    "path", sorted((ROOT / "mappings").rglob("*.yaml")), ids=lambda path: path.stem
+    "path", [path for path in PRESETS if "enabled" not in PRESETS[path]], ids=lambda path: path.stem
 )
 def test_a_preset_says_what_its_fields_declare(path):
-    preset = YAML(typ="safe").load(path.read_text())
+    preset = PRESETS[path]
     destination = Setup.read().destinations[path.parent.name.rpartition("-to-")[2]]
     action = destination.actions[preset["action"]]
 
@@ -135,6 +141,17 @@ def test_a_preset_says_what_its_fields_declare(path):
     assert preset["fields"] == {
         name: field.metadata["default"] for name, field in action.fields.fields.items()
     }
+
+
+def test_what_ships_beside_the_actions_own_presets_is_switched_off():
+    actions = {
+        action.label
+        for destination in Setup.read().destinations.values()
+        for action in destination.actions.values()
+    }
+
+    assert {preset["name"] for preset in PRESETS.values() if "enabled" not in preset} == actions
+    assert not any(preset.get("enabled") for preset in PRESETS.values())
 
 
 @pytest.mark.parametrize(

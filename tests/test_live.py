@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import threading
 import time
 
@@ -13,7 +12,7 @@ from destination import database as databases
 from destination.errors import InvalidMapping, StoreUnavailable
 from destination.store import records
 from destination.web.live import LiveRoutes
-from tests.conftest import ROOT
+from tests.conftest import copy_presets
 from tests.running import PATIENCE, service, until
 
 ORDER = {"type": "track", "userId": "u", "event": "A", "properties": {"total": 1}}
@@ -22,7 +21,7 @@ ORDER = {"type": "track", "userId": "u", "event": "A", "properties": {"total": 1
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder of mappings of the test's own."""
-    shutil.copytree(ROOT / "mappings", tmp_path / "mappings")
+    copy_presets(tmp_path / "mappings")
     monkeypatch.setenv("DESTINATION_MAPPINGS", str(tmp_path / "mappings"))
     return tmp_path / "mappings" / "segment-to-rehook"
 

@@ -60,6 +60,7 @@ GREEDY = {
     "hash": [{"@hash": {"value": {"@path": "text"}}}] * 200,
     "omit": [{"@omit": {"value": WHOLE, "keys": ["list.s", "object.x"]}}] * 2_000,
     "number": [{"@number": {"value": {"@path": "text"}}}] * 200,
+    "boolean": [{"@boolean": {"value": {"@path": "object"}}}] * 2_000,
 }
 
 

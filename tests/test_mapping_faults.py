@@ -101,6 +101,7 @@ def fault(mapping):
         ({"@number": {"value": V, "decimals": True}}, ("@number", "decimals"), "a whole number"),
         ({"@number": {"value": V, "decimal": 2}}, ("@number", "decimal"), "Did you mean decimals?"),
         ({"@nubmer": V}, ("@nubmer",), "Did you mean @number?"),
+        ({"@boolean": V}, ("@boolean",), '@boolean needs "value"'),
         (
             {"a": 1, "__segment_internal_directive": {"@path": "$.a"}},
             ("__segment_internal_directive",),

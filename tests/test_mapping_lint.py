@@ -110,7 +110,7 @@ def test_a_value_that_its_field_may_take_is_none(setup, fields):
 
 
 def paths(fields, trigger='type = "track"', events=EVENTS):
-    found = unmatched(trigger, expand(fields), Seen(events))
+    found = unmatched(trigger, {"fields": expand(fields)}, Seen(events))
     return [(each.path, each.near) for each in found]
 
 

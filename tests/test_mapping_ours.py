@@ -180,6 +180,35 @@ def test_a_number_too_large_to_be_written_is_not_sent():
     assert made("@number", 1e200, times=1e200, decimals=2) is MISSING
 
 
+# @boolean
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        ("true", True),
+        ("false", False),
+        (True, True),
+        (False, False),
+        ("True", "True"),
+        (" true", " true"),
+        ("", ""),
+        (1, 1),
+        (0, 0),
+        (["true"], ["true"]),
+        (
+            {"a": "true", "b": "false", "c": "no", "d": None, "e": {"f": "true"}},
+            {"a": True, "b": False, "c": "no", "d": None, "e": {"f": "true"}},
+        ),
+    ],
+)
+def test_true_and_false_are_read_as_booleans(value, sent):
+    found = made("@boolean", value)
+
+    assert found == sent
+    assert type(found) is type(sent)
+
+
 # All of them
 
 
@@ -189,6 +218,7 @@ def test_a_number_too_large_to_be_written_is_not_sent():
         {"@hash": {"value": V}},
         {"@omit": {"value": V, "keys": ["a"]}},
         {"@number": {"value": V, "times": 100, "decimals": 0}},
+        {"@boolean": {"value": V}},
     ],
 )
 def test_null_stays_null_and_missing_stays_missing(directive):

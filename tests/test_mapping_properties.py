@@ -68,6 +68,7 @@ def directives(value):
             lambda each, flag: {"@hash": {"value": each, "normalize": flag}}, path, NORMALIZE
         ),
         st.builds(lambda each, keys: {"@omit": {"value": each, "keys": keys}}, value, KEYS),
+        st.builds(lambda each: {"@boolean": {"value": each}}, value),
         st.builds(
             lambda each, times, decimals: {
                 "@number": {"value": each, "times": times, "decimals": decimals}

@@ -62,6 +62,7 @@ TEMPLATE = {"@template": "Hi {{a}}"}
             {"@omit": {"value": PATH, "keys": ["$.a"]}},
         ),
         ({"@number": {"value": "{{a}}"}}, {"@number": {"value": {"@template": "{{a}}"}}}),
+        ({"@boolean": {"value": "$.a"}}, {"@boolean": {"value": {"@path": "$.a"}}}),
         (
             {"@arrayPath": ["$.list", {"b": "$.a"}]},
             {"@arrayPath": ["$.list", {"b": PATH}]},

@@ -2,12 +2,15 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
 
 from destination.cli import main
-from destination.store import records
+from destination.store import parking, records
 from tests.conftest import ROOT
 
 #: Breaks on an event whose note is long: it makes too much of it.
@@ -128,3 +131,46 @@ def test_what_is_parked_keeps_its_call(parked):
     [row] = records.parked(receiver.database, "mapping_failed")
 
     assert json.loads(row["call"]) == order(2, "long" * 5000)
+
+
+#: `destination replay --parked`, which dies of one event as of a crash of the interpreter.
+DIES = """
+import os, signal
+from destination.cli import calls, main
+real = calls.route_again
+def route_again(event, *arguments, **options):
+    if event.message_id == "m2":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(event, *arguments, **options)
+calls.route_again = route_again
+main(["replay", "--parked"])
+"""
+
+
+def test_what_takes_a_process_down_three_times_is_quarantined_and_stops_nobody(parked):
+    receiver, path = parked
+    receiver.take([order(4, "long" * 5000)], "segment")
+    path.write_text(GOOD)
+    died = [subprocess.run([sys.executable, "-c", DIES], check=False) for _ in range(3)]
+    assert {each.returncode for each in died} == {-signal.SIGKILL}
+    assert ("m4", "Greedy") not in made(receiver)
+
+    last = subprocess.run([sys.executable, "-c", DIES], capture_output=True, text=True, check=False)
+    assert (last.returncode, "quarantined" in last.stdout) == (0, True)
+    assert ("m4", "Greedy") in made(receiver)
+    assert reasons(receiver) == [("m2", "Greedy", "quarantined")]
+    assert "0 calls." in replay().output
+
+
+def test_a_try_that_ends_counts_for_nothing(parked):
+    receiver, _ = parked
+    for _ in range(5):
+        assert "mapping_failed" in replay().output
+
+    assert reasons(receiver) == [("m2", "Greedy", "mapping_failed")]
+
+
+def test_what_is_not_parked_any_more_is_not_tried(parked):
+    receiver, _ = parked
+
+    assert parking.begin(receiver.database, 12345) is None

@@ -3,7 +3,6 @@
 import json
 import os
 import pty
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from destination.cli import main
 from destination.cli.explaining import Explainer
 from destination.payloads import Payload
 from destination.routing import arrive
-from tests.conftest import ROOT
+from tests.conftest import copy_presets
 from tests.running import PATIENCE, until
 
 ORDER = {
@@ -43,7 +42,7 @@ fields:
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder of mappings of the test's own, with the presets in it."""
-    shutil.copytree(ROOT / "mappings", tmp_path / "mappings")
+    copy_presets(tmp_path / "mappings")
     monkeypatch.setenv("DESTINATION_MAPPINGS", str(tmp_path / "mappings"))
     return tmp_path / "mappings" / "segment-to-rehook"
 

@@ -263,7 +263,7 @@ def test_health_is_told(make):
     assert client.get("/healthz").get_json() == {"status": "ok"}
     ready = client.get("/readyz").get_json()
     assert (ready["status"], ready["holds"], ready["mappings"]["rejected"]) == ("ready", [], None)
-    assert ready["mappings"]["names"] == ["Identify User", "Track Event"]
+    assert ready["mappings"]["names"] == ["Identify User", "Track Event", "Engage Traits"]
 
 
 def test_no_log_line_tells_who_it_was_about(make, monkeypatch, capsys):

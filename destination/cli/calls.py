@@ -19,7 +19,7 @@ from destination.errors import Problem, Refused
 from destination.events import REFUSALS, read_event
 from destination.payloads import Payload
 from destination.routing import PARKED, Arrival, Routes, arrive, route_again
-from destination.store import records
+from destination.store import parking, records
 from destination.store.receiving import accept_again
 from destination.store.records import Row
 
@@ -92,7 +92,16 @@ def _run_again(
 ) -> Iterator[tuple[str, str | None]]:
     """Route parked events again, each by the mapping that broke on it."""
     for row in parked:
-        event = read_event(jsontext.loads(row["call"]), source=row["source"], max_bytes=2**31)
+        if not dry_run and not (begins := parking.begin(database, row["id"])):
+            if begins is False:
+                yield "discarded", parking.QUARANTINED
+            continue
+        event = read_event(
+            jsontext.loads(row["call"]),
+            source=row["source"],
+            max_bytes=2**31,
+            received_at=row["received_at"],
+        )
         result: Delivery | Discard | None = route_again(
             event, routes, mapping=row["mapping"], destination=row["destination"]
         )

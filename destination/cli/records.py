@@ -176,7 +176,7 @@ def retry(ids: Sequence[int], every: bool, destination: str | None) -> None:
     again = records.send_again(
         Setup.read().kept(), ids=ids, status=Status.FAILED, destination=destination
     )
-    _say_how_many(again, ids, "failed", "will be sent again")
+    _say_how_many(again, ids, "failed, or already awarded", "will be sent again")
 
 
 @deliveries.command("settle")

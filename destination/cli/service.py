@@ -37,18 +37,9 @@ T = TypeVar("T")
 SANDBOX_PORT = 8090
 SANDBOX_KEY = "sandbox"
 
-<<<<<<< HEAD
-#: Connections that the receiver keeps open at once: slow senders cost no thread, but one each.
-MAX_CONNECTIONS = 4000
-
-#: Seconds after which a connection on which nothing happens is closed.
-IDLE_CONNECTION = 30
-
 #: Seconds between two looks for a database that is away at the start.
 LOOK_AGAIN = 2.0
 
-=======
->>>>>>> bb47e20e6fa0824b5bd0175a6fc605cd4a88dd15
 #: Seconds that the processes beside the receiver have to stop.
 STOP_WITHIN = 10.0
 

@@ -79,6 +79,9 @@ class Setup:
             destinations=self.destinations,
             sources=self.sources,
             anonymous=self.settings.anonymous,
+            old_codes=self.settings.old_codes,
+            stale_traits=self.settings.stale_traits,
+            award_memory=self.settings.award_days * 86_400.0,
             max_event_bytes=self.settings.max_event_bytes,
         )
 

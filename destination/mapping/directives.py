@@ -19,7 +19,7 @@ from destination.mapping.arguments import (
 )
 from destination.mapping.bounds import Where, spend
 from destination.mapping.liquid import compile_liquid
-from destination.mapping.ours import hash_text, omit, to_number
+from destination.mapping.ours import hash_text, omit, to_boolean, to_number
 from destination.mapping.paths import LONGEST_PATH, MISSING, parse_path, reader
 from destination.mapping.rewriting import (
     change_case,
@@ -279,4 +279,5 @@ DIRECTIVES = {
     "@number": Directive(
         to_number, '{"@number": {"value": …, "times": 100, "decimals": 0}}', ours=True
     ),
+    "@boolean": Directive(to_boolean, '{"@boolean": {"value": {"@path": "$.traits"}}}', ours=True),
 }

@@ -16,9 +16,9 @@ import jsonschema
 from marshmallow import Schema
 
 from destination.errors import InvalidMapping, InvalidTrigger
-from destination.mapping import compile_mapping, compile_trigger, expand
+from destination.mapping import MISSING, ages, compile_mapping, compile_trigger, expand
 from destination.mapping.documents import Document, Fault
-from destination.mapping.lint import check_trigger, misfits
+from destination.mapping.lint import check_award_key, check_trigger, misfits
 from destination.mapping.unmatched import Seen, unmatched
 from destination.wording import did_you_mean, listed
 
@@ -33,6 +33,8 @@ SCHEMA: dict[str, Any] = {
         "enabled": {"type": "boolean"},
         "action": {"type": "string"},
         "trigger": {"type": "string", "minLength": 1},
+        "max_age": {"type": "string", "pattern": ages.PATTERN},
+        "award_key": {},
         "fields": {"type": "object", "minProperties": 1},
     },
 }
@@ -67,6 +69,10 @@ class Mapping:
     fields: dict[str, Any]
     matches: Matches
     render: Render
+    #: Seconds: an event that is older makes nothing. None where its age does not matter.
+    max_age: float | None = None
+    #: What an award is known by, beside its event: each is made once.
+    award_key: Render | None = None
 
 
 def load_mappings(folder: Path, sources: Collection[str], actions: Actions) -> list[Mapping]:
@@ -178,6 +184,7 @@ class _Reader:
             self._check_fields()
             self._check_others()
         matches, render = self._compile_trigger(), self._compile_fields()
+        award_key = self._compile_award_key()
         if matches and render and self._content.get("enabled") is not False:
             self._warn(seen.get(self._source))
         content = self._content
@@ -194,6 +201,8 @@ class _Reader:
             fields=expand(content["fields"]),
             matches=matches,
             render=render,
+            max_age=ages.seconds(content["max_age"]) if "max_age" in content else None,
+            award_key=award_key,
         )
 
     def _check_shape(self) -> None:
@@ -267,6 +276,25 @@ class _Reader:
                 self._document.fault(each.message, ("fields", *each.where))
             return None
 
+    def _compile_award_key(self) -> Render | None:
+        if "award_key" not in self._content:
+            return None
+        action = str(self._content.get("action"))
+        try:
+            value = expand({"award_key": self._content["award_key"]})
+            check_award_key(action, (self._actions or {}).get(action), value["award_key"])
+            render = compile_mapping(value)
+        except InvalidMapping as error:
+            for each in error.every:
+                self._document.fault(each.message, each.where or ("award_key",), of_value=True)
+            return None
+
+        def award_key(call: Map[str, Any]) -> Any:
+            made = render(call)
+            return made.get("award_key", MISSING) if isinstance(made, dict) else MISSING
+
+        return award_key
+
     def _check_values(self, fields: dict[str, Any]) -> None:
         action = str(self._content.get("action"))
         if self._actions is not None and action in self._actions:
@@ -277,8 +305,10 @@ class _Reader:
     def _warn(self, seen: Seen | None) -> None:
         if seen is None:
             return
-        trigger, fields = self._content["trigger"], expand(self._content["fields"])
-        for each in unmatched(trigger, fields, seen):
+        values = {
+            key: self._content[key] for key in ("fields", "award_key") if key in self._content
+        }
+        for each in unmatched(self._content["trigger"], expand(values), seen):
             remedy = f"Correct it, or add an event that has it to fixtures/{self._source}."
             if each.near:
                 remedy = f"Did you mean {each.near}?"
@@ -303,6 +333,8 @@ def _explain(error: jsonschema.ValidationError) -> str:
         return "a mapping has a line for each of its keys. Begin with name: and what you call it."
     name = error.path[0]
     rule: Any = error.validator_value
+    if name == "max_age":
+        return "max_age is a whole number and a unit: 12h or 7d, for example (s, m, h, d, w)."
     if error.validator == "type" and error.instance is not None:
         return f"{name} must be {_WANTED[rule]}."
     if error.validator == "maxLength":

@@ -7,6 +7,7 @@ from marshmallow import Schema
 
 from destination.errors import InvalidMapping, InvalidTrigger
 from destination.mapping.arguments import is_directive
+from destination.mapping.bounds import walk
 from destination.mapping.conditions import Comparison, Condition, Group
 from destination.mapping.paths import MISSING
 from destination.mapping.triggers import parse_trigger
@@ -87,6 +88,18 @@ def misfits(action: str, schema: Schema, fields: Mapping[str, Any]) -> Iterator[
             default = about.get("default")
             hint = f" Write {default}, for example." if isinstance(default, str) else ""
             yield InvalidMapping(f"{complaint}.{hint}", (name,))
+
+
+def check_award_key(action: str, schema: Schema | None, written: Any) -> None:
+    """Raise InvalidMapping for an `award_key` that names nothing, or names all awards alike."""
+    if schema is not None and not getattr(schema, "awards", False):
+        raise InvalidMapping(f"{action} awards nothing, so it has no award_key. Take it out.")
+    instead = "Write $.properties.order_id, for example, or take it out."
+    if written in (None, "", {}, []):
+        raise InvalidMapping(f"award_key names nothing. {instead}")
+    if all(_is_constant(found) for found, _ in walk(written) if is_directive(found)):
+        words = "award_key is the same for every event: only one would ever be awarded."
+        raise InvalidMapping(f"{words} {instead}")
 
 
 def _complaint(action: str, name: str, written: Any, value: Any, wrong: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Directives of our own, which Segment's mapping kit lacks: `@hash`, `@omit`, `@number`.
+"""Directives of our own, which Segment's mapping kit lacks: `@hash`, `@omit` and their like.
 
 Null stays null and missing stays missing, as everywhere. What cannot be hashed, or is no number,
 is missing: what was asked to be hidden never leaves as it is.
@@ -162,3 +162,25 @@ def _number_of(exact: Decimal) -> Any:
     if not math.isfinite(rough):
         return MISSING
     return int(exact) if exact == exact.to_integral_value() else rough
+
+
+def to_boolean(argument: Argument) -> Resolve:
+    """`@boolean`: the texts `true` and `false` as booleans; in an object, those among its values.
+
+    Segment's journeys send a membership as a text where audiences send a boolean. Anything else
+    stays as it is: a customer may be called True.
+    """
+    resolve = argument.fields({"value": value}, {})["value"]
+
+    def run(payload: Any) -> Any:
+        found = resolve(payload)
+        if not isinstance(found, dict):
+            return _boolean(found)
+        spend(len(found))
+        return {key: _boolean(item) for key, item in found.items()}
+
+    return run
+
+
+def _boolean(found: Any) -> Any:
+    return found == "true" if found in ("true", "false") else found

@@ -86,6 +86,7 @@ def schema_of(actions: Actions) -> dict[str, Any]:
     for key, text in _KEYS.items():
         top[key]["description"] = text
     top["action"]["enum"] = sorted(fields)
+    top["award_key"]["allOf"] = [_VALUE]
     return {
         "$schema": DRAFT,
         "title": "Mapping",
@@ -110,6 +111,8 @@ _KEYS = {
     "enabled": "false switches the mapping off. Without this line it is on.",
     "action": "What the engine is to do.",
     "trigger": 'On which events the mapping fires: type = "track" and event = "Order Completed".',
+    "max_age": "How old an event may be: 12h, 7d. Without this line its age does not matter.",
+    "award_key": "What an award is known by: $.properties.order_id. The same is awarded once.",
     "fields": "What is sent.",
 }
 

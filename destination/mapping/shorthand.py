@@ -20,6 +20,7 @@ _VALUES = {
     "@hash": ("value",),
     "@omit": ("value",),
     "@number": ("value",),
+    "@boolean": ("value",),
 }
 
 #: A text that is their whole argument is theirs; a directive in its place is a value.

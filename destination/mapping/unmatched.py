@@ -3,7 +3,7 @@
 Such a path is likely to be a typing error, of which no other check can know: `$.properties.totl`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,10 +71,10 @@ class Seen:
         return min(elsewhere, key=lambda path: (len(path), path), default=None)
 
 
-def unmatched(trigger: str, fields: Any, seen: Seen) -> Iterator[Unmatched]:
+def unmatched(trigger: str, values: Mapping[str, Any], seen: Seen) -> Iterator[Unmatched]:
     """Each path of a mapping that compiles and that no event has, once, as the file has them.
 
-    `fields` are written out, as `expand` does it.
+    `values` are the other keys of the file that hold paths, written out as `expand` does it.
     """
     told: set[Keys] = set()
     for one in _conditions(parse_trigger(trigger)):
@@ -82,7 +82,7 @@ def unmatched(trigger: str, fields: Any, seen: Seen) -> Iterator[Unmatched]:
             told.add(one.keys)
             offset = trigger.index(one.keys[0], one.span[0])
             yield _told(one.keys, seen, ("trigger",), offset=offset)
-    for keys, known, where, start in _paths(fields, seen, ("fields",)):
+    for keys, known, where, start in _paths(values, seen, ()):
         if known.events and not known.has(keys) and keys not in told:
             told.add(keys)
             yield _told(keys, known, where, start=start)

@@ -53,6 +53,11 @@ class Action:
     requests: Callable[[dict[str, Json]], Sequence[Request]]
     #: The field that brings a referral code of the customer's own, if there is one.
     code: str | None = None
+    #: The referral code with which a payload signs its customer up, or None.
+    used_code: Callable[[dict[str, Json]], str | None] | None = None
+    #: The field whose keys are the customer's traits, if there is one: each sending sets those
+    #: that it has, and leaves the others as they were.
+    traits: str | None = None
     #: A rule of the partner's that drops a payload: the reason, or None.
     rule: Callable[[dict[str, Json]], Discard | None] | None = None
 

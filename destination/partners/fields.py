@@ -63,6 +63,9 @@ class ActionFields(Schema):
     class Meta:
         unknown = EXCLUDE
 
+    #: Whether sending a payload twice awards twice: then each award is sent once.
+    awards = False
+
     error_messages = {"type": "must be an object"}  # noqa: RUF012
 
     @pre_load

@@ -74,6 +74,8 @@ class IdentifyUserFields(ActionFields):
 
 
 class TrackEventFields(ActionFields):
+    awards = True
+
     event_name = Text(
         required=True,
         metadata={
@@ -113,6 +115,7 @@ class Rehook:
             fields=IdentifyUserFields(),
             customer="source_id",
             code="referral_code",
+            traits="metadata",
             requests=self._identify,
         )
         track_event = Action(
@@ -124,6 +127,7 @@ class Rehook:
             customer="source_id",
             requests=self._track,
             rule=self._code_required,
+            used_code=self._used_code,
         )
         self.actions = {action.name: action for action in (identify_user, track_event)}
 
@@ -163,6 +167,13 @@ class Rehook:
             "which may be empty for a direct sign-up."
         )
         return Discard(reason="referral_code_required", detail=detail)
+
+    def _used_code(self, payload: dict[str, Json]) -> str | None:
+        """The advocate's code of a conversion event. What is no text or number is nobody's."""
+        if payload["event_name"] not in self._settings.conversion_events:
+            return None
+        code = payload.get("metadata", {}).get("referral_code")
+        return str(code) if isinstance(code, str | int | float) and code != "" else None
 
 
 def _look_up(code: str, customer: str) -> Request:

@@ -1,8 +1,7 @@
 """Taking calls in: the event, its dedupe, its discards and its deliveries in one transaction."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +9,7 @@ import sqlalchemy as sa
 from destination.database import Database, tried_again
 from destination.deliveries import Delivery, Discard, Status
 from destination.routing import Arrival
-from destination.store import schema
+from destination.store import awards, codes, schema, traits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +37,11 @@ def accept(database: Database, arrivals: Sequence[Arrival]) -> list[Outcome]:
     with database.writing() as connection:
         now = connection.execute(sa.select(database.now)).scalar_one()
         new = _insert_events(database, connection, arrivals, now)
-        routed = _claim_codes(database, connection, [arrivals[i] for i in new.values()], now)
-        ids = list(new)
-        _insert_deliveries(database, connection, dict(zip(ids, routed, strict=True)), now)
-        outcomes = {i: _outcome(arrival) for i, arrival in zip(new.values(), routed, strict=True)}
+        routed = {event_id: arrivals[i] for event_id, i in new.items()}
+        routed = _decide(database, connection, routed, now)
+        _insert_deliveries(database, connection, routed, now)
+        codes.free_old(connection, routed)  # behind the lanes, as a worker does
+        outcomes = {i: _outcome(routed[event_id]) for event_id, i in new.items()}
         duplicates = [i for i in range(len(arrivals)) if i not in outcomes]
         outcomes.update(_first_outcomes(connection, arrivals, duplicates))
     return [outcomes[i] for i in range(len(arrivals))]
@@ -53,12 +53,12 @@ def accept_again(
 ) -> Delivery | Discard | None:
     """Put what routing makes of a kept event now in the place of its discard.
 
-    Returns what is kept: a referral code may be taken meanwhile. None where somebody else was
+    Returns what is kept, in view of what was received meanwhile. None where somebody else was
     faster. Raises StoreUnavailable.
     """
     made = (result,) if isinstance(result, Delivery) else ()
     dropped = (result,) if isinstance(result, Discard) else ()
-    arrival = Arrival(source="", message_id="", call="", deliveries=made, discards=dropped)
+    event = schema.event
     with database.writing() as connection:
         now = connection.execute(sa.select(database.now)).scalar_one()
         gone = connection.execute(
@@ -66,9 +66,31 @@ def accept_again(
         )
         if not gone.rowcount:
             return None
-        [routed] = _claim_codes(database, connection, [arrival], now)
-        _insert_deliveries(database, connection, {event_id: routed}, now)
-    return routed.deliveries[0] if routed.deliveries else routed.discards[0]
+        kept = connection.execute(
+            sa.select(event.c.timestamp, event.c.received_at).where(event.c.id == event_id)
+        ).one()
+        arrival = Arrival(
+            source="",
+            message_id="",
+            call="",
+            timestamp=traits.moment(kept.timestamp, kept.received_at),
+            deliveries=made,
+            discards=dropped,
+        )
+        routed = _decide(database, connection, {event_id: arrival}, now)
+        _insert_deliveries(database, connection, routed, now)
+        codes.free_old(connection, routed)  # behind the lanes, as a worker does
+    [decided] = routed.values()
+    return decided.deliveries[0] if decided.deliveries else decided.discards[0]
+
+
+def _decide(
+    database: Database, connection: sa.Connection, routed: dict[int, Arrival], now: float
+) -> dict[int, Arrival]:
+    """What becomes of new events, by their ids, in view of what was received before."""
+    routed = codes.claim(database, connection, routed, now)
+    routed = traits.without_stale(database, connection, routed, now)
+    return awards.claim(database, connection, routed, now)
 
 
 def _insert_events(
@@ -98,59 +120,6 @@ def _insert_events(
     )
     found = {first[row.source, row.message_id]: row.id for row in rows}
     return {found[i]: i for i in sorted(found)}
-
-
-def _claim_codes(
-    database: Database, connection: sa.Connection, arrivals: Sequence[Arrival], now: float
-) -> list[Arrival]:
-    """The same arrivals; a delivery whose referral code is somebody else's became a discard."""
-    claims = {
-        (delivery.destination, digest(delivery.code)): delivery.customer
-        for arrival in reversed(arrivals)  # so that the first of a batch stays
-        for delivery in reversed(arrival.deliveries)
-        if delivery.code
-    }
-    if not claims:
-        return list(arrivals)
-    table = schema.referral_code
-    connection.execute(
-        database.insert(table).on_conflict_do_nothing(),
-        [
-            {"destination": destination, "code": code, "customer": customer, "since": now}
-            for (destination, code), customer in sorted(claims.items())
-        ],
-    )
-    codes = [code for _, code in claims]
-    owners = {
-        (row.destination, row.code): row.customer
-        for row in connection.execute(sa.select(table).where(table.c.code.in_(codes)))
-    }
-    return [_without_taken(arrival, owners) for arrival in arrivals]
-
-
-def _without_taken(arrival: Arrival, owners: dict[tuple[str, str], str]) -> Arrival:
-    taken = [
-        delivery
-        for delivery in arrival.deliveries
-        if delivery.code
-        and owners[delivery.destination, digest(delivery.code)] != delivery.customer
-    ]
-    if not taken:
-        return arrival
-    discards = tuple(
-        Discard(
-            reason="referral_code_taken",
-            detail="The referral code belongs to another customer, who brought it first.",
-            mapping=delivery.mapping,
-            destination=delivery.destination,
-        )
-        for delivery in taken
-    )
-    return replace(
-        arrival,
-        deliveries=tuple(d for d in arrival.deliveries if d not in taken),
-        discards=arrival.discards + discards,
-    )
 
 
 def _insert_deliveries(
@@ -262,8 +231,3 @@ def _outcome(arrival: Arrival) -> Outcome:
         reason=discard.reason,
         detail=discard.detail,
     )
-
-
-def digest(code: str) -> str:
-    """Under what the register keeps a referral code."""
-    return hashlib.sha256(code.encode(errors="surrogatepass")).hexdigest()

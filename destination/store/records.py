@@ -9,6 +9,7 @@ from destination import jsontext
 from destination.database import Database
 from destination.deliveries import Status
 from destination.store import schema
+from destination.store.awards import ALREADY_AWARDED
 
 #: A row of a list: column name → value.
 Row = dict[str, Any]
@@ -139,9 +140,9 @@ def discard(database: Database, discard_id: int) -> Row | None:
 
 
 def parked(database: Database, reason: str) -> Iterator[Row]:
-    """The discards with a reason, oldest first, each with its event's id and call."""
+    """The discards with a reason, oldest first, each with its event's id, call and arrival."""
     discard, event = schema.discard, schema.event
-    query = _discards().add_columns(discard.c.event_id, event.c.call)
+    query = _discards().add_columns(discard.c.event_id, event.c.call, event.c.received_at)
     return _rows(database, query.where(discard.c.reason == reason).order_by(discard.c.id))
 
 
@@ -193,11 +194,13 @@ def send_again(
 ) -> int:
     """Put settled deliveries back to their places in their lanes; how many there were.
 
-    Those with one of `ids`, or without ids all that stand at `status`.
+    Those with one of `ids`, or without ids all that stand at `status`; but none whose award
+    another delivery has made meanwhile.
     """
     table, lane = schema.delivery, schema.lane
     with database.writing() as connection:
         chosen = _chosen(ids, status, destination)
+        chosen &= table.c.reason.is_distinct_from(ALREADY_AWARDED)
         lanes = sa.select(table.c.lane_id).where(chosen)
         connection.execute(
             sa.update(lane)

@@ -48,6 +48,8 @@ discard = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("detail", sa.Text, nullable=False),
     sa.Column("at", Time, nullable=False),
+    # How often somebody began to route a parked event again, and did not live to end it.
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
 )
 
 #: One customer of one destination: its deliveries leave in order, one at a time.
@@ -164,6 +166,29 @@ referral_code = sa.Table(
     sa.Column("code", sa.Text, primary_key=True),
     sa.Column("customer", sa.Text, nullable=False),
     sa.Column("since", Time, nullable=False),
+    # a customer's codes are found by it
+    sa.Index("ix_referral_code_customer", "destination", "customer"),
+)
+
+#: What was awarded, so that it is not awarded again. It outlives event and delivery.
+award = sa.Table(
+    "award",
+    metadata,
+    # SHA-256 of its mapping and its event, or of its mapping and the value that this names.
+    sa.Column("key", sa.LargeBinary, primary_key=True),
+    sa.Column("event_id", Id, nullable=False),
+    # When its delivery was made; it is forgotten a set time after that.
+    sa.Column("at", Time, nullable=False, index=True),
+)
+
+#: What was set of a customer, and when: so that an older event that arrives late changes nothing.
+profile = sa.Table(
+    "profile",
+    metadata,
+    sa.Column("destination", sa.Text, primary_key=True),
+    sa.Column("customer", sa.Text, primary_key=True),
+    # JSON: each place of a payload that was set, and the time of the event that set it.
+    sa.Column("times", sa.Text, nullable=False),
 )
 
 #: The mapping files that were in force at some time: so that it can be said why something was sent.

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from destination.deliveries import Status, Verdict
 from destination.store import schema
 from destination.store.claims import Settlement
-from destination.store.receiving import digest
+from destination.store.codes import digest
 
 #: Sorted as receivers sort them: none of the two waits for the other.
 _LOCK_LANES = (

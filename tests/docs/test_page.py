@@ -82,9 +82,24 @@ def test_the_presets_on_the_page_are_those_that_ship():
         for path in files.files(ROOT / "mappings")
     }
 
+    presets = {path: from_yaml(text) for path, text in shipped.items()}
     assert {path: from_yaml(text) for path, text in shown.items()} == {
-        path: from_yaml(text) for path, text in shipped.items()
+        path: preset for path, preset in presets.items() if "enabled" not in preset
     }
+
+
+def test_a_preset_that_is_switched_off_is_shown_switched_on_in_a_recipe():
+    shown = {
+        path_of(block): from_yaml(block.text)
+        for section in SECTIONS
+        if section.chapter == "Recipes"
+        for block in section.blocks("yaml file")
+    }
+
+    for path in files.files(ROOT / "mappings"):
+        preset = from_yaml(path.read_text())
+        if preset.pop("enabled", True) is False:
+            assert shown[str(path.relative_to(ROOT / "mappings"))] == preset
 
 
 def test_a_preset_that_makes_room_for_another_mapping_differs_in_its_trigger_alone():

@@ -1,0 +1,148 @@
+"""Traits: an event that arrives late changes nothing that a newer one has set.
+
+Segment promises no order. For each customer of a destination it is kept when each trait was set,
+by the events' own timestamps. Of two events of the same time, the one that arrives later counts.
+A trait that is null was set; one that is missing was not.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+import sqlalchemy as sa
+
+from destination import jsontext
+from destination.database import Database
+from destination.deliveries import Delivery, Discard
+from destination.routing import Arrival
+from destination.store import schema
+
+#: Seconds by which a sender's clock may be ahead. One that is further ahead is wrong, and must
+#: not keep out what comes after it.
+AHEAD = 600.0
+
+#: The traits of one customer whose times are kept: those set longest ago are forgotten first.
+MOST_TRAITS = 500
+
+#: A longer name is kept as its digest.
+LONGEST_NAME = 64
+
+#: When each trait of a customer was set, in seconds since 1970 UTC.
+Times = dict[str, float]
+
+
+def moment(timestamp: float | None, received: float) -> float:
+    """When an event counts as having happened: when it says; when it was received, where it
+    does not say or its clock is wrong. Seconds since 1970 UTC.
+    """
+    return received if timestamp is None or timestamp > received + AHEAD else timestamp
+
+
+def without_stale(
+    database: Database, connection: sa.Connection, routed: dict[int, Arrival], now: float
+) -> dict[int, Arrival]:
+    """The same arrivals, without the traits that something newer has set; a delivery of which
+    nothing is left became a discard. What they set is remembered.
+    """
+    customers = {
+        (delivery.destination, delivery.customer)
+        for arrival in routed.values()
+        for delivery in arrival.deliveries
+        if delivery.traits
+    }
+    if not customers:
+        return routed
+    times = _lock(database, connection, customers)
+    judged = {
+        key: arrival.judged(_Judge(times, moment(arrival.timestamp, now)))
+        for key, arrival in routed.items()
+    }
+    connection.execute(
+        _REMEMBER,
+        [
+            {"whose": customer, "of": destination, "set": _written(times[destination, customer])}
+            for destination, customer in sorted(customers)
+        ],
+    )
+    return judged
+
+
+class _Judge:
+    """Looks at the deliveries of one event."""
+
+    def __init__(self, times: Mapping[tuple[str, str], Times], at: float) -> None:
+        self._times = times
+        self._at = at
+
+    def __call__(self, delivery: Delivery) -> Delivery | Discard:
+        if not delivery.traits:
+            return delivery
+        times, at = self._times[delivery.destination, delivery.customer], self._at
+        names = {_name(place): place for place in delivery.traits}
+        stale = [place for name, place in names.items() if times.get(name, at) > at]
+        kept = names.keys() - map(_name, stale)
+        if delivery.code is None and delivery.code_field:
+            kept.discard(delivery.code_field)  # null brings no code
+        times.update(dict.fromkeys(kept, at))
+        if not stale:
+            return delivery
+        if not kept:
+            return delivery.discarded("stale", "Newer events have set all of its traits already.")
+        return _without(delivery, stale)
+
+
+def _without(delivery: Delivery, stale: Collection[str]) -> Delivery:
+    """The same delivery without some places of its payload."""
+    payload = jsontext.loads(delivery.payload)
+    for place in stale:
+        field, dot, name = place.partition(".")
+        if dot:
+            del payload[field][name]
+        if not dot or payload[field] == {}:
+            del payload[field]
+    code = None if delivery.code_field in stale else delivery.code
+    return replace(delivery, payload=jsontext.dumps(payload), code=code)
+
+
+def _lock(
+    database: Database, connection: sa.Connection, customers: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], Times]:
+    """What is known of customers. Until the commit nobody else changes it."""
+    table = schema.profile
+    insert = database.insert(table)
+    upsert = insert.on_conflict_do_update(
+        index_elements=["destination", "customer"], set_={"times": table.c.times}
+    )
+    rows = connection.execute(
+        upsert.returning(table),
+        [
+            # sorted: two receivers that know the same customers must not wait for each other
+            {"destination": destination, "customer": customer, "times": "{}"}
+            for destination, customer in sorted(customers)
+        ],
+    )
+    return {(row.destination, row.customer): json.loads(row.times) for row in rows}
+
+
+def _written(times: Times) -> str:
+    if len(times) > MOST_TRAITS:
+        newest = sorted(times, key=times.__getitem__, reverse=True)[:MOST_TRAITS]
+        times = {name: times[name] for name in newest}
+    return json.dumps(times, separators=(",", ":"))
+
+
+def _name(place: str) -> str:
+    if len(place) <= LONGEST_NAME:
+        return place
+    return hashlib.sha256(place.encode(errors="surrogatepass")).hexdigest()
+
+
+_REMEMBER = (
+    sa.update(schema.profile)
+    .where(
+        schema.profile.c.destination == sa.bindparam("of"),
+        schema.profile.c.customer == sa.bindparam("whose"),
+    )
+    .values(times=sa.bindparam("set"))
+)
