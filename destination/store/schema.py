@@ -99,7 +99,12 @@ delivery = sa.Table(
     sa.UniqueConstraint("event_id", "destination", "mapping"),
     # the first of a lane is found without reading those behind it
     sa.Index(
-        "ix_delivery_waiting", "lane_id", "id", sqlite_where=WAITING, postgresql_where=WAITING
+        "ix_delivery_waiting",
+        "lane_id",
+        "event_id",
+        "id",
+        sqlite_where=WAITING,
+        postgresql_where=WAITING,
     ),
     # what waits is counted, and what failed is listed, without reading what is delivered
     sa.Index(
