@@ -87,6 +87,21 @@ def seconds(value: str) -> float:
     return number
 
 
+#: Seconds in each unit of an age.
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
+
+
+def age(value: str) -> float:
+    """`90s`, `30m`, `2h`, `3d`, `1.5w`: in seconds."""
+    try:
+        number = float(value[:-1]) * _UNITS[value[-1]]
+    except (ValueError, LookupError):
+        raise ValueError("must be an age, such as 30m, 12h or 30d") from None
+    if not 0 < number < 1e10:
+        raise ValueError("must be more than no time, and less than 300 years")
+    return number
+
+
 def per_second(value: str) -> float:
     try:
         number = float(value)

@@ -183,6 +183,7 @@ def test_deliveries_are_listed_for_scripts(run, database):
         "status",
         "attempts",
         "reason",
+        "age",
         "createdAt",
         "settledAt",
     ]
@@ -340,7 +341,7 @@ def test_a_list_fits_the_screen_and_cuts_no_status_and_no_time(run, database, mo
 
     lines = run("deliveries").stdout.splitlines()
     assert max(len(line.rstrip()) for line in lines) <= width
-    [row] = [line for line in lines if "uncertain" in line]
+    row = next(line for line in lines if "uncertain" in line)
     assert re.search(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d", row)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from destination import __version__
-from destination.cli import calls, checks, demo, mappings, preview, records, service
+from destination.cli import checks, demo, mappings, preview, records, replay, service
 from destination.errors import BadSetting, Problem
 
 
@@ -42,7 +42,7 @@ for command in (
     service.migrate,
     service.hold,
     service.resume,
-    calls.replay,
+    replay.replay,
     preview.preview,
     checks.lint,
     checks.schema,

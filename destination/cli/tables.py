@@ -18,7 +18,17 @@ DEFAULT_LIMIT = 50
 
 #: A terminal as wide as this shows every column; a narrower one those of NARROW alone.
 WIDE = 150
-NARROW = {"id", "message_id", "mapping", "lane", "status", "attempts", "reason", "created_at"} | {
+NARROW = {
+    "id",
+    "message_id",
+    "mapping",
+    "lane",
+    "status",
+    "attempts",
+    "reason",
+    "age",
+    "created_at",
+} | {
     "type",
     "name",
     "outcome",
@@ -109,11 +119,25 @@ def panel(title: str, lines: Sequence[str]) -> None:
     click.echo()
 
 
+def age(seconds: float) -> str:
+    """A time in words, by its two largest units: `3d 4h`, `12m 5s`, `0s`."""
+    left, words = max(0, int(seconds)), []
+    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count:
+            words.append(f"{count}{unit}")
+    return " ".join(words[:2]) or "0s"
+
+
 def _plain(key: str, value: Any) -> Any:
+    if key == "age":
+        return int(value)
     return jsontext.moment(value) if key.endswith("_at") and value is not None else value
 
 
 def _cell(key: str, value: Any) -> Text:
     if key.endswith("_at") and value is not None:
         return Text(datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S"))
+    if key == "age":
+        return Text(age(value))
     return coloured("" if value is None else str(value))

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from destination.database import Database, tried_again
-from destination.deliveries import Delivery, Discard, Status
+from destination.deliveries import Discard, Status
 from destination.routing import Arrival
 from destination.store import schema
 
@@ -38,37 +38,13 @@ def accept(database: Database, arrivals: Sequence[Arrival]) -> list[Outcome]:
     with database.writing() as connection:
         now = connection.execute(sa.select(database.now)).scalar_one()
         new = _insert_events(database, connection, arrivals, now)
-        routed = _claim_codes(database, connection, [arrivals[i] for i in new.values()], now)
+        routed = claim_codes(database, connection, [arrivals[i] for i in new.values()], now)
         ids = list(new)
-        _insert_deliveries(database, connection, dict(zip(ids, routed, strict=True)), now)
+        insert_deliveries(database, connection, list(zip(ids, routed, strict=True)), now)
         outcomes = {i: _outcome(arrival) for i, arrival in zip(new.values(), routed, strict=True)}
         duplicates = [i for i in range(len(arrivals)) if i not in outcomes]
         outcomes.update(_first_outcomes(connection, arrivals, duplicates))
     return [outcomes[i] for i in range(len(arrivals))]
-
-
-@tried_again
-def accept_again(
-    database: Database, event_id: int, discard_id: int, result: Delivery | Discard
-) -> Delivery | Discard | None:
-    """Put what routing makes of a kept event now in the place of its discard.
-
-    Returns what is kept: a referral code may be taken meanwhile. None where somebody else was
-    faster. Raises StoreUnavailable.
-    """
-    made = (result,) if isinstance(result, Delivery) else ()
-    dropped = (result,) if isinstance(result, Discard) else ()
-    arrival = Arrival(source="", message_id="", call="", deliveries=made, discards=dropped)
-    with database.writing() as connection:
-        now = connection.execute(sa.select(database.now)).scalar_one()
-        gone = connection.execute(
-            sa.delete(schema.discard).where(schema.discard.c.id == discard_id)
-        )
-        if not gone.rowcount:
-            return None
-        [routed] = _claim_codes(database, connection, [arrival], now)
-        _insert_deliveries(database, connection, {event_id: routed}, now)
-    return routed.deliveries[0] if routed.deliveries else routed.discards[0]
 
 
 def _insert_events(
@@ -100,7 +76,7 @@ def _insert_events(
     return {found[i]: i for i in sorted(found)}
 
 
-def _claim_codes(
+def claim_codes(
     database: Database, connection: sa.Connection, arrivals: Sequence[Arrival], now: float
 ) -> list[Arrival]:
     """The same arrivals; a delivery whose referral code is somebody else's became a discard."""
@@ -153,11 +129,15 @@ def _without_taken(arrival: Arrival, owners: dict[tuple[str, str], str]) -> Arri
     )
 
 
-def _insert_deliveries(
-    database: Database, connection: sa.Connection, routed: dict[int, Arrival], now: float
+def insert_deliveries(
+    database: Database,
+    connection: sa.Connection,
+    routed: Sequence[tuple[int, Arrival]],
+    now: float,
 ) -> None:
-    lanes = {(d.destination, d.customer) for arrival in routed.values() for d in arrival.deliveries}
-    lane_ids = _open_lanes(database, connection, lanes, now)
+    """Queue what was routed, each with its event's id."""
+    lanes = {(d.destination, d.customer) for _, arrival in routed for d in arrival.deliveries}
+    lane_ids = open_lanes(database, connection, lanes, now)
     deliveries = [
         {
             "event_id": event_id,
@@ -172,31 +152,33 @@ def _insert_deliveries(
             "attempts": 0,
             "created_at": now,
         }
-        for event_id, arrival in routed.items()
+        for event_id, arrival in routed
         for d in arrival.deliveries
     ]
     if deliveries:
         connection.execute(schema.delivery.insert(), deliveries)
-        if database.wake:
-            connection.exec_driver_sql(database.wake)
     discards = [
         {"event_id": event_id, "at": now, **vars(d)}
-        for event_id, arrival in routed.items()
+        for event_id, arrival in routed
         for d in arrival.discards
     ]
     if discards:
         connection.execute(schema.discard.insert(), discards)
 
 
-def _open_lanes(
+def open_lanes(
     database: Database,
     connection: sa.Connection,
     lanes: Collection[tuple[str, str]],
     now: float,
 ) -> dict[tuple[str, str], int]:
-    """The lanes' ids, made where they are new, and ready where nothing waited in them."""
+    """The lanes' ids, made where they are new, and ready where nothing waited in them; workers
+    wake up for them. For whoever queues something, before it does.
+    """
     if not lanes:
         return {}
+    if database.wake:
+        connection.exec_driver_sql(database.wake)
     table = schema.lane
     insert = database.insert(table)
     upsert = insert.on_conflict_do_update(

@@ -1,0 +1,273 @@
+"""Replaying: what is kept goes on its way again, in steps that each stand alone.
+
+What is to be done is looked up once, in the order in which its events arrived; each step then does
+some of it in a transaction of its own, and passes over what somebody else has changed meanwhile.
+So a replay can be killed and run again: what is on its way already is not found a second time.
+"""
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any
+
+import sqlalchemy as sa
+
+from destination import jsontext
+from destination.database import Database, tried_again
+from destination.deliveries import Delivery, Discard, Status
+from destination.errors import Refused
+from destination.events import Event, read_event
+from destination.routing import PARKED, Arrival, Routes, route, route_again
+from destination.store import schema
+from destination.store.filters import Filter
+from destination.store.receiving import claim_codes, insert_deliveries, open_lanes
+
+#: How much one step does: few enough that nobody waits for it.
+STEP = 100
+
+#: What became of one of those looked up: accepted, with None, or where it stays, with the reason.
+Result = tuple[str, str | None]
+
+#: What somebody else has changed since it was looked up.
+PASSED_OVER: Result = ("passed over", "changed meanwhile")
+
+
+class Kind(Enum):
+    """What can be replayed, and how."""
+
+    FAILED = "failed"  # deliveries: their events run again, by the mappings as they are now
+    DISCARDED = "discarded"  # discards: the same
+    PARKED = "parked"  # discards that a mapping broke on: the same
+    UNCERTAIN = "uncertain"  # deliveries: the same payload again, so that it can be recognised
+
+
+def find(database: Database, kind: Kind, chosen: Filter) -> Sequence[int]:
+    """The ids of what there is of a kind, by the order in which the events arrived."""
+    if kind is Kind.PARKED:
+        chosen = replace(chosen, reason=PARKED)
+    if kind in (Kind.DISCARDED, Kind.PARKED):
+        return _ids(database, schema.discard, chosen.discards())
+    return find_deliveries(database, replace(chosen, status=Status(kind.value)))
+
+
+def find_deliveries(database: Database, chosen: Filter) -> Sequence[int]:
+    """The ids of deliveries, by the order in which their events arrived."""
+    return _ids(database, schema.delivery, chosen.deliveries())
+
+
+def replay(
+    database: Database, kind: Kind, ids: Sequence[int], routes: Routes, *, keep: bool = True
+) -> list[Result]:
+    """One step of a replay: what became of each of `ids`, in their order. With `keep=False`
+    it is done and taken back, so that a dry run counts what a real one would.
+
+    Raises StoreUnavailable; then nothing was done.
+    """
+    if kind is Kind.UNCERTAIN:
+        again = send_again(database, ids, Status.UNCERTAIN, keep=keep)
+        return [("accepted", None) if number in again else PASSED_OVER for number in ids]
+    found = {row.id: _run(kind, row, routes) for row in _rows(database, kind, ids)}
+    kept = _put(database, kind, [rerun for rerun in found.values() if rerun.changes], keep=keep)
+    return [
+        _result(kind, found[number], kept.get(number)) if number in found else PASSED_OVER
+        for number in ids
+    ]
+
+
+@tried_again
+def send_again(
+    database: Database, ids: Sequence[int], status: Status, *, keep: bool = True
+) -> set[int]:
+    """Put deliveries that stand at `status` back to their places in their lanes, as they are;
+    the ids of those that there were. Raises StoreUnavailable.
+    """
+    table, lane = schema.delivery, schema.lane
+    chosen = (table.c.id.in_(ids), table.c.status == status.value)
+    with database.writing() as connection:
+        now = connection.execute(sa.select(database.now)).scalar_one()
+        lanes = sa.select(lane.c.destination, lane.c.customer).distinct()
+        found = connection.execute(lanes.join_from(table, lane).where(*chosen))
+        open_lanes(database, connection, {(row.destination, row.customer) for row in found}, now)
+        moved = sa.update(table).where(*chosen).values(_AGAIN).returning(table.c.id)
+        again = set(connection.execute(moved).scalars())
+        if not keep:
+            connection.rollback()
+    return again
+
+
+def mark_delivered(database: Database, ids: Sequence[int]) -> set[int]:
+    """Settle uncertain deliveries as delivered, because somebody has looked; those that were."""
+    table = schema.delivery
+    with database.writing() as connection:
+        marked = connection.execute(
+            sa.update(table)
+            .where(table.c.id.in_(ids), table.c.status == Status.UNCERTAIN.value)
+            .values(
+                status=Status.DELIVERED.value,
+                reason="settled_by_hand",
+                settled_at=database.now,
+            )
+            .returning(table.c.id)
+        )
+        return set(marked.scalars())
+
+
+#: What a delivery becomes that goes on its way again, as if it had never been tried.
+_AGAIN = {
+    "status": Status.PENDING.value,
+    "reason": None,
+    "step": 0,
+    "first_attempt_at": None,
+    "settled_at": None,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rerun:
+    """What routing makes now of a kept event, to stand in the place of what it made then."""
+
+    #: The id of the discard, or of the failed delivery, whose place it takes.
+    place: int
+    event_id: int
+    made: Arrival
+    #: Whether it is something else than what stands there.
+    changes: bool
+
+
+def _run(kind: Kind, row: Any, routes: Routes) -> _Rerun:
+    """Route a kept event again: by the mapping that the row names, or by all."""
+    results: list[Delivery | Discard]
+    try:
+        event = _read(row)
+        if row.mapping:
+            again = route_again(event, routes, mapping=row.mapping, destination=row.destination)
+            results = [again]
+        else:
+            results = route(event, routes)
+    except Refused as refused:
+        results = [Discard(reason=refused.reason, detail=refused.detail)]
+    deliveries = tuple(result for result in results if isinstance(result, Delivery))
+    discards = tuple(result for result in results if isinstance(result, Discard))
+    stays = len(results) == 1 and [discard.reason for discard in discards] == [row.reason]
+    return _Rerun(
+        place=row.id,
+        event_id=row.event_id,
+        made=Arrival(
+            source=row.source,
+            message_id=row.message_id,
+            call=row.call,
+            deliveries=deliveries,
+            discards=discards,
+        ),
+        # A failed delivery's place is for a delivery.
+        changes=bool(deliveries) if kind is Kind.FAILED else not stays,
+    )
+
+
+def _read(row: Any) -> Event:
+    """The event of a row. Raises Refused for one that was kept though it could not be taken."""
+    try:
+        call = jsontext.loads(row.call)
+    except ValueError as error:
+        raise Refused("bad_request", "The call is not JSON.") from error
+    # It was small enough when it arrived, whatever is allowed by now.
+    return read_event(call, source=row.source, max_bytes=2**31)
+
+
+@tried_again
+def _put(
+    database: Database, kind: Kind, reruns: Sequence[_Rerun], *, keep: bool
+) -> dict[int, Arrival]:
+    """Put all of `reruns` in their places, or nothing: place → what is kept there, since a
+    referral code may be somebody else's by now. Those whose place is gone are left out.
+    """
+    with database.writing() as connection:
+        now = connection.execute(sa.select(database.now)).scalar_one()
+        free = _lock(connection, kind, [rerun.place for rerun in reruns])
+        placed = [rerun for rerun in reruns if rerun.place in free]
+        made = claim_codes(database, connection, [rerun.made for rerun in placed], now)
+        decided = list(zip(placed, made, strict=True))
+        if kind is Kind.FAILED:
+            renewed = {rerun.place: d for rerun, kept in decided for d in kept.deliveries}
+            _renew(database, connection, renewed, now)
+        else:
+            new = [(rerun.event_id, kept) for rerun, kept in decided]
+            insert_deliveries(database, connection, new, now)
+        if not keep:
+            connection.rollback()
+    return {rerun.place: kept for rerun, kept in decided}
+
+
+def _lock(connection: sa.Connection, kind: Kind, places: Sequence[int]) -> set[int]:
+    """Those of the places that are still there; discards are gone by now."""
+    if kind is Kind.FAILED:
+        table = schema.delivery
+        chosen = sa.select(table.c.id).where(
+            table.c.id.in_(places), table.c.status == Status.FAILED.value
+        )
+        return set(connection.execute(chosen.order_by(table.c.id).with_for_update()).scalars())
+    gone = sa.delete(schema.discard).where(schema.discard.c.id.in_(places))
+    return set(connection.execute(gone.returning(schema.discard.c.id)).scalars())
+
+
+def _renew(
+    database: Database, connection: sa.Connection, renewed: dict[int, Delivery], now: float
+) -> None:
+    """Let failed deliveries carry what their events make now, in the places that they had."""
+    if not renewed:
+        return
+    lanes = {(delivery.destination, delivery.customer) for delivery in renewed.values()}
+    lane_ids = open_lanes(database, connection, lanes, now)
+    table = schema.delivery
+    connection.execute(
+        sa.update(table).where(table.c.id == sa.bindparam("number")),
+        [
+            {
+                "number": number,
+                "lane_id": lane_ids[delivery.destination, delivery.customer],
+                "action": delivery.action,
+                "payload": delivery.payload,
+                "mapping_set": delivery.mapping_set,
+                **_AGAIN,
+            }
+            for number, delivery in renewed.items()
+        ],
+    )
+
+
+def _result(kind: Kind, rerun: _Rerun, kept: Arrival | None) -> Result:
+    if rerun.changes and kept is None:
+        return PASSED_OVER
+    made = kept or rerun.made
+    if made.deliveries:
+        return "accepted", None
+    return ("failed" if kind is Kind.FAILED else "discarded"), made.discards[0].reason
+
+
+def _ids(
+    database: Database, table: sa.Table, conditions: Sequence[sa.ColumnElement[bool]]
+) -> Sequence[int]:
+    query = sa.select(table.c.id).where(*conditions).order_by(table.c.event_id, table.c.id)
+    with database.reading() as connection:
+        return array("q", connection.execute(query).scalars())
+
+
+def _rows(database: Database, kind: Kind, ids: Sequence[int]) -> Sequence[Any]:
+    """The failed deliveries, or the discards, that are still there, each with its event."""
+    event = schema.event
+    table = schema.delivery if kind is Kind.FAILED else schema.discard
+    query = sa.select(
+        table.c.id,
+        table.c.event_id,
+        table.c.destination,
+        table.c.mapping,
+        table.c.reason,
+        event.c.source,
+        event.c.message_id,
+        event.c.call,
+    ).join_from(table, event)
+    if kind is Kind.FAILED:
+        query = query.where(schema.delivery.c.status == Status.FAILED.value)
+    with database.reading() as connection:
+        return connection.execute(query.where(table.c.id.in_(ids))).all()
