@@ -29,6 +29,9 @@ class Table(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
+#: Seconds in a day.
+DAY = 86_400.0
+
 T = TypeVar("T", bound=Table)
 V = TypeVar("V")
 
@@ -87,8 +90,19 @@ def seconds(value: str) -> float:
     return number
 
 
+def age_from(lowest: str) -> Callable[[str], float]:
+    """An age that is as long as `lowest`, or longer."""
+
+    def read(value: str) -> float:
+        if (found := age(value)) < age(lowest):
+            raise ValueError(f"must be at least {lowest}")
+        return found
+
+    return read
+
+
 #: Seconds in each unit of an age.
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY, "w": 7 * DAY}
 
 
 def age(value: str) -> float:
@@ -224,6 +238,23 @@ class Settings:
         "The port on which `destination worker` tells its metrics, on DESTINATION_HOST; 0: none. "
         "A receiver tells its own on its own port, and those of a worker beside it.",
         read=count(0, 65_535),
+    )
+    keep_delivered: float = setting(
+        30 * DAY, "How long a delivery is kept after the engine has taken it.", read=age_from("1h")
+    )
+    keep_discarded: float = setting(
+        30 * DAY, "How long it is kept why an event was discarded.", read=age_from("1h")
+    )
+    keep_failed: float = setting(
+        90 * DAY,
+        "How long a delivery is kept that failed or is uncertain, for somebody to look at.",
+        read=age_from("1d"),
+    )
+    keep_ids: float = setting(
+        30 * DAY,
+        "How long a call's messageId is still known after its payload is gone, so that the same "
+        "call again changes nothing: 7d or more.",
+        read=age_from("7d"),
     )
     log_format: str = setting(
         "text",

@@ -17,6 +17,7 @@ from destination.store import records
 from destination.store.filters import EVERYTHING, Filter
 from destination.store.records import Row
 from destination.store.replaying import STEP, find_deliveries, mark_delivered, send_again
+from destination.store.standing import Standing, standings
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="One JSON line a row, for scripts.")
 _limit = click.option(
@@ -112,8 +113,8 @@ def deliveries(ctx: click.Context, chosen: Filter, limit: int | None, as_json: b
         database = Setup.read().kept()
         rows = records.deliveries(database, chosen, limit=_rows(limit, as_json))
         tables.show(rows, DELIVERIES, as_json=as_json)
-        if not as_json and (words := _standing(database)):
-            click.echo(words)
+        for name, standing in sorted(standings(database).items()) if not as_json else ():
+            click.echo(_standing(name, standing))
 
 
 @deliveries.command("show")
@@ -220,15 +221,20 @@ def _rows(limit: int | None, as_json: bool) -> int | None:
     return limit or (None if as_json else tables.DEFAULT_LIMIT)
 
 
-def _standing(database: Database) -> str:
-    """How many deliveries are not delivered: `3 pending · 2 uncertain, the oldest for 3d 4h`."""
-    found = records.standing(database)
-    words = []
-    for status in Status:
-        if status in found:
-            count, age = found[status]
-            words.append(f"{count:,} {status.value}, the oldest for {tables.age(age)}")
-    return " · ".join(words)
+def _standing(name: str, standing: Standing) -> str:
+    """What is not delivered: `rehook: 3 waiting, the oldest for 5m 2s · 1 uncertain, …`."""
+    counts = {
+        "waiting": (standing.waiting, standing.oldest_waiting_seconds),
+        "uncertain": (standing.uncertain, standing.oldest_uncertain_seconds),
+    }
+    words = [
+        f"{count:,} {word}, the oldest for {tables.age(age)}"
+        for word, (count, age) in counts.items()
+        if count
+    ]
+    words += [f"{standing.failed:,} failed"] if standing.failed else []
+    words += [f"on hold: {standing.held}"] if standing.held else []
+    return f"{name}: {' · '.join(words)}"
 
 
 def _named(ids: Sequence[int], every: bool, chosen: Filter, status: Status) -> Filter:

@@ -46,6 +46,7 @@ COLOURS = {
     "pending": "cyan",
     "sending": "cyan",
     "duplicate": "dim",
+    "removed": "dim",
     "discarded": "yellow",
     "uncertain": "magenta",
     "failed": "red",

@@ -7,7 +7,6 @@ import sqlalchemy as sa
 
 from destination import jsontext
 from destination.database import Database
-from destination.deliveries import Status
 from destination.store import schema
 from destination.store.filters import EVERYTHING, Filter
 
@@ -21,7 +20,9 @@ _PAGE = 500
 def events(
     database: Database, chosen: Filter = EVERYTHING, *, limit: int | None = None
 ) -> Iterator[Row]:
-    """What arrived, newest first, with its outcome and the reason of a discard."""
+    """What arrived, newest first, with its outcome and the reason of a discard. What became of
+    one that is removed, since it is past its age, is not known any more.
+    """
     event, delivery, discard = schema.event, schema.delivery, schema.discard
     delivered = sa.exists().where(delivery.c.event_id == event.c.id)
     reason = (
@@ -38,7 +39,11 @@ def events(
         event.c.type,
         event.c.name,
         event.c.received_at,
-        sa.case((delivered, "accepted"), else_="discarded").label("outcome"),
+        sa.case(
+            (event.c.emptied_at.is_not(None), "removed"),
+            (delivered, "accepted"),
+            else_="discarded",
+        ).label("outcome"),
         reason.label("reason"),
     )
     query = query.where(*chosen.events())
@@ -133,22 +138,6 @@ def counts(database: Database) -> dict[str, int]:
     query = sa.select(table.c.status, sa.func.count().label("number")).group_by(table.c.status)
     with database.reading() as connection:
         return {row.status: row.number for row in connection.execute(query)}
-
-
-def standing(database: Database) -> dict[Status, tuple[int, float]]:
-    """What is not delivered: with each status how many there are, and the oldest one's age."""
-    table = schema.delivery
-    since = sa.func.min(sa.func.coalesce(table.c.settled_at, table.c.created_at))
-    query = (
-        sa.select(
-            table.c.status, sa.func.count().label("number"), (database.now - since).label("age")
-        )
-        .where(table.c.status.in_([s.value for s in Status if s is not Status.DELIVERED]))
-        .group_by(table.c.status)
-    )
-    with database.reading() as connection:
-        rows = connection.execute(query).all()
-    return {Status(row.status): (row.number, row.age) for row in rows}
 
 
 def holds(database: Database) -> list[Row]:

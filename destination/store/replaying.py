@@ -20,7 +20,7 @@ from destination.errors import Refused
 from destination.events import Event, read_event
 from destination.routing import PARKED, Arrival, Routes, route, route_again
 from destination.store import schema
-from destination.store.filters import Filter
+from destination.store.filters import Condition, Filter
 from destination.store.receiving import claim_codes, insert_deliveries, open_lanes
 
 #: How much one step does: few enough that nobody waits for it.
@@ -245,9 +245,7 @@ def _result(kind: Kind, rerun: _Rerun, kept: Arrival | None) -> Result:
     return ("failed" if kind is Kind.FAILED else "discarded"), made.discards[0].reason
 
 
-def _ids(
-    database: Database, table: sa.Table, conditions: Sequence[sa.ColumnElement[bool]]
-) -> Sequence[int]:
+def _ids(database: Database, table: sa.Table, conditions: Sequence[Condition]) -> Sequence[int]:
     query = sa.select(table.c.id).where(*conditions).order_by(table.c.event_id, table.c.id)
     with database.reading() as connection:
         return array("q", connection.execute(query).scalars())

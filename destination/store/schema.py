@@ -32,9 +32,18 @@ event = sa.Table(
     sa.Column("user_id", sa.Text),
     sa.Column("timestamp", Time),
     sa.Column("received_at", Time, nullable=False),
+    # Empty from `emptied_at` on.
     sa.Column("call", sa.Text, nullable=False),
+    # When its payload was removed; the row stays for a while, so that its id is still known.
+    sa.Column("emptied_at", Time),
     # the same call twice is one call
     sa.UniqueConstraint("message_id", "source"),
+    sa.Index(
+        "ix_event_emptied_at",
+        "emptied_at",
+        sqlite_where=sa.text("emptied_at IS NOT NULL"),
+        postgresql_where=sa.text("emptied_at IS NOT NULL"),
+    ),
 )
 
 #: Why an event made no delivery: for one mapping, or for all.

@@ -1,4 +1,4 @@
-"""A delivery's place in its lane is that of its event, however late a replay makes it."""
+"""A delivery has its event's place in its lane; of an event past its age only the id is kept."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,6 +9,7 @@ branch_labels = None
 depends_on = None
 
 WAITING = sa.text("status IN ('pending', 'sending')")
+EMPTIED = sa.text("emptied_at IS NOT NULL")
 
 
 def upgrade() -> None:
@@ -19,4 +20,12 @@ def upgrade() -> None:
         ["lane_id", "event_id", "id"],
         sqlite_where=WAITING,
         postgresql_where=WAITING,
+    )
+    op.add_column("event", sa.Column("emptied_at", sa.Double(), nullable=True))
+    op.create_index(
+        "ix_event_emptied_at",
+        "event",
+        ["emptied_at"],
+        sqlite_where=EMPTIED,
+        postgresql_where=EMPTIED,
     )
