@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from destination import __version__
-from destination.cli import checks, demo, mappings, preview, records, replay, service
+from destination.cli import checks, demo, mappings, preview, reconcile, records, replay, service
 from destination.errors import BadSetting, Problem
 
 
@@ -43,6 +43,7 @@ for command in (
     service.hold,
     service.resume,
     replay.replay,
+    reconcile.reconcile,
     preview.preview,
     checks.lint,
     checks.schema,
