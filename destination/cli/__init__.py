@@ -6,7 +6,17 @@ from typing import Any
 import click
 
 from destination import __version__
-from destination.cli import checks, demo, mappings, preview, reconcile, records, replay, service
+from destination.cli import (
+    checks,
+    demo,
+    forget,
+    mappings,
+    preview,
+    reconcile,
+    records,
+    replay,
+    service,
+)
 from destination.errors import BadSetting, Problem
 
 
@@ -52,6 +62,7 @@ for command in (
     records.events,
     records.deliveries,
     records.discards,
+    forget.forget,
     demo.run_demo,
 ):
     main.add_command(command)

@@ -151,7 +151,7 @@ def _remove_deliveries(database: Database, ids: Sequence[int], ages: Ages) -> in
         found = [row.id for row in rows]
         connection.execute(sa.delete(attempt).where(attempt.c.delivery_id.in_(found)))
         connection.execute(sa.delete(delivery).where(delivery.c.id.in_(found)))
-        _empty(database, connection, [row.event_id for row in rows])
+        empty(database, connection, [row.event_id for row in rows])
     return len(found)
 
 
@@ -161,7 +161,7 @@ def _remove_discards(database: Database, ids: Sequence[int]) -> int:
     with database.writing() as connection:
         gone = sa.delete(table).where(table.c.id.in_(ids)).returning(table.c.event_id)
         events = connection.execute(gone).scalars().all()
-        _empty(database, connection, events)
+        empty(database, connection, events)
     return len(events)
 
 
@@ -171,7 +171,7 @@ def _remove_events(database: Database, ids: Sequence[int]) -> int:
         return connection.execute(gone).rowcount
 
 
-def _empty(database: Database, connection: sa.Connection, events: Sequence[int]) -> None:
+def empty(database: Database, connection: sa.Connection, events: Sequence[int]) -> None:
     """Remove the payloads of events of which nothing is left that was made of them."""
     table = schema.event
     connection.execute(

@@ -1,0 +1,98 @@
+"""Forgetting: what is kept about a customer is removed, and what waits for it is not sent.
+
+What stays says nothing of anybody: that a call with this message id was here, so that a retry of it
+or a replay brings nothing back, and that a referral code is taken.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from destination.database import Database, tried_again
+from destination.store import schema
+from destination.store.retention import empty
+
+#: How many events one step forgets.
+STEP = 200
+
+#: In the place of the customer whose referral code it was.
+NOBODY = "forgotten"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What is kept about customers: their lanes and their events, by id."""
+
+    lanes: Sequence[int]
+    events: Sequence[int]
+    #: How many of their deliveries wait or are under way.
+    waiting: int
+
+
+def find(database: Database, customers: Sequence[str]) -> Known:
+    """What is kept about customers. It reads everything: seconds for millions of events.
+
+    Raises StoreUnavailable.
+    """
+    event, delivery, lane = schema.event, schema.delivery, schema.lane
+    with database.reading() as connection:
+        lanes = sa.select(lane.c.id).where(lane.c.customer.in_(customers))
+        found = list(connection.execute(lanes).scalars())
+        own = sa.select(event.c.id).where(event.c.user_id.in_(customers))
+        made = sa.select(delivery.c.event_id).where(delivery.c.lane_id.in_(found))
+        waiting = sa.select(sa.func.count()).where(delivery.c.lane_id.in_(found), schema.WAITING)
+        return Known(
+            lanes=found,
+            events=sorted(connection.execute(own.union(made)).scalars()),
+            waiting=connection.execute(waiting).scalar_one(),
+        )
+
+
+def forget(database: Database, customers: Sequence[str], known: Known) -> Iterator[int]:
+    """Remove it, in steps of a transaction each; tells after each how many events it did.
+
+    Whoever is killed in the middle finds the rest when it is run again: the names of the lanes
+    and of the codes' owners go last. Raises StoreUnavailable.
+    """
+    for start in range(0, len(known.events), STEP):
+        events = known.events[start : start + STEP]
+        _forget_events(database, events)
+        yield len(events)
+    _forget_names(database, customers, known.lanes)
+
+
+@tried_again
+def _forget_events(database: Database, events: Sequence[int]) -> None:
+    lane, delivery, attempt = schema.lane, schema.delivery, schema.attempt
+    made = delivery.c.event_id.in_(events)
+    with database.writing() as connection:
+        # No worker claims them meanwhile; sorted as receivers and workers sort them.
+        locked = sa.select(lane.c.id).where(
+            lane.c.id.in_(sa.select(delivery.c.lane_id).where(made))
+        )
+        locked = locked.order_by(lane.c.destination, lane.c.customer).with_for_update()
+        lanes = connection.execute(locked).scalars().all()
+        gone = attempt.c.delivery_id.in_(sa.select(delivery.c.id).where(made))
+        connection.execute(sa.delete(attempt).where(gone))
+        connection.execute(sa.delete(delivery).where(made))
+        connection.execute(sa.delete(schema.discard).where(schema.discard.c.event_id.in_(events)))
+        empty(database, connection, events)
+        waits = sa.exists().where(delivery.c.lane_id == lane.c.id, schema.WAITING)
+        at_rest = sa.update(lane).where(lane.c.id.in_(lanes), lane.c.owner.is_(None), ~waits)
+        connection.execute(at_rest.values(ready_at=None))
+
+
+@tried_again
+def _forget_names(database: Database, customers: Sequence[str], lanes: Sequence[int]) -> None:
+    lane, code = schema.lane, schema.referral_code
+    with database.writing() as connection:
+        # What a worker had under way has left; its settlement finds nothing, and changes nothing.
+        nobody = sa.literal(f"{NOBODY}-").concat(sa.cast(lane.c.id, sa.Text))
+        connection.execute(
+            sa.update(lane)
+            .where(lane.c.id.in_(lanes))
+            .values(customer=nobody, owner=None, ready_at=None)
+        )
+        owned = sa.update(code).where(code.c.customer.in_(customers))
+        connection.execute(owned.values(customer=NOBODY))
