@@ -360,3 +360,11 @@ def test_a_destination_is_held_and_resumed_by_hand(run, database):
     assert run("resume", "rehook").output == "rehook was not on hold.\n"
     assert run("hold", "rehok").output.startswith("Error: There is no destination rehok. There is ")
     assert records.holds(database) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(-1, "0s"), (59.9, "59s"), (61, "1m 1s"), (7200, "2h"), (273_600, "3d 4h"), (86_405, "1d 5s")],
+)
+def test_an_age_is_said_by_its_two_largest_units(seconds, words):
+    assert tables.age(seconds) == words

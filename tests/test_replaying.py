@@ -189,6 +189,15 @@ def test_discards_that_the_mappings_still_drop_stay_as_they_are(receiver):
     assert list(records.discards(receiver.database)) == before
 
 
+def test_what_is_too_large_is_still_too_large_until_the_setting_allows_it(receiver, monkeypatch):
+    receiver.take([order(1, note="x" * 40_000)], "segment")
+    assert "event_too_large" in replay("--discarded").output
+
+    monkeypatch.setenv("DESTINATION_MAX_EVENT_BYTES", "50000")
+    assert "1 of 1 discards were put" in replay("--discarded").output
+    assert numbers(drain(receiver.database)) == [1]
+
+
 def test_a_discard_that_is_dropped_for_another_reason_says_so(receiver, mappings):
     receiver.take([{"type": "page", "messageId": "p", "userId": "ada"}], "segment")
     (mappings / "page.yaml").write_text(

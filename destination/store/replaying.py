@@ -17,7 +17,7 @@ from destination import jsontext
 from destination.database import Database, tried_again
 from destination.deliveries import Delivery, Discard, Status
 from destination.errors import Refused
-from destination.events import Event, read_event
+from destination.events import REFUSALS, Event, read_event
 from destination.routing import PARKED, Arrival, Routes, route, route_again
 from destination.store import schema
 from destination.store.filters import Condition, Filter
@@ -139,7 +139,7 @@ def _run(kind: Kind, row: Any, routes: Routes) -> _Rerun:
     """Route a kept event again: by the mapping that the row names, or by all."""
     results: list[Delivery | Discard]
     try:
-        event = _read(row)
+        event = _read(row, routes.max_event_bytes)
         if row.mapping:
             again = route_again(event, routes, mapping=row.mapping, destination=row.destination)
             results = [again]
@@ -165,14 +165,15 @@ def _run(kind: Kind, row: Any, routes: Routes) -> _Rerun:
     )
 
 
-def _read(row: Any) -> Event:
+def _read(row: Any, max_bytes: int) -> Event:
     """The event of a row. Raises Refused for one that was kept though it could not be taken."""
     try:
         call = jsontext.loads(row.call)
     except ValueError as error:
         raise Refused("bad_request", "The call is not JSON.") from error
-    # It was small enough when it arrived, whatever is allowed by now.
-    return read_event(call, source=row.source, max_bytes=2**31)
+    # What was taken once was small enough, whatever is allowed by now.
+    refused = row.reason in REFUSALS
+    return read_event(call, source=row.source, max_bytes=max_bytes if refused else 2**31)
 
 
 @tried_again
