@@ -44,7 +44,7 @@ DELIVERIES = {
     "status": "status",
     "attempts": "attempts",
     "reason": "reason",
-    "age": "age",
+    "since": "age",
     "created_at": "createdAt",
     "settled_at": "settledAt",
 }
@@ -86,7 +86,7 @@ def show_event(event_id: int) -> None:
     if event is None:
         raise Problem(f"There is no event {event_id}. `destination events` lists them.")
     tables.panel("Event", [f"{event['message_id']}  {jsontext.moment(event['received_at'])}"])
-    tables.panel("You sent", _pretty(event["call"]))
+    tables.panel("You sent", _pretty(event["call"]) or ["Removed, since it was past its age."])
     for delivery in event["deliveries"]:
         words = f"{delivery['mapping']} → {delivery['destination']}: {delivery['status']}"
         tables.panel(f"Delivery {delivery['id']}", [words])

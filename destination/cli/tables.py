@@ -1,5 +1,6 @@
 """How lists are printed: a table for people, a JSON line a row for scripts."""
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -26,7 +27,7 @@ NARROW = {
     "status",
     "attempts",
     "reason",
-    "age",
+    "since",
     "created_at",
 } | {
     "type",
@@ -131,14 +132,14 @@ def age(seconds: float) -> str:
 
 
 def _plain(key: str, value: Any) -> Any:
-    if key == "age":
-        return int(value)
+    if key == "since":
+        return int(time.time() - value)
     return jsontext.moment(value) if key.endswith("_at") and value is not None else value
 
 
 def _cell(key: str, value: Any) -> Text:
     if key.endswith("_at") and value is not None:
         return Text(datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S"))
-    if key == "age":
-        return Text(age(value))
+    if key == "since":
+        return Text(age(time.time() - value))
     return coloured("" if value is None else str(value))

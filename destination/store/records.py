@@ -53,12 +53,12 @@ def events(
 def deliveries(
     database: Database, chosen: Filter = EVERYTHING, *, limit: int | None = None
 ) -> Iterator[Row]:
-    """Deliveries, newest first; `lane` is the customer whose deliveries leave in order, `age`
-    the seconds for which they stand where they stand.
+    """Deliveries, newest first; `lane` is the customer whose deliveries leave in order, `since`
+    when they came to stand where they stand.
     """
     table = schema.delivery
-    age = database.now - sa.func.coalesce(table.c.settled_at, table.c.created_at)
-    query = _deliveries().add_columns(age.label("age")).where(*chosen.deliveries())
+    since = sa.func.coalesce(table.c.settled_at, table.c.created_at)
+    query = _deliveries().add_columns(since.label("since")).where(*chosen.deliveries())
     return _rows(database, query.order_by(table.c.id.desc()).limit(limit))
 
 
