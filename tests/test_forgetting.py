@@ -61,6 +61,15 @@ def test_nothing_of_the_customer_is_left_anywhere(receiver):
     assert [row["message_id"] for row in records.deliveries(database)] == ["m6"]
 
 
+def test_a_call_that_was_refused_is_forgotten_too(receiver):
+    large = "x" * 40_000
+    receiver.take([call(1, properties=large), call(2, "canary", properties=large)], "segment")
+    forget()
+
+    assert CANARY not in everything(receiver.database)
+    assert "canary" in everything(receiver.database)
+
+
 def test_what_waits_is_not_sent_and_nobody_elses_is_touched(receiver):
     receiver.take([call(1), call(2, "bob")], "segment")
     forget()

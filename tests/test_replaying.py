@@ -15,6 +15,7 @@ from destination import database as databases
 from destination.cli import counting, main
 from destination.store import records
 from destination.store.filters import Filter
+from destination.store.replaying import STEP
 from tests.conftest import ROOT
 from tests.running import until
 from tests.test_store_sending import Verdict, claim, outcome, settle
@@ -99,14 +100,16 @@ def test_of_all_events_the_missing_tenth_is_sent_once_in_order_though_it_is_kill
     assert words in replay("--failed", "--dry-run").output
     assert sum(status == "failed" for status in statuses(database).values()) == len(missing)
 
-    rate = str(len(missing) / 2)
-    command = [sys.executable, "-m", "destination", "replay", "--failed", "--rate", rate]
+    rate = len(missing) / 2
+    command = [sys.executable, "-m", "destination", "replay", "--failed", "--rate", str(rate)]
+    began = time.monotonic()
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     until(lambda: records.counts(database).get("pending", 0) > len(missing) / 4)
     process.send_signal(signal.SIGKILL)
     process.wait()
     first = records.counts(database)["pending"]
     assert first < len(missing)
+    assert first <= rate * (time.monotonic() - began) + STEP
 
     rest = len(missing) - first
     assert f"{rest:,} of {rest:,} failed" in replay("--failed", "--dry-run").output

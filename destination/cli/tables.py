@@ -20,21 +20,8 @@ DEFAULT_LIMIT = 50
 #: A terminal as wide as this shows every column; a narrower one those of NARROW alone.
 WIDE = 150
 NARROW = {
-    "id",
-    "message_id",
-    "mapping",
-    "lane",
-    "status",
-    "attempts",
-    "reason",
-    "since",
-    "created_at",
-} | {
-    "type",
-    "name",
-    "outcome",
-    "received_at",
-    "detail",
+    *("id", "message_id", "mapping", "lane", "status", "attempts", "reason", "since", "created_at"),
+    *("type", "name", "outcome", "received_at", "detail"),
 }
 
 #: Columns that are cut, with an ellipsis, where there is too little room.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from destination import jsontext
 from destination.database import Database, tried_again
 from destination.store import schema
 from destination.store.retention import empty
@@ -39,7 +40,12 @@ def find(database: Database, customers: Sequence[str]) -> Known:
     with database.reading() as connection:
         lanes = sa.select(lane.c.id).where(lane.c.customer.in_(customers))
         found = list(connection.execute(lanes).scalars())
-        own = sa.select(event.c.id).where(event.c.user_id.in_(customers))
+        # A call that was refused was not read, and is known by its text alone.
+        texts = [f'"userId":{jsontext.dumps(customer)}' for customer in customers]
+        refused = sa.or_(*(event.c.call.contains(text, autoescape=True) for text in texts))
+        own = sa.select(event.c.id).where(
+            event.c.user_id.in_(customers) | (event.c.user_id.is_(None) & refused)
+        )
         made = sa.select(delivery.c.event_id).where(delivery.c.lane_id.in_(found))
         waiting = sa.select(sa.func.count()).where(delivery.c.lane_id.in_(found), schema.WAITING)
         return Known(
