@@ -118,6 +118,7 @@ def test_a_code_stays_taken_though_nobody_knows_by_whom(receiver):
 
 def test_many_are_forgotten_from_a_list_in_steps(receiver, monkeypatch):
     monkeypatch.setattr(forgetting, "STEP", 2)
+    monkeypatch.setattr(forgetting, "AT_ONCE", 3)
     receiver.take([call(n, f"u{n}") for n in range(5)], "segment")
 
     assert "Removed: 4 events" in forget("-", stdin="u0\nu1\n\nu2\nu3\n").output

@@ -17,6 +17,9 @@ from destination.store.retention import empty
 #: How many events one step forgets.
 STEP = 200
 
+#: How many customers are looked for at once.
+AT_ONCE = 100
+
 #: In the place of the customer whose referral code it was.
 NOBODY = "forgotten"
 
@@ -36,23 +39,30 @@ def find(database: Database, customers: Sequence[str]) -> Known:
 
     Raises StoreUnavailable.
     """
-    event, delivery, lane = schema.event, schema.delivery, schema.lane
+    lanes: list[int] = []
+    events: set[int] = set()
+    waiting = 0
     with database.reading() as connection:
-        lanes = sa.select(lane.c.id).where(lane.c.customer.in_(customers))
-        found = list(connection.execute(lanes).scalars())
-        # A call that was refused was not read, and is known by its text alone.
-        texts = [f'"userId":{jsontext.dumps(customer)}' for customer in customers]
-        refused = sa.or_(*(event.c.call.contains(text, autoescape=True) for text in texts))
-        own = sa.select(event.c.id).where(
-            event.c.user_id.in_(customers) | (event.c.user_id.is_(None) & refused)
-        )
-        made = sa.select(delivery.c.event_id).where(delivery.c.lane_id.in_(found))
-        waiting = sa.select(sa.func.count()).where(delivery.c.lane_id.in_(found), schema.WAITING)
-        return Known(
-            lanes=found,
-            events=sorted(connection.execute(own.union(made)).scalars()),
-            waiting=connection.execute(waiting).scalar_one(),
-        )
+        for start in range(0, len(customers), AT_ONCE):
+            some = customers[start : start + AT_ONCE]
+            own = schema.lane.c.customer.in_(some)
+            found = connection.execute(sa.select(schema.lane.c.id).where(own)).scalars().all()
+            lanes += found
+            events.update(connection.execute(_events_of(some, found)).scalars())
+            waits = (schema.delivery.c.lane_id.in_(found), schema.WAITING)
+            waiting += connection.execute(sa.select(sa.func.count()).where(*waits)).scalar_one()
+    return Known(lanes=lanes, events=sorted(events), waiting=waiting)
+
+
+def _events_of(customers: Sequence[str], lanes: Sequence[int]) -> sa.CompoundSelect[int]:
+    event, delivery = schema.event, schema.delivery
+    # A call that was refused was not read, and is known by its text alone.
+    texts = [f'"userId":{jsontext.dumps(customer)}' for customer in customers]
+    refused = sa.or_(*(event.c.call.contains(text, autoescape=True) for text in texts))
+    own = sa.select(event.c.id).where(
+        event.c.user_id.in_(customers) | (event.c.user_id.is_(None) & refused)
+    )
+    return own.union(sa.select(delivery.c.event_id).where(delivery.c.lane_id.in_(lanes)))
 
 
 def forget(database: Database, customers: Sequence[str], known: Known) -> Iterator[int]:
