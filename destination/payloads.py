@@ -24,6 +24,9 @@ from destination.errors import Problem, Refused
 from destination.jsontext import Json
 from destination.partners.segment import read_calls
 
+#: Lines with their numbers.
+Lines = Iterator[tuple[int, str]]
+
 _SUFFIXES = (".json", ".ndjson", ".jsonl", ".json.gz", ".ndjson.gz", ".jsonl.gz")
 
 
@@ -50,19 +53,32 @@ def read_all(paths: Iterable[str]) -> Iterator[Payload]:
     """
     for given in paths:
         if given == "-":
-            with _lines(io.BufferedReader(sys.stdin.buffer)) as lines:  # type: ignore[arg-type]
-                yield from _read(lines, "-")
+            with opened(given) as lines:
+                yield from read(lines, "-")
             continue
         path = Path(given)
         for file in _below(path) if path.is_dir() else [path]:
             name = file.name if file == path else str(file.relative_to(path))
-            try:
-                with file.open("rb") as stream, _lines(stream) as lines:
-                    yield from _read(lines, name)
-            except (OSError, EOFError) as error:
-                raise Problem(f"{file} cannot be read: {error}.") from error
-            except UnicodeDecodeError as error:
-                raise Problem(f"{file} is not UTF-8 text.") from error
+            with opened(str(file)) as lines:
+                yield from read(lines, name)
+
+
+@contextmanager
+def opened(given: str) -> Iterator[Lines]:
+    """The lines of a file that are not blank, with their numbers, unpacked where it is gzipped;
+    `-` is standard input. Raises Problem when it cannot be read.
+    """
+    try:
+        if given == "-":
+            with _lines(io.BufferedReader(sys.stdin.buffer)) as lines:  # type: ignore[arg-type]
+                yield lines
+        else:
+            with Path(given).open("rb") as stream, _lines(stream) as lines:
+                yield lines
+    except UnicodeDecodeError as error:
+        raise Problem(f"{given} is not UTF-8 text.") from error
+    except (OSError, EOFError) as error:
+        raise Problem(f"{given} cannot be read: {error}.") from error
 
 
 def renewed(payload: Payload, suffix: str) -> Payload:
@@ -100,15 +116,15 @@ def _below(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def _lines(stream: io.BufferedReader) -> Iterator[Iterator[tuple[int, str]]]:
-    """The lines that are not blank, with their numbers, unpacked where the stream is gzipped."""
+def _lines(stream: io.BufferedReader) -> Iterator[Lines]:
     zipped = stream.peek(2).startswith(b"\x1f\x8b")
     plain = gzip.GzipFile(fileobj=stream) if zipped else stream
     with io.TextIOWrapper(plain, encoding="utf-8-sig") as text:
         yield ((number, line) for number, line in enumerate(text, 1) if line.strip())
 
 
-def _read(lines: Iterator[tuple[int, str]], name: str) -> Iterator[Payload]:
+def read(lines: Lines, name: str) -> Iterator[Payload]:
+    """The payloads that lines hold, as they are needed where each line is one."""
     first, second = next(lines, None), next(lines, None)
     if first is None:
         return

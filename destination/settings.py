@@ -29,6 +29,9 @@ class Table(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
+#: Seconds in a day.
+DAY = 86_400.0
+
 T = TypeVar("T", bound=Table)
 V = TypeVar("V")
 
@@ -94,6 +97,32 @@ def part(value: str) -> float:
         number = 0.0
     if not 0 < number < 1:
         raise ValueError("must be a number between 0 and 1, such as 0.2")
+    return number
+
+
+def age_from(lowest: str) -> Callable[[str], float]:
+    """An age that is as long as `lowest`, or longer."""
+
+    def read(value: str) -> float:
+        if (found := age(value)) < age(lowest):
+            raise ValueError(f"must be at least {lowest}")
+        return found
+
+    return read
+
+
+#: Seconds in each unit of an age.
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY, "w": 7 * DAY}
+
+
+def age(value: str) -> float:
+    """`90s`, `30m`, `2h`, `3d`, `1.5w`: in seconds."""
+    try:
+        number = float(value[:-1]) * _UNITS[value[-1]]
+    except (ValueError, LookupError):
+        raise ValueError("must be an age, such as 30m, 12h or 30d") from None
+    if not 0 < number < 1e10:
+        raise ValueError("must be more than no time, and less than 300 years")
     return number
 
 
@@ -242,6 +271,23 @@ class Settings:
         "The port on which `destination worker` tells its metrics, on DESTINATION_HOST; 0: none. "
         "A receiver tells its own on its own port, and those of a worker beside it.",
         read=count(0, 65_535),
+    )
+    keep_delivered: float = setting(
+        30 * DAY, "How long a delivery is kept after the engine has taken it.", read=age_from("1h")
+    )
+    keep_discarded: float = setting(
+        30 * DAY, "How long it is kept why an event was discarded.", read=age_from("1h")
+    )
+    keep_failed: float = setting(
+        90 * DAY,
+        "How long a delivery is kept that failed or is uncertain, for somebody to look at.",
+        read=age_from("1d"),
+    )
+    keep_ids: float = setting(
+        30 * DAY,
+        "How long a call's messageId is still known after its payload is gone, so that the same "
+        "call again changes nothing: 7d or more.",
+        read=age_from("7d"),
     )
     log_format: str = setting(
         "text",

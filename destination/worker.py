@@ -26,6 +26,7 @@ from destination.settings import Settings
 from destination.store import paces, sending
 from destination.store.claims import Claim, Settlement
 from destination.store.paces import Terms, Wanted
+from destination.store.retention import Ages, keep_sweeping
 
 log = structlog.get_logger()
 
@@ -64,6 +65,13 @@ class Worker:
             breaker_failures=settings.breaker_failures,
             breaker_probe=settings.breaker_probe,
         )
+        self._ages = Ages(
+            delivered=settings.keep_delivered,
+            discarded=settings.keep_discarded,
+            failed=settings.keep_failed,
+            ids=settings.keep_ids,
+            awards=settings.award_days * 86_400.0,
+        )
         self._chance = chance or random.Random()  # noqa: S311 - jitter, no secret
         #: What it delivers to, as it was opened: destinations may come, change and go.
         self._lines: dict[str, _Line] = {}
@@ -84,6 +92,7 @@ class Worker:
     def run(self) -> None:
         """Deliver until `stop`; what is under way then is finished, or cut off, and settled."""
         end_listening = self._database.listen(lambda: self._done.put(None))
+        end_sweeping = keep_sweeping(self._database, self._ages)
         under_way: dict[int, Claim] = {}
         finished: list[Settlement] = []
         rest = 0.0
@@ -112,6 +121,7 @@ class Worker:
                 under_way[claim.attempt_id] = claim
                 self._jobs.put((claim, before))
         end_listening()
+        end_sweeping()
         for line in self._lines.values():
             line.client.close()
 

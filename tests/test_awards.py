@@ -14,7 +14,8 @@ from destination.events import read_event
 from destination.mapping import ages
 from destination.routing import arrive, route
 from destination.store import awards, records, schema
-from destination.store.receiving import accept, accept_again
+from destination.store.receiving import accept
+from destination.store.replaying import Kind, replay, send_again
 
 DAY = 86_400.0
 
@@ -45,6 +46,11 @@ def mapped(tmp_path, setup):
         return setup(MAPPINGS=str(folder.parent)).routes()
 
     return mapped
+
+
+def send_failed_again(database):
+    failed = [row["id"] for row in records.deliveries(database) if row["status"] == "failed"]
+    return send_again(database, failed, Status.FAILED)
 
 
 def order(message_id, order_id=None, **changes):
@@ -232,24 +238,22 @@ def test_a_customer_may_be_sent_again(database, setup):
 def test_an_event_that_was_parked_is_not_paid_either(database, mapped):
     routes = mapped(BY_ORDER)
     parked = Discard(reason="mapping_failed", detail="", mapping="Order", destination="rehook")
-    arrived = arrive(order("m1", 7), "segment", routes)
     broken = arrive(order("m1", 7), "segment", routes).judged(lambda _: parked)
     accept(database, [broken])
-    [row] = records.parked(database, "mapping_failed")
+    [row] = records.discards(database)
     take(database, routes, order("m2", 7))
 
-    found = accept_again(database, row["event_id"], row["id"], arrived.deliveries[0])
-    assert (found.reason, found.mapping) == ("already_awarded", "Order")
+    found = replay(database, Kind.PARKED, [row["id"]], routes)
+    assert found == [("discarded", "already_awarded")]
 
 
 def test_an_event_that_was_not_paid_can_be_paid_when_the_first_one_has_failed(database, mapped):
     routes = mapped(BY_ORDER)
     take(database, routes, order("m1", 7), order("m2", 7))
     stand(database, Status.FAILED)
-    [row] = records.parked(database, "already_awarded")
-    [delivery] = arrive(order("m2", 7), "segment", routes).deliveries
+    [row] = records.discards(database)
 
-    assert accept_again(database, row["event_id"], row["id"], delivery) == delivery
+    assert replay(database, Kind.DISCARDED, [row["id"]], routes) == [("accepted", None)]
     assert [status for _, status, _ in statuses(database)] == ["failed", "pending"]
 
 
@@ -285,7 +289,7 @@ def test_what_another_event_has_paid_is_not_sent_again_by_hand(database, mapped)
     stand(database, Status.FAILED, "http_400")
     take(database, routes, order("m3", 7))
 
-    assert records.send_again(database, status=Status.FAILED) == 1
+    assert len(send_failed_again(database)) == 1
     assert statuses(database)[:2] == [
         ("m1", "failed", "already_awarded"),
         ("m2", "pending", None),
@@ -296,7 +300,7 @@ def test_what_is_sent_again_by_hand_is_not_paid_by_another_event(database, mappe
     routes = mapped(BY_ORDER)
     take(database, routes, order("m1", 7))
     stand(database, Status.FAILED, "http_400")
-    records.send_again(database, status=Status.FAILED)
+    send_failed_again(database)
 
     assert take(database, routes, order("m2", 7)) == ["already_awarded"]
 
@@ -430,7 +434,7 @@ def test_whatever_is_repeated_no_order_is_paid_twice_and_none_is_forgotten(
         made = [order(f"{run}-{message}", f"{run}-{number}") for message, number in calls]
         take(database, routes, *made)
         stand(database, becomes)
-    records.send_again(database, status=Status.FAILED)
+    send_failed_again(database)
 
     paid = {}
     for row in records.deliveries(database):

@@ -184,6 +184,7 @@ def test_deliveries_are_listed_for_scripts(run, database):
         "status",
         "attempts",
         "reason",
+        "age",
         "createdAt",
         "settledAt",
     ]
@@ -341,7 +342,7 @@ def test_a_list_fits_the_screen_and_cuts_no_status_and_no_time(run, database, mo
 
     lines = run("deliveries").stdout.splitlines()
     assert max(len(line.rstrip()) for line in lines) <= width
-    [row] = [line for line in lines if "uncertain" in line]
+    row = next(line for line in lines if "uncertain" in line)
     assert re.search(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d", row)
 
 
@@ -360,3 +361,11 @@ def test_a_destination_is_held_and_resumed_by_hand(run, database):
     assert run("resume", "rehook").output == "rehook was not on hold.\n"
     assert run("hold", "rehok").output.startswith("Error: There is no destination rehok. There is ")
     assert records.holds(database) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(-1, "0s"), (59.9, "59s"), (61, "1m 1s"), (7200, "2h"), (273_600, "3d 4h"), (86_405, "1d 5s")],
+)
+def test_an_age_is_said_by_its_two_largest_units(seconds, words):
+    assert tables.age(seconds) == words

@@ -89,12 +89,12 @@ def test_after_the_fix_it_runs_again_and_only_what_was_missing_is_sent(parked):
     before = made(receiver)
     path.write_text(GOOD)
 
-    assert "1 calls." in replay("--dry-run").output
+    assert "1 of 1 parked events would be" in replay("--dry-run").output
     assert made(receiver) == before
     assert "accepted" in replay().output
     assert made(receiver) == sorted([*before, ("m2", "Greedy")])
     assert reasons(receiver) == []
-    assert "0 calls." in replay().output
+    assert "0 of 0 parked events" in replay().output
 
 
 def test_what_breaks_again_stays_parked(parked):
@@ -121,22 +121,24 @@ def test_an_event_on_which_the_mapping_does_not_fire_any_more_is_discarded(parke
     assert reasons(receiver) == [("m2", "Greedy", "no_matching_mapping")]
 
 
-@pytest.mark.parametrize("options", [(), ("file.json", "--parked")])
+@pytest.mark.parametrize("options", [(), ("file.json", "--parked"), ("file.json", "--since", "2h")])
 def test_replay_takes_files_or_what_is_parked(options):
     assert CliRunner().invoke(main, ["replay", *options]).exit_code == 2
 
 
 def test_what_is_parked_keeps_its_call(parked):
     receiver, _ = parked
-    [row] = records.parked(receiver.database, "mapping_failed")
+    [row] = records.discards(receiver.database)
 
-    assert json.loads(row["call"]) == order(2, "long" * 5000)
+    kept = records.discard(receiver.database, row["id"])
+    assert json.loads(kept["call"]) == order(2, "long" * 5000)
 
 
 #: `destination replay --parked`, which dies of one event as of a crash of the interpreter.
 DIES = """
 import os, signal
-from destination.cli import calls, main
+from destination.cli import main
+from destination.store import replaying as calls
 real = calls.route_again
 def route_again(event, *arguments, **options):
     if event.message_id == "m2":
@@ -159,7 +161,7 @@ def test_what_takes_a_process_down_three_times_is_quarantined_and_stops_nobody(p
     assert (last.returncode, "quarantined" in last.stdout) == (0, True)
     assert ("m4", "Greedy") in made(receiver)
     assert reasons(receiver) == [("m2", "Greedy", "quarantined")]
-    assert "0 calls." in replay().output
+    assert "0 of 0 parked events" in replay().output
 
 
 def test_a_try_that_ends_counts_for_nothing(parked):

@@ -53,11 +53,22 @@ def test_an_empty_value_hides_that_of_the_file(tmp_path, monkeypatch):
         ("READ_TIMEOUT", "nan", "must be more than 0 seconds"),
         ("READ_TIMEOUT", "soon", "must be a number of seconds"),
         ("LEASE", "50", "more than twice the two timeouts together"),
+        ("KEEP_DELIVERED", "30", "must be an age, such as 30m, 12h or 30d"),
+        ("KEEP_DELIVERED", "nand", "must be more than no time"),
+        ("KEEP_IDS", "6d", "DESTINATION_KEEP_IDS is '6d', but must be at least 7d."),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_with_what_it_must_be(name, value, says):
     with pytest.raises(BadSetting, match=says):
         read(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("3600s", 3600), ("90m", 5400), ("12h", 43_200), ("1.5d", 129_600), ("2w", 1_209_600)],
+)
+def test_an_age_has_a_unit(value, seconds):
+    assert read(KEEP_DELIVERED=value).keep_delivered == seconds
 
 
 @pytest.mark.parametrize(

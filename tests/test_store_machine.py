@@ -26,8 +26,10 @@ from destination.deliveries import Delivery, Discard, Exchange, Status, Trouble,
 from destination.routing import Arrival
 from destination.store import paces, records, schema, sending
 from destination.store.claims import Claim, Settlement
+from destination.store.filters import Filter
 from destination.store.paces import Terms, Wanted
 from destination.store.receiving import accept
+from destination.store.replaying import mark_delivered, send_again
 from tests.conftest import Clock
 
 LEASE, PROBE = 60.0, 30.0
@@ -219,8 +221,8 @@ class Store(RuleBasedStateMachine):
     def retry_by_hand(self, index: int) -> None:
         found = self._standing(Status.FAILED, Status.UNCERTAIN)
         chosen = found[index % len(found)]
-        [row] = records.deliveries(self.database, message_id=chosen.message)
-        assert records.send_again(self.database, ids=[row["id"]], status=chosen.status) == 1
+        [row] = records.deliveries(self.database, Filter(message_id=chosen.message))
+        assert send_again(self.database, [row["id"]], chosen.status) == {row["id"]}
         chosen.status = Status.PENDING
 
     @rule(index=st.integers(0, 30))
@@ -228,8 +230,8 @@ class Store(RuleBasedStateMachine):
         """Somebody has looked: what is uncertain is delivered, and nothing else."""
         found = self._standing(*Status)
         chosen = found[index % len(found)]
-        [row] = records.deliveries(self.database, message_id=chosen.message)
-        marked = records.mark_delivered(self.database, ids=[row["id"]])
+        [row] = records.deliveries(self.database, Filter(message_id=chosen.message))
+        marked = len(mark_delivered(self.database, [row["id"]]))
         assert marked == (chosen.status is Status.UNCERTAIN)
         if marked:
             chosen.status = Status.DELIVERED

@@ -6,7 +6,17 @@ from typing import Any
 import click
 
 from destination import __version__
-from destination.cli import calls, checks, demo, mappings, preview, records, service
+from destination.cli import (
+    checks,
+    demo,
+    forget,
+    mappings,
+    preview,
+    reconcile,
+    records,
+    replay,
+    service,
+)
 from destination.errors import BadSetting, Problem
 
 
@@ -42,7 +52,8 @@ for command in (
     service.migrate,
     service.hold,
     service.resume,
-    calls.replay,
+    replay.replay,
+    reconcile.reconcile,
     preview.preview,
     checks.lint,
     checks.schema,
@@ -51,6 +62,7 @@ for command in (
     records.events,
     records.deliveries,
     records.discards,
+    forget.forget,
     demo.run_demo,
 ):
     main.add_command(command)

@@ -32,6 +32,7 @@ from destination.errors import Problem
 from destination.payloads import Payload
 from destination.settings import Settings, Table, rows
 from destination.store import records
+from destination.store.filters import Filter
 
 #: Seconds to wait for the service to be up, and for the fixtures to be delivered.
 PATIENCE = 30.0
@@ -177,7 +178,7 @@ def _send(found: list[Payload], sender: Sender, kept: Database) -> list[Row]:
 def _row(payload: Payload, result: Result, kept: Database) -> Row:
     reached, answered = [], []
     if result.outcome == "accepted" and result.message_id:
-        for delivery in records.deliveries(kept, message_id=result.message_id):
+        for delivery in records.deliveries(kept, Filter(message_id=result.message_id)):
             full = records.delivery(kept, delivery["id"]) or {}
             for attempt in full["attempt_list"]:
                 path = "/" + (attempt["url"] or "").partition("://")[2].partition("/")[2]

@@ -1,22 +1,28 @@
 """The commands that look at what is kept: events, deliveries, discards."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 import click
 
 from destination import jsontext
 from destination.cli import tables
+from destination.cli.choosing import chosen_by
+from destination.cli.counting import steps
 from destination.cli.setup import Setup
+from destination.database import Database
 from destination.deliveries import Status
 from destination.errors import Problem
 from destination.store import records
+from destination.store.filters import EVERYTHING, Filter
 from destination.store.records import Row
+from destination.store.replaying import STEP, find_deliveries, mark_delivered, send_again
+from destination.store.standing import Standing, standings
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="One JSON line a row, for scripts.")
 _limit = click.option(
     "--limit", type=click.IntRange(1), help="How many at most; a table shows 50, --json all."
 )
-_message = click.option("--message-id", help="Only those of this call.")
 
 EVENTS = {
     "id": "id",
@@ -38,6 +44,7 @@ DELIVERIES = {
     "status": "status",
     "attempts": "attempts",
     "reason": "reason",
+    "since": "age",
     "created_at": "createdAt",
     "settled_at": "settledAt",
 }
@@ -54,18 +61,11 @@ DISCARDS = {
 
 
 @click.group(invoke_without_command=True)
-@click.option("--source", help="Only those of this source.")
-@_message
+@chosen_by("source", "message_id", "since", "until")
 @_limit
 @_as_json
 @click.pass_context
-def events(
-    ctx: click.Context,
-    source: str | None,
-    message_id: str | None,
-    limit: int | None,
-    as_json: bool,
-) -> None:
+def events(ctx: click.Context, chosen: Filter, limit: int | None, as_json: bool) -> None:
     """List what arrived, newest first; `events show ID` shows one with all that it made.
 
     \b
@@ -74,10 +74,7 @@ def events(
       destination events show 42
     """
     if ctx.invoked_subcommand is None:
-        database = Setup.read().kept()
-        rows = records.events(
-            database, source=source, message_id=message_id, limit=_rows(limit, as_json)
-        )
+        rows = records.events(Setup.read().kept(), chosen, limit=_rows(limit, as_json))
         tables.show(rows, EVENTS, as_json=as_json)
 
 
@@ -89,7 +86,7 @@ def show_event(event_id: int) -> None:
     if event is None:
         raise Problem(f"There is no event {event_id}. `destination events` lists them.")
     tables.panel("Event", [f"{event['message_id']}  {jsontext.moment(event['received_at'])}"])
-    tables.panel("You sent", _pretty(event["call"]))
+    tables.panel("You sent", _pretty(event["call"]) or ["Removed, since it was past its age."])
     for delivery in event["deliveries"]:
         words = f"{delivery['mapping']} → {delivery['destination']}: {delivery['status']}"
         tables.panel(f"Delivery {delivery['id']}", [words])
@@ -98,24 +95,11 @@ def show_event(event_id: int) -> None:
 
 
 @click.group(invoke_without_command=True)
-@click.option(
-    "--status", type=click.Choice([status.value for status in Status]), help="Only these."
-)
-@click.option("--destination", help="Only those to this destination.")
-@click.option("--lane", help="Only those of this customer.")
-@_message
+@chosen_by("status", "destination", "mapping", "reason", "lane", "message_id", "since", "until")
 @_limit
 @_as_json
 @click.pass_context
-def deliveries(
-    ctx: click.Context,
-    status: str | None,
-    destination: str | None,
-    lane: str | None,
-    message_id: str | None,
-    limit: int | None,
-    as_json: bool,
-) -> None:
+def deliveries(ctx: click.Context, chosen: Filter, limit: int | None, as_json: bool) -> None:
     """List deliveries, newest first; `deliveries show ID` shows one with its attempts.
 
     \b
@@ -126,15 +110,11 @@ def deliveries(
       destination deliveries settle --delivered 44
     """
     if ctx.invoked_subcommand is None:
-        rows = records.deliveries(
-            Setup.read().kept(),
-            status=status,
-            destination=destination,
-            lane=lane,
-            message_id=message_id,
-            limit=_rows(limit, as_json),
-        )
+        database = Setup.read().kept()
+        rows = records.deliveries(database, chosen, limit=_rows(limit, as_json))
         tables.show(rows, DELIVERIES, as_json=as_json)
+        for name, standing in sorted(standings(database).items()) if not as_json else ():
+            click.echo(_standing(name, standing))
 
 
 @deliveries.command("show")
@@ -160,69 +140,60 @@ def show_delivery(delivery_id: int) -> None:
         _show_attempt(attempt, payload)
 
 
+_among_all = chosen_by("destination", "mapping", "reason", "lane", "since", "until")
+
+
 @deliveries.command("retry")
 @click.argument("ids", nargs=-1, type=int)
-@click.option("--all", "every", is_flag=True, help="All that failed, instead of naming them.")
-@click.option("--destination", help="With --all: only those to this destination.")
-def retry(ids: Sequence[int], every: bool, destination: str | None) -> None:
-    """Send failed deliveries again, each in its place in its lane.
+@click.option("--all", "every", is_flag=True, help="All that failed, or those that filters choose.")
+@_among_all
+def retry(ids: Sequence[int], every: bool, chosen: Filter) -> None:
+    """Send failed deliveries again just as they were, each in its place in its lane.
+
+    Where a mapping was mended since, `destination replay --failed` makes them anew.
 
     \b
     Examples:
       destination deliveries retry 42 43
-      destination deliveries retry --all --destination rehook
+      destination deliveries retry --all --destination rehook --reason http_404 --since 2h
     """
-    _refuse_unclear(ids, every)
-    again = records.send_again(
-        Setup.read().kept(), ids=ids, status=Status.FAILED, destination=destination
-    )
-    _say_how_many(again, ids, "failed, or already awarded", "will be sent again")
+    chosen = _named(ids, every, chosen, Status.FAILED)
+    count = _each(chosen, lambda database, some: send_again(database, some, Status.FAILED))
+    _say_how_many(count, ids, "failed, or already awarded", "will be sent again")
 
 
 @deliveries.command("settle")
 @click.argument("ids", nargs=-1, type=int)
 @click.option("--delivered", is_flag=True, help="You have seen that the engine processed them.")
 @click.option("--retry", "again", is_flag=True, help="You have seen that it did not: send again.")
-@click.option("--all", "every", is_flag=True, help="All that are uncertain.")
-@click.option("--destination", help="With --all: only those to this destination.")
-def settle(
-    ids: Sequence[int], delivered: bool, again: bool, every: bool, destination: str | None
-) -> None:
+@click.option(
+    "--all", "every", is_flag=True, help="All that are uncertain, or those that filters choose."
+)
+@_among_all
+def settle(ids: Sequence[int], delivered: bool, again: bool, every: bool, chosen: Filter) -> None:
     """Settle uncertain deliveries, whose answer was lost: nobody but you can know.
 
     \b
     Examples:
       destination deliveries settle --delivered 42 43
-      destination deliveries settle --retry --all
+      destination deliveries settle --retry --all --lane ada --since 2026-05-01T08:00
     """
-    _refuse_unclear(ids, every)
     if delivered == again:
         raise click.UsageError("Say either --delivered or --retry.")
-    database = Setup.read().kept()
+    chosen = _named(ids, every, chosen, Status.UNCERTAIN)
     if delivered:
-        count = records.mark_delivered(database, ids=ids, destination=destination)
+        count = _each(chosen, mark_delivered)
     else:
-        count = records.send_again(
-            database, ids=ids, status=Status.UNCERTAIN, destination=destination
-        )
+        count = _each(chosen, lambda database, some: send_again(database, some, Status.UNCERTAIN))
     _say_how_many(count, ids, "uncertain", "are delivered" if delivered else "will be sent again")
 
 
 @click.group(invoke_without_command=True)
-@click.option("--source", help="Only those of this source.")
-@click.option("--reason", help="Only those with this reason: id_required, no_matching_mapping, …")
-@_message
+@chosen_by("source", "destination", "mapping", "reason", "message_id", "since", "until")
 @_limit
 @_as_json
 @click.pass_context
-def discards(
-    ctx: click.Context,
-    source: str | None,
-    reason: str | None,
-    message_id: str | None,
-    limit: int | None,
-    as_json: bool,
-) -> None:
+def discards(ctx: click.Context, chosen: Filter, limit: int | None, as_json: bool) -> None:
     """List why events made no delivery, newest first; `discards show ID` shows the call.
 
     \b
@@ -231,13 +202,7 @@ def discards(
       destination discards show 7
     """
     if ctx.invoked_subcommand is None:
-        rows = records.discards(
-            Setup.read().kept(),
-            source=source,
-            reason=reason,
-            message_id=message_id,
-            limit=_rows(limit, as_json),
-        )
+        rows = records.discards(Setup.read().kept(), chosen, limit=_rows(limit, as_json))
         tables.show(rows, DISCARDS, as_json=as_json)
 
 
@@ -256,9 +221,36 @@ def _rows(limit: int | None, as_json: bool) -> int | None:
     return limit or (None if as_json else tables.DEFAULT_LIMIT)
 
 
-def _refuse_unclear(ids: Sequence[int], every: bool) -> None:
+def _standing(name: str, standing: Standing) -> str:
+    """What is not delivered: `rehook: 3 waiting, the oldest for 5m 2s · 1 uncertain, …`."""
+    counts = {
+        "waiting": (standing.waiting, standing.oldest_waiting_seconds),
+        "uncertain": (standing.uncertain, standing.oldest_uncertain_seconds),
+    }
+    words = [
+        f"{count:,} {word}, the oldest for {tables.age(age)}"
+        for word, (count, age) in counts.items()
+        if count
+    ]
+    words += [f"{standing.failed:,} failed"] if standing.failed else []
+    words += [f"on hold: {standing.held}"] if standing.held else []
+    return f"{name}: {' · '.join(words)}"
+
+
+def _named(ids: Sequence[int], every: bool, chosen: Filter, status: Status) -> Filter:
+    """The filter for those that are named, or for all that others of its options choose."""
     if bool(ids) == every:
         raise click.UsageError("Name the deliveries, or say --all; not both.")
+    if ids and chosen != EVERYTHING:
+        raise click.UsageError("Filters are for --all: deliveries that are named are chosen.")
+    return replace(chosen, ids=ids, status=status)
+
+
+def _each(chosen: Filter, decide: Callable[[Database, Sequence[int]], Collection[int]]) -> int:
+    """Decide about the chosen deliveries, in small steps; for how many it was done."""
+    database = Setup.read().kept()
+    found = find_deliveries(database, chosen)
+    return sum(len(decide(database, some)) for some in steps(found, STEP))
 
 
 def _say_how_many(count: int, ids: Sequence[int], status: str, words: str) -> None:

@@ -1,5 +1,6 @@
 """How lists are printed: a table for people, a JSON line a row for scripts."""
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -18,12 +19,9 @@ DEFAULT_LIMIT = 50
 
 #: A terminal as wide as this shows every column; a narrower one those of NARROW alone.
 WIDE = 150
-NARROW = {"id", "message_id", "mapping", "lane", "status", "attempts", "reason", "created_at"} | {
-    "type",
-    "name",
-    "outcome",
-    "received_at",
-    "detail",
+NARROW = {
+    *("id", "message_id", "mapping", "lane", "status", "attempts", "reason", "since", "created_at"),
+    *("type", "name", "outcome", "received_at", "detail"),
 }
 
 #: Columns that are cut, with an ellipsis, where there is too little room.
@@ -36,6 +34,7 @@ COLOURS = {
     "pending": "cyan",
     "sending": "cyan",
     "duplicate": "dim",
+    "removed": "dim",
     "discarded": "yellow",
     "uncertain": "magenta",
     "failed": "red",
@@ -109,11 +108,25 @@ def panel(title: str, lines: Sequence[str]) -> None:
     click.echo()
 
 
+def age(seconds: float) -> str:
+    """A time in words, by its two largest units: `3d 4h`, `12m 5s`, `0s`."""
+    left, words = max(0, int(seconds)), []
+    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count:
+            words.append(f"{count}{unit}")
+    return " ".join(words[:2]) or "0s"
+
+
 def _plain(key: str, value: Any) -> Any:
+    if key == "since":
+        return int(time.time() - value)
     return jsontext.moment(value) if key.endswith("_at") and value is not None else value
 
 
 def _cell(key: str, value: Any) -> Text:
     if key.endswith("_at") and value is not None:
         return Text(datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S"))
+    if key == "since":
+        return Text(age(time.time() - value))
     return coloured("" if value is None else str(value))

@@ -39,7 +39,8 @@ _behind = schema.delivery.alias("behind")
 _FIRST = (
     sa.select(_behind.c.id)
     .where(_behind.c.lane_id == schema.lane.c.id, schema.WAITING)
-    .order_by(_behind.c.id)  # someone is ahead in the lane
+    # Someone is ahead in the lane. A replay makes deliveries of events that came long ago.
+    .order_by(_behind.c.event_id, _behind.c.id)
     .limit(1)
     .scalar_subquery()
 )

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from destination.database import Database, tried_again
-from destination.deliveries import Delivery, Discard, Status
+from destination.deliveries import Status
 from destination.routing import Arrival
 from destination.store import awards, codes, schema, traits
 
@@ -38,53 +38,15 @@ def accept(database: Database, arrivals: Sequence[Arrival]) -> list[Outcome]:
         now = connection.execute(sa.select(database.now)).scalar_one()
         new = _insert_events(database, connection, arrivals, now)
         routed = {event_id: arrivals[i] for event_id, i in new.items()}
-        routed = _decide(database, connection, routed, now)
-        _insert_deliveries(database, connection, routed, now)
-        codes.free_old(connection, routed)  # behind the lanes, as a worker does
+        routed = decide(database, connection, routed, now)
+        queue(database, connection, list(routed.items()), now)
         outcomes = {i: _outcome(routed[event_id]) for event_id, i in new.items()}
         duplicates = [i for i in range(len(arrivals)) if i not in outcomes]
         outcomes.update(_first_outcomes(connection, arrivals, duplicates))
     return [outcomes[i] for i in range(len(arrivals))]
 
 
-@tried_again
-def accept_again(
-    database: Database, event_id: int, discard_id: int, result: Delivery | Discard
-) -> Delivery | Discard | None:
-    """Put what routing makes of a kept event now in the place of its discard.
-
-    Returns what is kept, in view of what was received meanwhile. None where somebody else was
-    faster. Raises StoreUnavailable.
-    """
-    made = (result,) if isinstance(result, Delivery) else ()
-    dropped = (result,) if isinstance(result, Discard) else ()
-    event = schema.event
-    with database.writing() as connection:
-        now = connection.execute(sa.select(database.now)).scalar_one()
-        gone = connection.execute(
-            sa.delete(schema.discard).where(schema.discard.c.id == discard_id)
-        )
-        if not gone.rowcount:
-            return None
-        kept = connection.execute(
-            sa.select(event.c.timestamp, event.c.received_at).where(event.c.id == event_id)
-        ).one()
-        arrival = Arrival(
-            source="",
-            message_id="",
-            call="",
-            timestamp=traits.moment(kept.timestamp, kept.received_at),
-            deliveries=made,
-            discards=dropped,
-        )
-        routed = _decide(database, connection, {event_id: arrival}, now)
-        _insert_deliveries(database, connection, routed, now)
-        codes.free_old(connection, routed)  # behind the lanes, as a worker does
-    [decided] = routed.values()
-    return decided.deliveries[0] if decided.deliveries else decided.discards[0]
-
-
-def _decide(
+def decide(
     database: Database, connection: sa.Connection, routed: dict[int, Arrival], now: float
 ) -> dict[int, Arrival]:
     """What becomes of new events, by their ids, in view of what was received before."""
@@ -122,15 +84,19 @@ def _insert_events(
     return {found[i]: i for i in sorted(found)}
 
 
-def _insert_deliveries(
-    database: Database, connection: sa.Connection, routed: dict[int, Arrival], now: float
+def queue(
+    database: Database,
+    connection: sa.Connection,
+    routed: Sequence[tuple[int, Arrival]],
+    now: float,
 ) -> None:
+    """Queue what was decided, each with its event's id."""
     lanes: dict[tuple[str, str], bool] = {}
-    for arrival in routed.values():
+    for _, arrival in routed:
         for d in arrival.deliveries:
             key = d.destination, d.customer
             lanes[key] = lanes.get(key, True) and d.bulk
-    lane_ids = _open_lanes(database, connection, lanes, now)
+    lane_ids = open_lanes(database, connection, lanes, now)
     deliveries = [
         {
             "event_id": event_id,
@@ -145,33 +111,35 @@ def _insert_deliveries(
             "attempts": 0,
             "created_at": now,
         }
-        for event_id, arrival in routed.items()
+        for event_id, arrival in routed
         for d in arrival.deliveries
     ]
     if deliveries:
         connection.execute(schema.delivery.insert(), deliveries)
-        if database.wake:
-            connection.exec_driver_sql(database.wake)
     discards = [
         {"event_id": event_id, "at": now, **vars(d)}
-        for event_id, arrival in routed.items()
+        for event_id, arrival in routed
         for d in arrival.discards
     ]
     if discards:
         connection.execute(schema.discard.insert(), discards)
+    codes.free_old(connection, dict(routed))  # behind the lanes, as a worker does
 
 
-def _open_lanes(
+def open_lanes(
     database: Database,
     connection: sa.Connection,
     lanes: Mapping[tuple[str, str], bool],
     now: float,
 ) -> dict[tuple[str, str], int]:
     """The ids of `lanes` (each with whether it gets nothing but bulk), made where they are new,
-    and ready where nothing waited in them.
+    and ready where nothing waited in them; workers wake up for them. For whoever queues
+    something, before it does.
     """
     if not lanes:
         return {}
+    if database.wake:
+        connection.exec_driver_sql(database.wake)
     table = schema.lane
     insert = database.insert(table)
     upsert = insert.on_conflict_do_update(

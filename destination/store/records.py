@@ -1,4 +1,4 @@
-"""What is kept, for people to look at; and what they decide about a delivery by hand."""
+"""What is kept, for people to look at."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -7,9 +7,8 @@ import sqlalchemy as sa
 
 from destination import jsontext
 from destination.database import Database
-from destination.deliveries import Status
 from destination.store import schema
-from destination.store.awards import ALREADY_AWARDED
+from destination.store.filters import EVERYTHING, Filter
 
 #: A row of a list: column name → value.
 Row = dict[str, Any]
@@ -19,13 +18,11 @@ _PAGE = 500
 
 
 def events(
-    database: Database,
-    *,
-    source: str | None = None,
-    message_id: str | None = None,
-    limit: int | None = None,
+    database: Database, chosen: Filter = EVERYTHING, *, limit: int | None = None
 ) -> Iterator[Row]:
-    """What arrived, newest first, with its outcome and the reason of a discard."""
+    """What arrived, newest first, with its outcome and the reason of a discard. What became of
+    one that is removed, since it is past its age, is not known any more.
+    """
     event, delivery, discard = schema.event, schema.delivery, schema.discard
     delivered = sa.exists().where(delivery.c.event_id == event.c.id)
     reason = (
@@ -42,51 +39,35 @@ def events(
         event.c.type,
         event.c.name,
         event.c.received_at,
-        sa.case((delivered, "accepted"), else_="discarded").label("outcome"),
+        sa.case(
+            (event.c.emptied_at.is_not(None), "removed"),
+            (delivered, "accepted"),
+            else_="discarded",
+        ).label("outcome"),
         reason.label("reason"),
     )
-    query = _where(query, {event.c.source: source, event.c.message_id: message_id})
+    query = query.where(*chosen.events())
     return _rows(database, query.order_by(event.c.id.desc()).limit(limit))
 
 
 def deliveries(
-    database: Database,
-    *,
-    status: str | None = None,
-    destination: str | None = None,
-    message_id: str | None = None,
-    lane: str | None = None,
-    limit: int | None = None,
+    database: Database, chosen: Filter = EVERYTHING, *, limit: int | None = None
 ) -> Iterator[Row]:
-    """Deliveries, newest first; `lane` is the customer whose deliveries leave in order."""
+    """Deliveries, newest first; `lane` is the customer whose deliveries leave in order, `since`
+    when they came to stand where they stand.
+    """
     table = schema.delivery
-    query = _where(
-        _deliveries(),
-        {
-            table.c.status: status,
-            table.c.destination: destination,
-            schema.event.c.message_id: message_id,
-            schema.lane.c.customer: lane,
-        },
-    )
+    since = sa.func.coalesce(table.c.settled_at, table.c.created_at)
+    query = _deliveries().add_columns(since.label("since")).where(*chosen.deliveries())
     return _rows(database, query.order_by(table.c.id.desc()).limit(limit))
 
 
 def discards(
-    database: Database,
-    *,
-    source: str | None = None,
-    reason: str | None = None,
-    message_id: str | None = None,
-    limit: int | None = None,
+    database: Database, chosen: Filter = EVERYTHING, *, limit: int | None = None
 ) -> Iterator[Row]:
     """Why events made no delivery, newest first."""
-    table, event = schema.discard, schema.event
-    query = _where(
-        _discards(),
-        {event.c.source: source, table.c.reason: reason, event.c.message_id: message_id},
-    )
-    return _rows(database, query.order_by(table.c.id.desc()).limit(limit))
+    query = _discards().where(*chosen.discards())
+    return _rows(database, query.order_by(schema.discard.c.id.desc()).limit(limit))
 
 
 def event(database: Database, event_id: int) -> Row | None:
@@ -139,13 +120,6 @@ def discard(database: Database, discard_id: int) -> Row | None:
     return None if found is None else dict(found._mapping)
 
 
-def parked(database: Database, reason: str) -> Iterator[Row]:
-    """The discards with a reason, oldest first, each with its event's id, call and arrival."""
-    discard, event = schema.discard, schema.event
-    query = _discards().add_columns(discard.c.event_id, event.c.call, event.c.received_at)
-    return _rows(database, query.where(discard.c.reason == reason).order_by(discard.c.id))
-
-
 def unsettled(database: Database, message_ids: Sequence[str]) -> int:
     """How many deliveries of these messages still wait or are under way."""
     event = schema.event
@@ -189,66 +163,6 @@ def mapping_texts(database: Database, digest: str) -> dict[str, str]:
     return texts
 
 
-def send_again(
-    database: Database, *, ids: Sequence[int] = (), status: Status, destination: str | None = None
-) -> int:
-    """Put settled deliveries back to their places in their lanes; how many there were.
-
-    Those with one of `ids`, or without ids all that stand at `status`; but none whose award
-    another delivery has made meanwhile.
-    """
-    table, lane = schema.delivery, schema.lane
-    with database.writing() as connection:
-        chosen = _chosen(ids, status, destination)
-        chosen &= table.c.reason.is_distinct_from(ALREADY_AWARDED)
-        lanes = sa.select(table.c.lane_id).where(chosen)
-        connection.execute(
-            sa.update(lane)
-            .where(lane.c.id.in_(lanes))
-            .values(ready_at=sa.func.coalesce(lane.c.ready_at, database.now))
-        )
-        again = connection.execute(
-            sa.update(table)
-            .where(chosen)
-            .values(
-                status=Status.PENDING.value,
-                reason=None,
-                step=0,
-                first_attempt_at=None,
-                settled_at=None,
-            )
-        )
-    return again.rowcount
-
-
-def mark_delivered(
-    database: Database, *, ids: Sequence[int] = (), destination: str | None = None
-) -> int:
-    """Settle uncertain deliveries as delivered, because somebody has looked; how many."""
-    table = schema.delivery
-    with database.writing() as connection:
-        marked = connection.execute(
-            sa.update(table)
-            .where(_chosen(ids, Status.UNCERTAIN, destination))
-            .values(
-                status=Status.DELIVERED.value,
-                reason="settled_by_hand",
-                settled_at=database.now,
-            )
-        )
-    return marked.rowcount
-
-
-def _chosen(ids: Sequence[int], status: Status, destination: str | None) -> sa.ColumnElement[bool]:
-    table = schema.delivery
-    condition = table.c.status == status.value
-    if ids:
-        condition &= table.c.id.in_(ids)
-    if destination:
-        condition &= table.c.destination == destination
-    return condition
-
-
 def _deliveries() -> sa.Select[Any]:
     delivery, event, lane = schema.delivery, schema.event, schema.lane
     return sa.select(
@@ -278,13 +192,6 @@ def _discards() -> sa.Select[Any]:
         discard.c.detail,
         discard.c.at.label("created_at"),
     ).select_from(discard.join(event))
-
-
-def _where(query: sa.Select[Any], filters: dict[Any, str | None]) -> sa.Select[Any]:
-    for column, value in filters.items():
-        if value is not None:
-            query = query.where(column == value)
-    return query
 
 
 def _rows(database: Database, query: sa.Select[Any]) -> Iterator[Row]:

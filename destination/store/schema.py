@@ -32,9 +32,18 @@ event = sa.Table(
     sa.Column("user_id", sa.Text),
     sa.Column("timestamp", Time),
     sa.Column("received_at", Time, nullable=False),
+    # Empty from `emptied_at` on.
     sa.Column("call", sa.Text, nullable=False),
+    # When its payload was removed; the row stays for a while, so that its id is still known.
+    sa.Column("emptied_at", Time),
     # the same call twice is one call
     sa.UniqueConstraint("message_id", "source"),
+    sa.Index(
+        "ix_event_emptied_at",
+        "emptied_at",
+        sqlite_where=sa.text("emptied_at IS NOT NULL"),
+        postgresql_where=sa.text("emptied_at IS NOT NULL"),
+    ),
 )
 
 #: Why an event made no delivery: for one mapping, or for all.
@@ -104,7 +113,12 @@ delivery = sa.Table(
     sa.UniqueConstraint("event_id", "destination", "mapping"),
     # the first of a lane is found without reading those behind it
     sa.Index(
-        "ix_delivery_waiting", "lane_id", "id", sqlite_where=WAITING, postgresql_where=WAITING
+        "ix_delivery_waiting",
+        "lane_id",
+        "event_id",
+        "id",
+        sqlite_where=WAITING,
+        postgresql_where=WAITING,
     ),
     # what waits is counted, and what failed is listed, without reading what is delivered
     sa.Index(

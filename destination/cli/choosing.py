@@ -1,0 +1,83 @@
+"""The options by which lists, settling and replaying choose among what is kept."""
+
+import functools
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from destination.deliveries import Status
+from destination.settings import age
+from destination.store.filters import Filter
+
+
+class Moment(click.ParamType[float]):
+    """A time, as seconds since 1970 UTC: `2026-05-01`, `2026-05-01T08:30`, or `2h` ago.
+
+    Without a zone it is UTC, as the lists show it.
+    """
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            return time.time() - age(value)
+        except ValueError:
+            pass
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(
+                f"{value!r} is not a time. Write 2026-05-01, 2026-05-01T08:30 (UTC), or an age: "
+                "30m, 2h, 3d.",
+                param,
+                ctx,
+            )
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+_MOMENT = Moment()
+
+#: Each option by its name, which is that of the filter's field too.
+_OPTIONS: dict[str, Callable[[Any], Any]] = {
+    "status": click.option(
+        "--status",
+        type=click.Choice([status.value for status in Status]),
+        callback=lambda _, __, value: value and Status(value),
+        help="Only these.",
+    ),
+    "source": click.option("--source", help="Only those of this source."),
+    "message_id": click.option("--message-id", help="Only those of this call."),
+    "destination": click.option("--destination", help="Only those to this destination."),
+    "mapping": click.option("--mapping", help="Only those of this mapping."),
+    "reason": click.option(
+        "--reason", help="Only those with this reason: http_400, no_matching_mapping, …"
+    ),
+    "lane": click.option("--lane", help="Only those of this customer."),
+    "since": click.option(
+        "--since", type=_MOMENT, help="Only those made since: 2026-05-01T08:30 (UTC), or 2h ago."
+    ),
+    "until": click.option("--until", type=_MOMENT, help="Only those made before."),
+}
+
+
+def chosen_by(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Options of these names; the command is given them as one filter, `chosen`."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def choosing(*args: Any, **kwargs: Any) -> None:
+            values = {name: kwargs.pop(name) for name in names}
+            command(*args, chosen=Filter(**values), **kwargs)
+
+        for name in reversed(names):
+            choosing = _OPTIONS[name](choosing)
+        return choosing
+
+    return decorate

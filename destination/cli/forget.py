@@ -1,0 +1,43 @@
+"""The command that removes what is kept about a customer."""
+
+import sys
+
+import click
+
+from destination.cli.counting import counted
+from destination.cli.setup import Setup
+from destination.store import forgetting
+
+
+@click.command()
+@click.argument("user_ids", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def forget(user_ids: tuple[str, ...], yes: bool) -> None:
+    """Remove what is kept about customers, and send nothing of theirs that waits.
+
+    Their calls, deliveries, attempts and discards go; neither a retry nor a replay brings them
+    back. Calls that they make from now on are new ones. What the engine keeps is the engine's.
+    USER_IDS may be -: one a line from standard input, so that none is seen in a list of processes.
+
+    \b
+    Examples:
+      destination forget ada
+      destination forget --yes - < requests.txt
+    """
+    if "-" in user_ids and not yes:
+        raise click.UsageError("Say --yes: standard input is taken by the list.")
+    named = [each for each in user_ids if each != "-"]
+    if "-" in user_ids:
+        named += [line.strip() for line in sys.stdin if line.strip()]
+    database = Setup.read().kept()
+    known = forgetting.find(database, named)
+    events = f"{len(known.events):,} events, {known.waiting:,} deliveries that wait"
+    if not yes:
+        click.confirm(f"Remove for ever: {events}?", abort=True)
+    outcomes = (
+        ("removed", None)
+        for count in forgetting.forget(database, named, known)
+        for _ in range(count)
+    )
+    counted(outcomes, len(known.events), unit="events", again="it goes on where it stopped.")
+    click.echo(f"Removed: {events}.")

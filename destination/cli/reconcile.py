@@ -1,0 +1,103 @@
+"""The command that compares what was sent to us with what arrived."""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+import click
+
+from destination import jsontext
+from destination.cli.calls import receiver_url, send
+from destination.cli.counting import Outcome, counted, summarise
+from destination.cli.exports import Sent, read_export
+from destination.cli.sender import Sender
+from destination.cli.setup import Setup
+from destination.database import Database
+from destination.errors import Problem
+from destination.store.outcomes import outcomes
+
+#: How many calls are looked up at a time.
+CHUNK = 500
+
+#: What never arrived.
+MISSING: Outcome = ("missing", None)
+
+
+@click.command()
+@click.argument("file")
+@click.option("--send", "sending", is_flag=True, help="Send what is missing to the receiver.")
+@click.option("--rate", type=click.FloatRange(0.1), help="With --send: how many a second, at most.")
+@click.option("--url", help="With --send: the receiver's webhook. [default: as the settings say]")
+@click.option("--json", "as_json", is_flag=True, help="One JSON line a call, for scripts.")
+def reconcile(file: str, sending: bool, rate: float | None, url: str | None, as_json: bool) -> None:
+    """Compare an export of what Segment sent with what arrived here: the way back from an outage
+    that lasted longer than the 4 hours for which Segment tries.
+
+    FILE holds message ids, one a line; or a table (CSV) with a column messageId; or whole calls:
+    JSON, a list, a call a line. It may be gzipped; - is standard input. With --send, whole calls
+    that are missing are sent to the receiver. Exits 1 when some are missing, and stay so.
+
+    \b
+    Examples:
+      destination reconcile export.csv
+      destination reconcile export.ndjson.gz --json | grep missing
+      destination reconcile export.ndjson.gz --send --rate 200
+    """
+    if not sending and (url or rate):
+        raise click.UsageError("--rate and --url are for --send.")
+    setup = Setup.read()
+    sender = Sender(url or receiver_url(setup)) if sending else None
+    compared = _compare(setup.kept(), read_export(file), sender, rate)
+    if as_json:
+        counts = _print(compared)
+    else:
+        results = (outcome for _, outcome in compared)
+        again = "what was sent has arrived then."
+        counts = counted(results, None, unit="calls", again=again)
+    missing = counts[MISSING]
+    if not as_json:
+        summarise(counts, unit="calls")
+        sent = sum(count for (word, _), count in counts.items() if word.startswith("sent, "))
+        arrived = counts.total() - missing - sent
+        words = f"{counts.total():,} calls: {arrived:,} had arrived, {missing + sent:,} had not"
+        click.echo(words + (f"; {sent:,} of those were sent now." if sending else "."))
+    if missing:
+        raise click.exceptions.Exit(1)
+
+
+def _compare(
+    database: Database, found: Iterator[Sent], sender: Sender | None, rate: float | None
+) -> Iterator[tuple[str, Outcome]]:
+    """Each call's message id, with what became of it; those that are missing are sent."""
+    while chunk := list(itertools.islice(found, CHUNK)):
+        known = outcomes(database, "segment", [sent.message_id for sent in chunk])
+        missing = [sent for sent in chunk if sent.message_id not in known]
+        for sent in chunk:
+            if sent.message_id in known:
+                yield sent.message_id, known[sent.message_id]
+        if sender is None:
+            yield from ((sent.message_id, MISSING) for sent in missing)
+        else:
+            yield from _send(sender, missing, rate)
+
+
+def _send(
+    sender: Sender, missing: Sequence[Sent], rate: float | None
+) -> Iterator[tuple[str, Outcome]]:
+    payloads = [sent.payload for sent in missing if sent.payload]
+    if len(payloads) < len(missing):
+        raise Problem(
+            "The export has message ids alone, and what is missing cannot be sent from them. "
+            "--send needs an export of whole calls."
+        )
+    answers = send(sender, payloads, rate)
+    for sent, (word, reason) in zip(missing, answers, strict=True):
+        yield sent.message_id, (f"sent, {word}", reason)
+
+
+def _print(compared: Iterable[tuple[str, Outcome]]) -> Counter[Outcome]:
+    counts: Counter[Outcome] = Counter()
+    for message_id, (outcome, reason) in compared:
+        click.echo(jsontext.dumps({"messageId": message_id, "outcome": outcome, "reason": reason}))
+        counts[outcome, reason] += 1
+    return counts

@@ -1,0 +1,205 @@
+"""Retention: what is past its age is removed, a little at a time, so that nobody waits for it.
+
+A delivery goes with its attempts; an event's payload goes with the last that was made of it, and
+its row, with nothing but its id, when no repetition of the call is to be expected any more. What
+waits has no age.
+"""
+
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+import structlog
+
+from destination.database import Database, tried_again
+from destination.deliveries import Status
+from destination.errors import StoreUnavailable
+from destination.store import awards, schema
+
+log = structlog.get_logger()
+
+#: How many deliveries, discards or ids one step looks at.
+STEP = 200
+
+#: Seconds between two steps of a pass: others have the database for most of the time.
+PAUSE = 0.1
+
+#: Seconds between two passes.
+REST = 600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ages:
+    """Seconds for which what is kept is kept."""
+
+    delivered: float
+    discarded: float
+    #: Both what failed and what is uncertain.
+    failed: float
+    #: After the payload is gone.
+    ids: float
+    #: What an award is known by: longer than all the rest.
+    awards: float
+
+
+def keep_sweeping(database: Database, ages: Ages) -> Callable[[], None]:
+    """Sweep from time to time, in a thread of its own; returns what ends it."""
+    ending = threading.Event()
+
+    def run() -> None:
+        # Workers that start together do not all sweep together.
+        rest = random.uniform(0, REST / 10)  # noqa: S311 - no secret
+        while not ending.wait(rest):
+            rest = REST
+            removed = 0
+            try:
+                for count in sweep(database, ages):
+                    removed += count
+                    if ending.wait(PAUSE):
+                        return
+            except StoreUnavailable as error:
+                log.error("store unavailable", cause=str(error))
+            if removed:
+                log.info("removed what was past its age", rows=removed)
+
+    thread = threading.Thread(target=run, name="sweep", daemon=True)
+    thread.start()
+
+    def end() -> None:
+        ending.set()
+        thread.join(2.0)  # a step is short; one that waits for the database may be left
+
+    return end
+
+
+def sweep(database: Database, ages: Ages) -> Iterator[int]:
+    """One pass over what is kept: removes what is past its age, in steps of a transaction each,
+    and tells after each how many it removed. Raises StoreUnavailable.
+    """
+    yield from _deliveries(database, ages)
+    yield from _discards(database, ages.discarded)
+    yield from _ids(database, ages.ids)
+    yield from _awards(database, ages.awards)
+
+
+def _deliveries(database: Database, ages: Ages) -> Iterator[int]:
+    """From the oldest on, up to the first that was made too lately to be past any age."""
+    table = schema.delivery
+    made_before = database.now - min(ages.delivered, ages.failed)
+    due = sa.func.coalesce(_past(database, ages), sa.false())
+    window = (
+        sa.select(table.c.id, due.label("due"), (table.c.created_at < made_before).label("old"))
+        .where(table.c.id > sa.bindparam("after"))
+        .order_by(table.c.id)
+        .limit(STEP)
+    )
+    after, more = 0, True
+    while more:
+        with database.reading() as connection:
+            rows = connection.execute(window, {"after": after}).all()
+        if found := [row.id for row in rows if row.due]:
+            yield _remove_deliveries(database, found, ages)
+        more = len(rows) == STEP and rows[-1].old
+        after = rows[-1].id if rows else after
+
+
+def _past(database: Database, ages: Ages) -> sa.ColumnElement[bool]:
+    """That a delivery is past its age; one that waits has none, and it is unknown of it."""
+    table = schema.delivery
+    age = sa.case(
+        (table.c.status == Status.DELIVERED.value, ages.delivered),
+        (table.c.status.in_([Status.FAILED.value, Status.UNCERTAIN.value]), ages.failed),
+    )
+    return table.c.settled_at < database.now - age
+
+
+def _discards(database: Database, age: float) -> Iterator[int]:
+    table = schema.discard
+    oldest = sa.select(table.c.id, table.c.at).order_by(table.c.id).limit(STEP)
+    more = True
+    while more:
+        with database.reading() as connection:
+            cut = connection.execute(sa.select(database.now)).scalar_one() - age
+            rows = connection.execute(oldest).all()
+        if due := [row.id for row in rows if row.at < cut]:
+            yield _remove_discards(database, due)
+        more = len(due) == STEP
+
+
+def _ids(database: Database, age: float) -> Iterator[int]:
+    table = schema.event
+    oldest = sa.select(table.c.id).order_by(table.c.emptied_at).limit(STEP)
+    removed = STEP
+    while removed == STEP:
+        with database.reading() as connection:
+            cut = connection.execute(sa.select(database.now)).scalar_one() - age
+            due = connection.execute(oldest.where(table.c.emptied_at < cut)).scalars().all()
+        if removed := len(due) and _remove_events(database, due):
+            yield removed
+
+
+def _awards(database: Database, age: float) -> Iterator[int]:
+    oldest = sa.select(sa.func.min(schema.award.c.at))
+    removed = STEP
+    while removed == STEP:
+        with database.reading() as connection:
+            cut = connection.execute(sa.select(database.now)).scalar_one() - age
+            first = connection.execute(oldest).scalar_one()
+        if first is None or first >= cut:
+            return
+        with database.writing() as connection:
+            removed = awards.forget(connection, cut, STEP)
+        yield removed
+
+
+@tried_again
+def _remove_deliveries(database: Database, ids: Sequence[int], ages: Ages) -> int:
+    """Those that still are past their ages: somebody may have sent one again meanwhile."""
+    delivery, attempt = schema.delivery, schema.attempt
+    still = (
+        sa.select(delivery.c.id, delivery.c.event_id)
+        .where(delivery.c.id.in_(ids), _past(database, ages))
+        .with_for_update(skip_locked=True)  # another worker sweeps too
+    )
+    with database.writing() as connection:
+        rows = connection.execute(still).all()
+        found = [row.id for row in rows]
+        awards.release(connection, found)
+        connection.execute(sa.delete(attempt).where(attempt.c.delivery_id.in_(found)))
+        connection.execute(sa.delete(delivery).where(delivery.c.id.in_(found)))
+        empty(database, connection, [row.event_id for row in rows])
+    return len(found)
+
+
+@tried_again
+def _remove_discards(database: Database, ids: Sequence[int]) -> int:
+    table = schema.discard
+    with database.writing() as connection:
+        gone = sa.delete(table).where(table.c.id.in_(ids)).returning(table.c.event_id)
+        events = connection.execute(gone).scalars().all()
+        empty(database, connection, events)
+    return len(events)
+
+
+def _remove_events(database: Database, ids: Sequence[int]) -> int:
+    with database.writing() as connection:
+        gone = sa.delete(schema.event).where(schema.event.c.id.in_(ids), _NOTHING_LEFT)
+        return connection.execute(gone).rowcount
+
+
+def empty(database: Database, connection: sa.Connection, events: Sequence[int]) -> None:
+    """Remove the payloads of events of which nothing is left that was made of them."""
+    table = schema.event
+    connection.execute(
+        sa.update(table)
+        .where(table.c.id.in_(events), _NOTHING_LEFT)
+        .values(call="", name=None, user_id=None, timestamp=None, emptied_at=database.now)
+    )
+
+
+_NOTHING_LEFT = ~(
+    sa.exists().where(schema.delivery.c.event_id == schema.event.c.id)
+    | sa.exists().where(schema.discard.c.event_id == schema.event.c.id)
+)

@@ -1,0 +1,134 @@
+"""A deletion request removes a customer's data everywhere, and nothing brings it back."""
+
+import math
+
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner
+
+from destination import database as databases
+from destination.cli import main
+from destination.store import forgetting, records, schema, sending
+from destination.store.paces import Wanted
+from tests.test_replaying import drain, order, rejected, replay, unknown
+from tests.test_store_sending import claim, outcome, settle
+
+CANARY = "canary-7f3a"
+
+
+@pytest.fixture
+def receiver(database, setup, monkeypatch):
+    monkeypatch.setattr(databases, "connect", lambda _: database)
+    return setup().receiver()
+
+
+def call(number, customer=CANARY, **changes):
+    return {**order(number, customer, note=f"about {customer}"), **changes}
+
+
+def identify(number, customer=CANARY):
+    traits = {"referral_code": "CODE", "email": f"{customer}@example.com"}
+    return {"type": "identify", "messageId": f"m{number}", "userId": customer, "traits": traits}
+
+
+def forget(*options, stdin=None):
+    command = ["forget", "--yes", *(options or [CANARY])]
+    return CliRunner().invoke(main, command, input=stdin, catch_exceptions=False)
+
+
+def everything(database):
+    """Every value of every row, as text."""
+    with database.reading() as connection:
+        return " ".join(
+            str(value)
+            for table in schema.metadata.sorted_tables
+            for row in connection.execute(sa.select(table))
+            for value in row
+        )
+
+
+def test_nothing_of_the_customer_is_left_anywhere(receiver):
+    database = receiver.database
+    receiver.take([identify(1), call(2), call(3)], "segment")
+    drain(database, rejected)
+    receiver.take([call(4), call(5, event=None, type="page"), call(6, "bob")], "segment")
+    assert CANARY in everything(database)
+
+    result = forget()
+    assert "Removed: 5 events, 1 deliveries that wait." in result.output
+    assert CANARY not in result.output
+    assert CANARY not in everything(database)
+    assert [row["message_id"] for row in records.deliveries(database)] == ["m6"]
+
+
+def test_a_call_that_was_refused_is_forgotten_too(receiver):
+    large = "x" * 40_000
+    receiver.take([call(1, properties=large), call(2, "canary", properties=large)], "segment")
+    forget()
+
+    assert CANARY not in everything(receiver.database)
+    assert "canary" in everything(receiver.database)
+
+
+def test_what_waits_is_not_sent_and_nobody_elses_is_touched(receiver):
+    receiver.take([call(1), call(2, "bob")], "segment")
+    forget()
+
+    assert [payload["source_id"] for payload in drain(receiver.database)] == ["bob"]
+
+
+def test_neither_a_retry_of_the_call_nor_a_replay_brings_anything_back(receiver):
+    receiver.take([call(1)], "segment")
+    drain(receiver.database, unknown)
+    forget()
+
+    [again] = receiver.take([call(1)], "segment")
+    assert again.outcome == "duplicate"
+    for options in (["--failed"], ["--discarded"], ["--uncertain", "--may-pay-twice"]):
+        assert "0 of 0" in replay(*options).output
+    assert CANARY not in everything(receiver.database)
+
+
+def test_what_is_under_way_is_settled_into_nothing(receiver):
+    receiver.take([call(1)], "segment")
+    [claimed] = claim(receiver.database)
+    forget()
+
+    settle(receiver.database, outcome(claimed))
+    assert claim(receiver.database) == []
+    assert sending.look(receiver.database, [Wanted(destination="rehook", room=1)]) == math.inf
+    assert CANARY not in everything(receiver.database)
+
+
+def test_a_customer_who_comes_back_is_a_new_one_and_can_be_forgotten_again(receiver):
+    for number in (1, 2):
+        receiver.take([call(number)], "segment")
+        assert len(drain(receiver.database)) == 1
+        forget()
+    assert CANARY not in everything(receiver.database)
+
+
+def test_a_code_stays_taken_though_nobody_knows_by_whom(receiver):
+    receiver.take([identify(1)], "segment")
+    forget()
+
+    [outcome] = receiver.take([identify(2, "bob")], "segment")
+    assert outcome.reason == "referral_code_taken"
+
+
+def test_many_are_forgotten_from_a_list_in_steps(receiver, monkeypatch):
+    monkeypatch.setattr(forgetting, "STEP", 2)
+    monkeypatch.setattr(forgetting, "AT_ONCE", 3)
+    receiver.take([call(n, f"u{n}") for n in range(5)], "segment")
+
+    assert "Removed: 4 events" in forget("-", stdin="u0\nu1\n\nu2\nu3\n").output
+    assert [row["lane"] for row in records.deliveries(receiver.database)] == ["u4"]
+
+
+def test_it_asks_first(receiver):
+    receiver.take([call(1)], "segment")
+
+    asked = CliRunner().invoke(main, ["forget", CANARY], input="n\n")
+    assert (asked.exit_code, "1 events, 1 deliveries" in asked.output) == (1, True)
+    assert len(list(records.deliveries(receiver.database))) == 1
+    assert CliRunner().invoke(main, ["forget", "-"]).exit_code == 2
