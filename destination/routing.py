@@ -81,7 +81,7 @@ def arrive(call: Json | Refused, source: str, routes: Routes) -> Arrival:
 
 def route(event: Event, routes: Routes) -> list[Delivery | Discard]:
     """A delivery for each mapping that fires, or a discard that says why not; never nothing."""
-    if dropped := _drop(event, routes.anonymous):
+    if dropped := _drop(event, routes.anonymous) or routes.sources[event.source].rule(event):
         return [dropped]
     fired = [mapping for mapping in routes.mappings if _fires(mapping, event)]
     if not fired:
