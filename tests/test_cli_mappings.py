@@ -27,7 +27,8 @@ SUBSCRIPTION = {
 def folder(tmp_path, monkeypatch):
     """Mappings and fixtures in the working directory, as in a project."""
     monkeypatch.delenv("DESTINATION_MAPPINGS")
-    shutil.copytree(ROOT / "mappings", tmp_path / "mappings")
+    way = "segment-to-rehook"
+    shutil.copytree(ROOT / "mappings" / way, tmp_path / "mappings" / way)
     shutil.copytree(ROOT / "fixtures", tmp_path / "fixtures")
     return tmp_path / "mappings" / "segment-to-rehook"
 

@@ -22,7 +22,8 @@ ORDER = {"type": "track", "userId": "u", "event": "A", "properties": {"total": 1
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder of mappings of the test's own."""
-    shutil.copytree(ROOT / "mappings", tmp_path / "mappings")
+    way = "segment-to-rehook"
+    shutil.copytree(ROOT / "mappings" / way, tmp_path / "mappings" / way)
     monkeypatch.setenv("DESTINATION_MAPPINGS", str(tmp_path / "mappings"))
     return tmp_path / "mappings" / "segment-to-rehook"
 

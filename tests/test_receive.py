@@ -14,7 +14,7 @@ from destination.errors import StoreUnavailable
 from destination.store import records
 from destination.web.app import create_app
 from tests.test_jsontext import anything
-from tests.test_segment import OF_THE_FIRST, OF_THE_WHOLE, TWO
+from tests.test_segment_source import OF_THE_FIRST, OF_THE_WHOLE, TWO
 
 #: Without the time of day: a test has the same name in every process.
 zipped = partial(gzip.compress, mtime=0)

@@ -17,6 +17,7 @@ from destination.database import Database
 from destination.deliveries import Delivery, Discard
 from destination.errors import Problem, Refused
 from destination.events import REFUSALS, read_event
+from destination.partners import Source
 from destination.payloads import Payload
 from destination.routing import PARKED, Arrival, Routes, arrive, route_again
 from destination.store import records
@@ -30,6 +31,7 @@ BATCH = 100
 @click.command()
 @click.argument("paths", nargs=-1)
 @click.option("--parked", is_flag=True, help="Run kept events again that a mapping broke on.")
+@click.option("--source", default="segment", show_default=True, help="Who sends such calls.")
 @click.option("--url", help="The receiver's webhook. [default: the one that the settings name]")
 @click.option("--rate", type=click.FloatRange(0.1), help="How many calls a second, at most.")
 @click.option("--dry-run", is_flag=True, help="Send nothing; count what would become of each.")
@@ -37,6 +39,7 @@ BATCH = 100
 def replay(
     paths: tuple[str, ...],
     parked: bool,
+    source: str,
     url: str | None,
     rate: float | None,
     dry_run: bool,
@@ -54,29 +57,32 @@ def replay(
       destination replay --parked
       destination replay fixtures/segment
       destination replay export.ndjson.gz --rate 200
+      destination replay --source rehook fixtures/rehook
       cat calls.ndjson | destination replay -
     """
     if parked == bool(paths):
         raise click.UsageError("Name the files to send, or say --parked.")
     setup = Setup.read()
+    partner = setup.source(source)
     if parked:
         database = setup.kept()
-        found = list(records.parked(database, PARKED))
-        outcomes = _run_again(database, found, setup.routes(), dry_run=dry_run)
-        _summarise(_counted(outcomes, len(found)))
+        held = list(records.parked(database, PARKED))
+        outcomes = _run_again(database, held, setup.routes(), dry_run=dry_run)
+        _summarise(_counted(outcomes, len(held)))
         return
     if dry_run:
         routes = setup.routes()
-        outcomes = (outcome_of(arrive(p.call, "segment", routes)) for p in payloads.read_all(paths))
-        _summarise(_counted(outcomes, _total(paths)))
+        found = payloads.read_all(paths, partner)
+        outcomes = (outcome_of(arrive(each.call, source, routes)) for each in found)
+        _summarise(_counted(outcomes, _total(paths, partner)))
         return
-    here = f"http://{setup.settings.host}:{setup.settings.port}/webhooks/segment"
-    sender = Sender(url or here)
-    calls = payloads.read_all(paths)
+    here = f"http://{setup.settings.host}:{setup.settings.port}/webhooks/{source}"
+    sender = Sender(url or here, partner)
+    calls = payloads.read_all(paths, partner)
     if new_ids:
         suffix = f"-{time.time_ns():x}"
         calls = (payloads.renewed(payload, suffix) for payload in calls)
-    _summarise(_counted(_send(sender, calls, rate), _total(paths)))
+    _summarise(_counted(_send(sender, calls, rate), _total(paths, partner)))
 
 
 def outcome_of(arrival: Arrival) -> tuple[str, str | None]:
@@ -126,9 +132,9 @@ def _goes_alone(payload: Payload) -> bool:
     return payload.expect is not None or isinstance(payload.call, Refused)
 
 
-def _total(paths: Iterable[str]) -> int | None:
+def _total(paths: Iterable[str], source: Source) -> int | None:
     """How many calls there are; None for standard input, which can be read only once."""
-    return None if "-" in paths else sum(1 for _ in payloads.read_all(paths))
+    return None if "-" in paths else sum(1 for _ in payloads.read_all(paths, source))
 
 
 def _counted(

@@ -29,6 +29,7 @@ from destination.cli.sender import Result, Sender
 from destination.cli.service import SANDBOX_PORT, STOP_WITHIN, sandbox_environment
 from destination.database import Database
 from destination.errors import Problem
+from destination.partners.segment import Segment, SegmentSettings
 from destination.payloads import Payload
 from destination.settings import Settings, Table, rows
 from destination.store import records
@@ -84,7 +85,8 @@ def run_demo(once: bool, fixtures: Path) -> None:
         _wait_until_up(process, f"http://127.0.0.1:{port}/readyz")
         _wait_until_up(process, f"http://127.0.0.1:{sandbox_port}/_sandbox/requests")
         kept = database.connect(environment["DESTINATION_DATABASE_URL"])
-        shown = _send(list(payloads.read_all([str(fixtures)])), Sender(url=url), kept)
+        sender = Sender(url, Segment(SegmentSettings()))
+        shown = _send(list(payloads.read_all([str(fixtures)])), sender, kept)
         _print(shown)
         wrong = [row for row in shown if not row.as_expected]
         if once:

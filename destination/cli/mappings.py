@@ -258,7 +258,8 @@ def _direction(setup: Setup, content: Map[str, Any]) -> str:
     having = [
         each for each in known if content["action"] in setup.actions[each.partition("-to-")[2]]
     ]
-    candidates = having or known
+    usual = [each for each in known if each in drafts.directions_in_use(setup)]
+    candidates = having or usual
     if len(candidates) > 1:
         raise Problem(f"Say where it leads: --direction {listed(candidates, 'or')}.")
     return candidates[0]

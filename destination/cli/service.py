@@ -1,6 +1,5 @@
 """The commands that run: serve, worker, sandbox, migrate."""
 
-import ipaddress
 import os
 import resource
 import signal
@@ -88,12 +87,13 @@ def worker() -> None:
     """
     setup = Setup.read()
     logs.configure(setup.settings.log_format)
-    for destination in setup.destinations.values():
+    used = {name: each for name, each in setup.destinations.items() if each.in_use}
+    for destination in used.values():
         for name in setup.missing(destination):
             log.warning("not set", setting=name, destination=destination.name)
-    running = Worker(setup.database(), setup.destinations, setup.settings)
+    running = Worker(setup.database(), used, setup.settings)
     _on_stop(running.stop)
-    log.info("delivering", to={name: d.url for name, d in setup.destinations.items()})
+    log.info("delivering", to={name: each.url for name, each in used.items()})
     running.run()
     log.info("stopped")
 
@@ -139,20 +139,15 @@ def sandbox_environment(port: int) -> dict[str, str]:
 
 def _refuse_strangers(setup: Setup) -> None:
     """Without a credential, only this machine may send us anything."""
-    open_sources = [name for name, source in setup.sources.items() if not source.protected]
-    if open_sources and not _is_loopback(setup.settings.host):
+    if setup.closed and len(setup.closed) == len(setup.sources):
         raise BadSetting(
             f"DESTINATION_HOST is {setup.settings.host}, but nothing keeps strangers from sending "
-            f"as {', '.join(open_sources)}. Set DESTINATION_SEGMENT_SHARED_SECRET (webhooks), "
+            "us calls. Set DESTINATION_SEGMENT_SHARED_SECRET (webhooks), "
             "DESTINATION_SEGMENT_WRITE_KEYS (Tracking API), or DESTINATION_HOST=127.0.0.1."
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    for name in setup.closed:
+        settings = " or ".join(setup.sources[name].credentials)
+        log.warning("closed, since nothing keeps strangers out", source=name, set=settings)
 
 
 def _receive(receiver: Receiver, settings: Settings) -> None:
