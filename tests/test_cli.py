@@ -112,7 +112,7 @@ def test_replay_without_sending_counts_what_would_become_of_each(run):
     result = run("replay", "--dry-run", str(ROOT / "fixtures/segment"))
 
     assert result.exit_code == 1  # some of the fixtures are refused
-    assert "48 calls." in result.output
+    assert "49 calls." in result.output
     assert "id_required" in result.output
 
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -62,6 +62,8 @@ def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int) -> None:
       destination serve --worker             one machine: receiver and worker
       destination serve --worker --sandbox   practise without a real engine
     """
+    if with_sandbox:
+        os.environ.update(sandbox_environment(sandbox_port))
     setup = Setup.read()
     logs.configure(setup.settings.log_format)
     _refuse_strangers(setup)
@@ -69,11 +71,16 @@ def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int) -> None:
     for source in setup.sources.values():
         for warning in source.warnings:
             log.warning(warning)
-    beside: dict[str, Mapping[str, str]] = {}
+    beside = []
     if with_sandbox:
-        beside[f"sandbox --port {sandbox_port}"] = {}
+        here = f"127.0.0.1:{setup.settings.port}/webhooks"
+        beside.append(
+            f"sandbox --port {sandbox_port}"
+            f" --rehook-webhook http://{SANDBOX_KEY}:{SANDBOX_KEY}@{here}/rehook"
+            f" --reward-webhook http://{here}/reward?token={SANDBOX_KEY}"
+        )
     if with_worker:
-        beside["worker"] = sandbox_environment(sandbox_port) if with_sandbox else {}
+        beside.append("worker")
     receiver.routes.watch()
     with _Beside(beside):
         _receive(receiver, setup.settings)
@@ -103,19 +110,35 @@ def worker() -> None:
 @click.option("--port", default=SANDBOX_PORT, show_default=True, help="The port; 0 takes any.")
 @click.option("--key", default=SANDBOX_KEY, show_default=True, help="The API key it accepts.")
 @click.option("--secret", default=SANDBOX_KEY, show_default=True, help="The secret key it accepts.")
-def sandbox(host: str, port: int, key: str, secret: str) -> None:
+@click.option("--rehook-webhook", metavar="URL", help="Where it tells what Rehook would tell.")
+@click.option("--reward-webhook", metavar="URL", help="Where it tells what Reward would tell.")
+def sandbox(
+    host: str,
+    port: int,
+    key: str,
+    secret: str,
+    rehook_webhook: str | None,
+    reward_webhook: str | None,
+) -> None:
     """A loyalty engine to practise on: plays Rehook, and forgets all when it stops.
+
+    It plays Reward too, and Segment's Tracking API. A webhook's URL may have a user and a
+    password in it: http://user:password@127.0.0.1:8080/webhooks/rehook
 
     \b
     What arrived, and what became of it:
       curl http://127.0.0.1:8090/_sandbox/requests
       curl http://127.0.0.1:8090/_sandbox/customers
+      curl http://127.0.0.1:8090/_sandbox/webhooks
+      curl http://127.0.0.1:8090/_sandbox/tracked
     """
+    webhooks = {"rehook": rehook_webhook, "reward": reward_webhook}
     serve_sandbox(
         host=host,
         port=port,
         api_key=key,
         api_secret=secret,
+        webhooks={sender: url for sender, url in webhooks.items() if url},
         ready=lambda real: click.echo(f"The sandbox engine is at http://{host}:{real}", err=True),
     )
 
@@ -129,11 +152,19 @@ def migrate() -> None:
 
 
 def sandbox_environment(port: int) -> dict[str, str]:
-    """The settings with which a worker delivers to the sandbox."""
+    """The settings with which the sandbox is every system on the other side."""
+    url = f"http://127.0.0.1:{port}"
     return {
-        "DESTINATION_REHOOK_URL": f"http://127.0.0.1:{port}",
+        "DESTINATION_REHOOK_URL": url,
         "DESTINATION_REHOOK_API_KEY": SANDBOX_KEY,
         "DESTINATION_REHOOK_API_SECRET": SANDBOX_KEY,
+        "DESTINATION_REHOOK_WEBHOOK_USER": SANDBOX_KEY,
+        "DESTINATION_REHOOK_WEBHOOK_PASSWORD": SANDBOX_KEY,
+        "DESTINATION_REHOOK_WEBHOOK_HEADERS": "",
+        "DESTINATION_REWARD_URL": url,
+        "DESTINATION_REWARD_WEBHOOK_TOKEN": SANDBOX_KEY,
+        "DESTINATION_SEGMENT_TRACKING_URL": url,
+        "DESTINATION_SEGMENT_TRACKING_KEY": SANDBOX_KEY,
     }
 
 
@@ -187,10 +218,10 @@ def _on_stop(stop: Callable[[], Any]) -> None:
 
 class _Beside:
     """Processes beside the receiver: started with it, started again when they end, stopped
-    with it. Each is a command of ours with settings of its own.
+    with it. Each is a command of ours.
     """
 
-    def __init__(self, commands: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(self, commands: Sequence[str]) -> None:
         self._commands = commands
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._stopping = threading.Event()
@@ -212,8 +243,7 @@ class _Beside:
 
     def _start(self, command: str) -> None:
         self._running[command] = subprocess.Popen(  # noqa: S603 - our own command
-            [sys.executable, "-m", "destination", *command.split()],
-            env={**os.environ, **self._commands[command]},
+            [sys.executable, "-m", "destination", *command.split()]
         )
 
     def _watch(self) -> None:
