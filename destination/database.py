@@ -1,13 +1,14 @@
 """The database: SQLite for one machine, PostgreSQL for many, and the few words that differ."""
 
 import contextlib
+import functools
 import logging
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from alembic import command
@@ -18,12 +19,20 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from destination.errors import BadSetting, Problem, StoreUnavailable
+from destination import waking
+from destination.errors import BadSetting, Problem, StoreConflict, StoreUnavailable
 
 #: Seconds to wait for another writer, or for a free connection, before giving up.
 PATIENCE = 3.0
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: How often a transaction is tried that another one got in the way of.
+_TRIES = 4
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,11 @@ class Database:
     insert: Any
     #: Held while the tables are made or changed, so that only one process does it.
     lock_schema: str
+    #: Said in a transaction that queues something, so that idle workers wake up with its commit.
+    wake: str | None
+    #: Calls a function whenever something may have been queued, from a thread of its own;
+    #: returns what ends it.
+    listen: Callable[[Callable[[], None]], Callable[[], None]]
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sa.Connection]:
@@ -89,6 +103,21 @@ class Database:
             connection.exec_driver_sql(self.lock_schema)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+
+def tried_again(
+    transaction: Callable[P, R],
+) -> Callable[P, R]:
+    """A transaction that is done anew when the database chose it to end a deadlock."""
+
+    @functools.wraps(transaction)
+    def trying(*args: P.args, **kwargs: P.kwargs) -> R:
+        for _ in range(_TRIES - 1):
+            with contextlib.suppress(StoreConflict):
+                return transaction(*args, **kwargs)
+        return transaction(*args, **kwargs)
+
+    return trying
 
 
 def connect(url: str) -> Database:
@@ -145,6 +174,8 @@ def _sqlite(address: sa.URL) -> Database:
         now=sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Double),
         insert=sqlite.insert,
         lock_schema="SELECT 1",  # BEGIN IMMEDIATE holds it already
+        wake=None,  # every commit can be seen
+        listen=lambda heard: waking.watch_sqlite(Path(address.database or ""), heard),
     )
 
 
@@ -164,20 +195,51 @@ def _write_ahead(connection: Any) -> None:
             return
 
 
+#: A peer that is gone is noticed within some 15 seconds, whatever the network says of it.
+_NOTICE = {
+    "connect_timeout": 3,
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+
+
 def _postgresql(address: sa.URL) -> Database:
+    wanted = {key: value for key, value in _NOTICE.items() if key not in address.query}
     engine = sa.create_engine(
         address,
         hide_parameters=True,
+        connect_args=wanted,
         pool_size=8,
         max_overflow=-1,
         pool_pre_ping=True,
-        pool_timeout=PATIENCE,
     )
+
+    @sa.event.listens_for(engine, "connect")
+    def _set_up(connection: Any, _: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET lock_timeout = '{PATIENCE:g}s'")
+            # A paused process does not keep its locks for ever.
+            cursor.execute("SET idle_in_transaction_session_timeout = '10s'")
+        connection.commit()
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        if connection.get_execution_options().get("reading"):
+            # Whoever reads a list locks nothing, and may take a while over it.
+            with contextlib.closing(connection.connection.cursor()) as cursor:
+                cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+
     return Database(
         engine=engine,
         now=sa.literal_column("extract(epoch FROM clock_timestamp())::float8", sa.Double),
         insert=postgresql.insert,
         lock_schema="SELECT pg_advisory_xact_lock(7214301)",
+        wake=f"NOTIFY {waking.CHANNEL}",
+        listen=lambda heard: waking.listen_postgresql(
+            address.set(drivername="postgresql").render_as_string(hide_password=False), heard
+        ),
     )
 
 
@@ -193,4 +255,9 @@ def _translated() -> Iterator[None]:
         yield
     except (sa.exc.OperationalError, sa.exc.InternalError, PoolTimeout) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
-        raise StoreUnavailable(f"The database cannot be used now: {cause}") from error
+        kind = StoreConflict if getattr(cause, "sqlstate", "") in _CONFLICTS else StoreUnavailable
+        raise kind(f"The database cannot be used now: {cause}") from error
+
+
+#: PostgreSQL's codes for a transaction that it ended in favour of another: serialization, deadlock.
+_CONFLICTS = ("40001", "40P01")

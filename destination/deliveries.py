@@ -60,6 +60,7 @@ class Trouble(Enum):
     CONNECTION_LOST = "connection_lost"  # it left, and the connection ended before the answer
     WORKER_DIED = "worker_died"  # it may have left; nobody lived to see the answer
     FAULT = "fault"  # our own program broke on it
+    LATE = "late"  # our worker was paused, and its lease half over: nothing of it left
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +111,9 @@ _BROKEN = {500, *range(505, 512), 598, 599}
 #: A gateway lost sight of the engine, which may have processed the request.
 _LOST_SIGHT = {502, 504}
 _CREDENTIALS = {401, 403}
+_NOTHING_LEFT = {Trouble.NOT_SENT, Trouble.LATE}
+#: What happened on our side, and tells nothing of the engine.
+_OUR_OWN = {Trouble.WORKER_DIED, Trouble.FAULT, Trouble.LATE}
 
 
 def verdict(exchange: Exchange, *, idempotent: bool, ambiguous: str) -> Verdict:
@@ -120,7 +124,7 @@ def verdict(exchange: Exchange, *, idempotent: bool, ambiguous: str) -> Verdict:
     """
     lost = Verdict.RETRY if idempotent or ambiguous == "retry" else Verdict.UNKNOWN
     if exchange.status is None:
-        return Verdict.RETRY if exchange.trouble is Trouble.NOT_SENT else lost
+        return Verdict.RETRY if exchange.trouble in _NOTHING_LEFT else lost
     if 200 <= exchange.status < 300:
         return Verdict.DELIVERED
     if exchange.status in _LATER | _BROKEN:
@@ -130,6 +134,15 @@ def verdict(exchange: Exchange, *, idempotent: bool, ambiguous: str) -> Verdict:
     if exchange.status in _CREDENTIALS:
         return Verdict.HOLD
     return Verdict.REJECTED
+
+
+def engine_failed(exchange: Exchange) -> bool | None:
+    """Whether the engine as a whole seems to be down: it cannot be reached, or breaks on what
+    it is sent. None where the exchange tells nothing of it. The breaker counts these.
+    """
+    if exchange.status is None:
+        return None if exchange.trouble in _OUR_OWN else True
+    return exchange.status in _BROKEN | _LOST_SIGHT | {503}
 
 
 def reason(exchange: Exchange) -> str:

@@ -8,6 +8,7 @@ Problem                  said to the person in one sentence, without a traceback
 ├── Refused              one call is answered in its place; the others go on
 ├── Unauthorized         a whole request is answered 401: it is in partners
 └── StoreUnavailable     the sender is told to come back: 503 with Retry-After
+    └── StoreConflict    the transaction is done anew at once, and mostly nobody hears of it
 """
 
 from collections.abc import Sequence
@@ -69,3 +70,7 @@ class Refused(Problem):
 
 class StoreUnavailable(Problem):
     """The database cannot be written now: it is locked, full, or gone."""
+
+
+class StoreConflict(StoreUnavailable):
+    """The database ended this transaction in favour of another one: nothing was done."""

@@ -98,6 +98,16 @@ def seconds(value: str) -> float:
     return number
 
 
+def per_second(value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 100_000:
+        raise ValueError("must be a number from 0 to 100,000, such as 50 or 0.5")
+    return number
+
+
 def count(low: int, high: int) -> Callable[[str], int]:
     def read(value: str) -> int:
         try:
@@ -109,6 +119,21 @@ def count(low: int, high: int) -> Callable[[str], int]:
         return number
 
     return read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pacing:
+    """How fast a destination may be sent to: every destination's table begins with these."""
+
+    concurrency: int = setting(
+        16, "How many requests a worker has under way to it.", read=count(1, 512)
+    )
+    rate_limit: float = setting(
+        0.0,
+        "Requests a second that all workers together send to it at most; 0: no limit. Waiting "
+        "for it costs no attempt.",
+        read=per_second,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,9 +184,6 @@ class Settings:
         "The largest single call, as Segment itself bounds it.",
         read=count(256, 4 * 1024 * 1024),
     )
-    concurrency: int = setting(
-        16, "How many requests a worker has under way to one destination.", read=count(1, 512)
-    )
     connect_timeout: float = setting(
         5.0, "Seconds to wait for a connection to a destination.", read=seconds
     )
@@ -183,6 +205,21 @@ class Settings:
         60.0,
         "Seconds between the single probes by which a held destination is found well again.",
         read=seconds,
+    )
+    breaker_failures: int = setting(
+        10,
+        "After how many failures in a row, of a destination as a whole (no connection, no answer, "
+        "5xx), it is held and only probed, until it is well again; 0: never.",
+        read=count(0, 1000),
+    )
+    breaker_probe: float = setting(
+        5.0, "Seconds between the single probes of a destination that was down.", read=seconds
+    )
+    metrics_port: int = setting(
+        0,
+        "The port on which `destination worker` tells its metrics, on DESTINATION_HOST; 0: none. "
+        "A receiver tells its own on its own port, and those of a worker beside it.",
+        read=count(0, 65_535),
     )
     log_format: str = setting(
         "text",

@@ -4,17 +4,18 @@ Only the loop's own thread touches the database: in one transaction it settles e
 performers have finished since the last turn, and claims what comes next.
 """
 
+import contextlib
 import queue
 import random
 import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import structlog
 
-from destination import deliveries, jsontext
+from destination import deliveries, jsontext, metrics
 from destination.database import Database
 from destination.deliveries import Exchange, Status, Trouble, Verdict
 from destination.errors import StoreUnavailable
@@ -22,19 +23,26 @@ from destination.logs import fault
 from destination.partners import Destination, Request
 from destination.partners.http import Client
 from destination.settings import Settings
-from destination.store import sending
-from destination.store.sending import Claim, Settlement
+from destination.store import paces, sending
+from destination.store.claims import Claim, Settlement
+from destination.store.paces import Terms, Wanted
 
 log = structlog.get_logger()
 
-#: Seconds between two looks for work, when none was found.
-POLL = 0.2
+#: Seconds between two looks for work of an idle worker that hears of none.
+SWEEP = 5.0
+
+#: Seconds that what is finished waits for others, to be settled in one transaction with them.
+GATHER = 0.004
 
 #: Seconds to wait before the database is tried again, when it could not be used.
 PAUSE = 1.0
 
 #: Seconds that a stopping worker gives to what is under way, before it cuts it off.
 GRACE = 8.0
+
+#: How many workers a delivery may take down before it is set aside.
+MAX_DEATHS = 3
 
 
 class Worker:
@@ -50,20 +58,20 @@ class Worker:
         self._database = database
         self._destinations = destinations
         self._settings = settings
+        self._terms = Terms(
+            lease=settings.lease,
+            hold_probe=settings.hold_probe,
+            breaker_failures=settings.breaker_failures,
+            breaker_probe=settings.breaker_probe,
+        )
         self._chance = chance or random.Random()  # noqa: S311 - jitter, no secret
-        self._clients = {
-            name: Client(
-                destination.url,
-                headers=destination.headers(),
-                connect_timeout=settings.connect_timeout,
-                read_timeout=settings.read_timeout,
-                connections=settings.concurrency,
-            )
-            for name, destination in destinations.items()
-        }
+        #: What it delivers to, as it was opened: destinations may come, change and go.
+        self._lines: dict[str, _Line] = {}
+        self._performers = 0
         #: Claims to perform, each with the moment before which it was claimed.
         self._jobs: queue.SimpleQueue[tuple[Claim, float]] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[Settlement] = queue.SimpleQueue()
+        #: What is finished; None means that there may be something new to claim.
+        self._done: queue.SimpleQueue[Settlement | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._stopped_at = 0.0
 
@@ -71,76 +79,106 @@ class Worker:
         """Claim nothing more, and let `run` return within ten seconds. Safe in a signal handler."""
         self._stopped_at = self._stopped_at or time.monotonic()
         self._stopping.set()
+        self._done.put(None)
 
     def run(self) -> None:
         """Deliver until `stop`; what is under way then is finished, or cut off, and settled."""
-        for _ in range(self._settings.concurrency * len(self._destinations)):
-            threading.Thread(target=self._perform_jobs, name="perform", daemon=True).start()
-        self._probe_held()
+        end_listening = self._database.listen(lambda: self._done.put(None))
         under_way: Counter[str] = Counter()
         finished: list[Settlement] = []
+        rest = 0.0
         while self._goes_on(under_way, finished):
-            finished += self._wait(POLL)
+            longest = 0.2 if self._stopping.is_set() else min(rest, SWEEP)
+            finished += self._gather(longest, under_way.total() - len(finished))
             before = _clock()
             try:
-                claims = self._turn(finished, self._room(under_way, finished))
+                self._open_lines()
+                wanted = self._wanted(under_way, finished)
+                # A look takes no lock: a worker with nothing to do is in nobody's way.
+                if not finished and (rest := sending.look(self._database, wanted)) > 0:
+                    continue
+                turn = sending.settle_and_claim(self._database, finished, wanted, self._terms)
             except StoreUnavailable as error:
                 log.error("store unavailable", cause=str(error))
                 self._stopping.wait(PAUSE)
                 continue  # what is finished is settled as soon as the database is back
+            _count(finished)
             under_way.subtract(settlement.claim.destination for settlement in finished)
-            under_way.update(claim.destination for claim in claims)
-            finished = []
-            for claim in claims:
+            under_way.update(claim.destination for claim in turn.claims)
+            finished, rest = [], turn.rest
+            for name, reason in turn.changes.items():
+                log.warning("on hold" if reason else "well again", destination=name, reason=reason)
+            for claim in turn.claims:
                 self._jobs.put((claim, before))
-        for client in self._clients.values():
-            client.close()
+        end_listening()
+        for line in self._lines.values():
+            line.client.close()
 
-    def _probe_held(self) -> None:
-        try:
-            for name in sending.probe_now(self._database):
-                log.warning("on hold, one delivery probes it now", destination=name)
-        except StoreUnavailable as error:
-            log.error("store unavailable", cause=str(error))  # then they are probed in their time
+    def _open_lines(self) -> None:
+        """Take up the destinations that are new or changed. Raises StoreUnavailable."""
+        new = {
+            name: destination
+            for name, destination in self._destinations.items()
+            if name not in self._lines or self._lines[name].destination is not destination
+        }
+        if not new:
+            return
+        for name in paces.enter(self._database, list(new)):
+            log.warning("on hold", destination=name)
+        for name, destination in new.items():
+            client = Client(
+                destination.url,
+                headers=destination.headers(),
+                connect_timeout=self._settings.connect_timeout,
+                read_timeout=self._settings.read_timeout,
+                connections=destination.pacing.concurrency,
+            )
+            self._lines[name] = _Line(destination, client)
+        wanted = sum(line.destination.pacing.concurrency for line in self._lines.values())
+        for _ in range(wanted - self._performers):
+            threading.Thread(target=self._perform_jobs, name="perform", daemon=True).start()
+        self._performers = max(wanted, self._performers)
 
     def _goes_on(self, under_way: Counter[str], finished: Sequence[Settlement]) -> bool:
         if not self._stopping.is_set():
             return True
         since = time.monotonic() - self._stopped_at
         if since > GRACE:
-            for client in self._clients.values():
-                client.cut()
+            for line in self._lines.values():
+                line.client.cut()
         return since < GRACE + 1.5 and (under_way.total() > 0 or bool(finished))
 
-    def _wait(self, seconds: float) -> list[Settlement]:
-        """What the performers have finished; waits for the first, but not for more."""
-        finished = []
-        try:
-            finished.append(self._done.get(timeout=seconds))
+    def _gather(self, seconds: float, under_way: int) -> list[Settlement]:
+        """What the performers finish: waits for something to happen, then a moment for others,
+        so that they share a transaction; but not where no others are under way.
+        """
+        finished: list[Settlement] = []
+        with contextlib.suppress(queue.Empty):
+            happened = self._done.get(timeout=seconds)
+            ends = time.monotonic() + GATHER
             while True:
-                finished.append(self._done.get_nowait())
-        except queue.Empty:
-            return finished
+                if happened:
+                    finished.append(happened)
+                left = ends - time.monotonic() if len(finished) < under_way else 0.0
+                happened = self._done.get(timeout=max(0.0, left))
+        return finished
 
-    def _room(self, under_way: Counter[str], finished: Sequence[Settlement]) -> dict[str, int]:
-        """How many deliveries may be claimed, by destination."""
+    def _wanted(self, under_way: Counter[str], finished: Sequence[Settlement]) -> list[Wanted]:
+        """What there is room for, by destination."""
         if self._stopping.is_set():
-            return {}
+            return []
         busy = under_way - Counter(settlement.claim.destination for settlement in finished)
-        free = {name: self._settings.concurrency - busy[name] for name in self._destinations}
-        return {name: count for name, count in free.items() if count > 0}
-
-    def _turn(self, finished: Sequence[Settlement], room: Mapping[str, int]) -> list[Claim]:
-        """Settle, and claim what there is room for."""
-        if not finished and not (room and sending.ready(self._database, list(room))):
-            return []  # a look takes no lock: an idle worker is in nobody's way
-        return sending.settle_and_claim(
-            self._database,
-            finished,
-            room,
-            lease=self._settings.lease,
-            probe_every=self._settings.hold_probe,
-        )
+        paced = {name: self._lines[name].destination.pacing for name in self._destinations}
+        return [
+            Wanted(
+                destination=name,
+                room=pacing.concurrency - busy[name],
+                busy=busy[name],
+                rate=pacing.rate_limit or None,
+            )
+            for name, pacing in paced.items()
+            if busy[name] < pacing.concurrency
+        ]
 
     def _perform_jobs(self) -> None:
         """A performer's life: one delivery at a time. Whatever happens to it, it is settled."""
@@ -154,20 +192,22 @@ class Worker:
             self._done.put(settlement)
 
     def _perform(self, claim: Claim, before: float) -> Settlement:
-        action = self._destinations[claim.destination].actions[claim.action]
+        line = self._lines[claim.destination]
+        action = line.destination.actions[claim.action]
         payload = jsontext.loads(claim.payload)
         requests = action.requests(payload)
         request = requests[claim.step]
-        client = self._clients[claim.destination]
+        client = line.client
         if claim.interrupted:
             words = "The worker that held it died, and nobody saw the answer."
             exchange = client.without_answer(request, Trouble.WORKER_DIED, words)
         elif _clock() - before > self._settings.lease / 2:
             # Another worker may take the lane over while this request would be under way.
             words = "Half of its lease had gone before it could be sent."
-            exchange = client.without_answer(request, Trouble.NOT_SENT, words)
+            exchange = client.without_answer(request, Trouble.LATE, words)
         else:
-            exchange = client.exchange(request)
+            with metrics.answering.labels(claim.destination).time():
+                exchange = client.exchange(request)
         settlement = self._judge(claim, request, exchange, last=request is requests[-1])
         if request.objection and settlement.verdict is Verdict.REJECTED and action.code:
             return replace(settlement, lost_code=payload[action.code])
@@ -188,9 +228,13 @@ class Worker:
         if verdict is Verdict.DELIVERED and not last:
             status, step = Status.PENDING, claim.step + 1
         if verdict is Verdict.RETRY:
-            wait = self._wait_before_retry(claim, exchange)
-            if claim.claimed_at - claim.first_attempt_at >= self._settings.retry_horizon:
+            horizon = self._lines[claim.destination].destination.horizon
+            tried_for = claim.claimed_at - claim.first_attempt_at
+            too_long = tried_for >= (horizon or self._settings.retry_horizon)
+            if too_long or claim.deaths >= MAX_DEATHS:
                 status = Status.FAILED
+            else:
+                wait = self._wait_before_retry(claim, exchange)
         if verdict is not Verdict.DELIVERED:
             log.warning(
                 "not delivered",
@@ -202,8 +246,6 @@ class Worker:
                 **({"wait": round(wait, 1)} if wait else {}),
                 **({} if exchange.status else {"cause": exchange.answer}),
             )
-        elif claim.probe:
-            log.info("well again", destination=claim.destination)
         return Settlement(
             claim=claim,
             exchange=exchange,
@@ -217,6 +259,25 @@ class Worker:
     def _wait_before_retry(self, claim: Claim, exchange: Exchange) -> float:
         asked = deliveries.retry_after(exchange.retry_after, now=time.time())
         return asked if asked is not None else deliveries.backoff(claim.attempts, self._chance)
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A destination as the worker has opened it."""
+
+    destination: Destination
+    client: Client
+
+
+def _count(settlements: Sequence[Settlement]) -> None:
+    for settlement in settlements:
+        name = settlement.claim.destination
+        metrics.attempts.labels(name, settlement.verdict.value).inc()
+        if settlement.status is not Status.PENDING:
+            metrics.settled.labels(name, settlement.status.value).inc()
+        if settlement.status is Status.DELIVERED:
+            waited = settlement.claim.claimed_at - settlement.claim.created_at
+            metrics.waiting.labels(name).observe(max(0.0, waited))
 
 
 def _broken(claim: Claim, error: Exception) -> Settlement:

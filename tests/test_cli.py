@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from destination.cli import main, tables
+from destination.store import records
 from destination.store.receiving import accept
 from tests.conftest import ROOT, arrival
 from tests.test_store_sending import Verdict, claim, outcome, settle
@@ -348,3 +349,13 @@ def test_credentials_that_are_not_set_are_named(run):
 
     assert result.exit_code == 1
     assert "set DESTINATION_REHOOK_API_KEY and DESTINATION_REHOOK_API_SECRET" in result.output
+
+
+def test_a_destination_is_held_and_resumed_by_hand(run, database):
+    assert run("hold", "rehook").output.startswith("rehook is on hold.")
+    assert [hold["reason"] for hold in records.holds(database)] == ["by_hand"]
+
+    assert run("resume", "rehook").output == "rehook goes on.\n"
+    assert run("resume", "rehook").output == "rehook was not on hold.\n"
+    assert run("hold", "rehok").output.startswith("Error: There is no destination rehok. There is ")
+    assert records.holds(database) == []

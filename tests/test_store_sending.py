@@ -1,29 +1,37 @@
 """Claiming and settling, on each database."""
 
+import math
 import threading
 from dataclasses import replace
 
 import pytest
-import sqlalchemy as sa
 
-from destination import database as databases
 from destination.deliveries import Delivery, Exchange, Status, Trouble, Verdict
-from destination.store import records, schema, sending
+from destination.store import paces, records, sending
+from destination.store.claims import Settlement
+from destination.store.paces import Terms, Wanted
 from destination.store.receiving import accept
-from destination.store.sending import Settlement
 from tests.conftest import arrival
 
 LEASE, PROBE = 60.0, 30.0
+TERMS = Terms(lease=LEASE, hold_probe=PROBE, breaker_failures=5, breaker_probe=2.0)
 
 
-def claim(database, limit=10, settlements=(), destination="rehook"):
-    return sending.settle_and_claim(
-        database, settlements, {destination: limit}, lease=LEASE, probe_every=PROBE
-    )
+def turn(database, limit=10, settlements=(), destination="rehook", terms=TERMS, **wanted):
+    with database.reading() as connection:
+        known = paces.paces(connection, ["rehook"])
+    if not known:
+        paces.enter(database, ["rehook", "reward"])
+    wants = Wanted(destination=destination, room=limit, **wanted)
+    return sending.settle_and_claim(database, settlements, [wants] if limit else [], terms)
+
+
+def claim(database, limit=10, settlements=(), destination="rehook", **wanted):
+    return turn(database, limit, settlements, destination, **wanted).claims
 
 
 def settle(database, *settlements):
-    assert sending.settle_and_claim(database, settlements, {}, lease=LEASE, probe_every=PROBE) == []
+    assert claim(database, 0, settlements) == []
 
 
 def outcome(claimed, verdict=Verdict.DELIVERED, **changes):
@@ -296,34 +304,25 @@ def test_workers_side_by_side_never_have_the_same_lane(database):
     assert all(ids == sorted(ids) for ids in by_lane.values())
 
 
-def test_ready_looks_at_time_and_destination(timed, clock):
-    assert not sending.ready(timed, ["rehook"])
+def test_a_look_says_when_there_is_something_to_claim(timed, clock):
+    def look(destination="rehook"):
+        return sending.look(timed, [Wanted(destination=destination, room=1)])
+
+    paces.enter(timed, ["rehook", "reward"])
+    assert look() == math.inf
     receive(timed, ("m1", "u"))
-    assert sending.ready(timed, ["rehook"])
-    assert not sending.ready(timed, ["reward"])
+    assert look() == 0
+    assert look("reward") == math.inf
     [claimed] = claim(timed)
+    assert look() == LEASE
     settle(timed, outcome(claimed, Verdict.RETRY, wait=5.0))
-    assert not sending.ready(timed, ["rehook"])
+    assert look() == 5
     clock.now += 6
-    assert sending.ready(timed, ["rehook"])
+    assert look() == 0
 
 
-def test_the_next_ready_lane_is_found_without_reading_those_that_wait(tmp_path):
-    """SQLite says how it will run the query: by the index, from the first ready lane."""
-    database = databases.connect(f"sqlite:///{tmp_path / 'plan.db'}")
-    database.prepare()
-    lane, delivery = schema.lane, schema.delivery
-    with database.reading() as connection:
+def test_a_turn_says_how_long_to_rest(timed):
+    assert turn(timed).rest == math.inf
+    receive(timed, ("m1", "u"))
 
-        def plan(query):
-            text = str(query.compile(database.engine, compile_kwargs={"literal_binds": True}))
-            return [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
-
-        ready = sa.select(lane.c.id).where(lane.c.destination == "rehook", lane.c.ready_at <= 1.0)
-        head = sa.select(delivery.c.id).where(delivery.c.lane_id == 1, schema.WAITING)
-        assert plan(ready.order_by(lane.c.ready_at)) == [
-            "SEARCH lane USING COVERING INDEX ix_lane_ready (destination=? AND ready_at<?)"
-        ]
-        assert plan(head.order_by(delivery.c.id)) == [
-            "SEARCH delivery USING INDEX ix_delivery_waiting (lane_id=?)"
-        ]
+    assert turn(timed).rest == LEASE  # its lane is free again then, if its worker dies

@@ -9,17 +9,22 @@ from dataclasses import replace
 import pytest
 
 from destination import worker as module
+from destination.deliveries import Delivery, Exchange, Status, Trouble, Verdict
 from destination.errors import StoreUnavailable
 from destination.partners.rehook import Rehook, RehookSettings
 from destination.settings import Settings
-from destination.store import records, sending
+from destination.store import paces, records, sending
+from destination.store.claims import Settlement
+from destination.store.paces import Terms, Wanted
 from destination.store.receiving import accept
 from destination.worker import Worker
 from tests import misbehaving
 from tests.conftest import arrival
 from tests.misbehaving import read_request, response, server
 
-SETTINGS = Settings(connect_timeout=1.0, read_timeout=1.0, lease=5.0, concurrency=8, hold_probe=0.3)
+SETTINGS = Settings(
+    connect_timeout=1.0, read_timeout=1.0, lease=5.0, hold_probe=0.3, breaker_failures=0
+)
 CUT = "cut"
 
 
@@ -53,6 +58,7 @@ class Engine:
 @contextmanager
 def working(database, engine, settings=SETTINGS, **rehook):
     with server(engine) as url:
+        rehook = {"concurrency": 8, **rehook}
         worker = Worker(database, {"rehook": Rehook(RehookSettings(url=url, **rehook))}, settings)
         thread = threading.Thread(target=worker.run)
         thread.start()
@@ -188,7 +194,7 @@ def test_wrong_credentials_hold_the_destination_and_lose_nothing(database):
     accept(database, [arrival(f"m{n}", f"u{n}") for n in range(20)])
     engine = Engine(**{f"u{n}": [response(401)] * 2 for n in range(20)})
 
-    with working(database, engine, replace(SETTINGS, concurrency=4)):
+    with working(database, engine, concurrency=4):
         until(lambda: records.holds(database))
         until(lambda: len(engine.arrived) >= 5)
         assert {row["status"] for row in rows(database).values()} <= {"pending", "sending"}
@@ -308,7 +314,7 @@ def test_no_send_starts_when_half_of_the_lease_has_gone(database, monkeypatch):
     with working(database, engine):
         until(settled(database))
     first, *_ = records.delivery(database, rows(database)["m1"]["id"])["attempt_list"]
-    assert (first["trouble"], first["verdict"]) == ("not_sent", "retry")
+    assert (first["trouble"], first["verdict"]) == ("late", "retry")
     assert engine.arrived == ["m1"]
 
 
@@ -348,8 +354,10 @@ def test_a_database_that_is_away_for_a_while_costs_nothing(database, monkeypatch
 def test_what_a_killed_worker_left_is_taken_up_after_its_lease(database):
 
     accept(database, [arrival("u1-a"), arrival("u1-b"), identify("m2", "u2")])
-    killed = sending.settle_and_claim(database, [], {"rehook": 10}, lease=0.5, probe_every=1)
-    assert len(killed) == 2
+    paces.enter(database, ["rehook"])
+    wanted = [Wanted(destination="rehook", room=10)]
+    killed = sending.settle_and_claim(database, [], wanted, Terms(lease=0.5))
+    assert len(killed.claims) == 2
     engine = Engine()
 
     with working(database, engine):
@@ -358,3 +366,99 @@ def test_what_a_killed_worker_left_is_taken_up_after_its_lease(database):
     assert (found["u1-a"]["status"], found["u1-a"]["reason"]) == ("uncertain", "worker_died")
     assert found["u1-b"]["status"] == "delivered"
     assert (found["m2"]["status"], found["m2"]["attempts"]) == ("delivered", 2)
+
+
+def test_an_engine_that_is_down_is_found_down_and_well_again(database):
+    accept(database, [arrival(f"m{n}", f"u{n}") for n in range(60)])
+    engine = Engine(**{f"u{n}": [response(503)] * 50 for n in range(60)})
+    quick = replace(SETTINGS, breaker_failures=10, breaker_probe=0.3)
+
+    with working(database, engine, quick, concurrency=16):
+        until(lambda: records.holds(database))
+        assert [hold["reason"] for hold in records.holds(database)] == ["breaker"]
+        assert len(engine.arrived) <= 20
+        until(lambda: len(engine.arrived) >= 22)  # it is probed, and nothing else is sent
+        assert max(row["attempts"] for row in rows(database).values()) <= 3
+        engine.scripts = {}  # it is mended
+        until(settled(database))
+    assert records.holds(database) == []
+    assert {row["status"] for row in rows(database).values()} == {"delivered"}
+
+
+def test_one_dead_destination_hurts_no_other(database):
+    """One never answers, the other one's deliveries go on as if nothing were."""
+    dead = [
+        Delivery(
+            mapping="D",
+            destination="dead",
+            action="trackEvent",
+            customer=f"u{n}",
+            payload=f'{{"event_name":"dead","source_id":"u{n}"}}',
+        )
+        for n in range(50)
+    ]
+    accept(database, [arrival(f"d{n}", f"u{n}", deliveries=(dead[n],)) for n in range(50)])
+    accept(database, [arrival(f"m{n}", f"u{n}") for n in range(50)])
+    silent, engine = threading.Event(), Engine()
+
+    with server(lambda _: silent.wait(30)) as nowhere, server(engine) as url:
+        destinations = {
+            "dead": Rehook(RehookSettings(url=nowhere)),
+            "rehook": Rehook(RehookSettings(url=url)),
+        }
+        worker = Worker(database, destinations, SETTINGS)
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        until(lambda: len(engine.arrived) == 50, 10)
+        silent.set()
+        worker.stop()
+        thread.join(20)
+    assert rows(database)["m49"]["status"] == "delivered"
+
+
+def test_a_rate_limit_spreads_what_is_sent(database):
+    accept(database, [arrival(f"m{n}", f"u{n}") for n in range(30)])
+    engine, began = Engine(), time.monotonic()
+
+    with working(database, engine, rate_limit=20.0):
+        until(settled(database))
+    assert time.monotonic() - began >= (30 - 2) / 20
+    assert {row["attempts"] for row in rows(database).values()} == {1}
+
+
+def test_an_idle_worker_hears_of_a_delivery_at_once(database, monkeypatch):
+    monkeypatch.setattr("destination.worker.SWEEP", 60.0)
+    engine = Engine()
+
+    with working(database, engine):
+        accept(database, [arrival("m1")])
+        until(settled(database))
+        monkeypatch.setattr("destination.worker.SWEEP", 60.0)
+        accept(database, [arrival("m2")])
+        until(settled(database), 10)
+    assert engine.arrived == ["m1", "m2"]
+
+
+def test_what_took_three_workers_down_is_set_aside(timed, clock):
+    accept(timed, [identify("m1", "u1"), arrival("m2", "u1")])
+    paces.enter(timed, ["rehook"])
+    wanted = [Wanted(destination="rehook", room=1)]
+    engine = Engine()
+    for death in range(3):  # workers that died with it
+        [claimed] = sending.settle_and_claim(timed, [], wanted, Terms(lease=5.0)).claims
+        assert claimed.deaths == death
+        clock.now += 6
+        if claimed.interrupted:
+            died = Exchange(method="POST", url="", trouble=Trouble.WORKER_DIED)
+            judged = Settlement(
+                claim=claimed, exchange=died, verdict=Verdict.RETRY, status=Status.PENDING
+            )
+            sending.settle_and_claim(timed, [judged], [], Terms())
+            sending.settle_and_claim(timed, [], wanted, Terms(lease=5.0))
+            clock.now += 6
+
+    with working(timed, engine):
+        until(settled(timed))
+    assert (rows(timed)["m1"]["status"], rows(timed)["m1"]["reason"]) == ("failed", "worker_died")
+    assert rows(timed)["m2"]["status"] == "delivered"
+    assert engine.paths == ["/events/invoke"]

@@ -40,6 +40,8 @@ for command in (
     service.worker,
     service.sandbox,
     service.migrate,
+    service.hold,
+    service.resume,
     calls.replay,
     preview.preview,
     checks.lint,

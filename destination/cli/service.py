@@ -3,24 +3,28 @@
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import click
 import structlog
 from waitress.server import create_server
 
-from destination import logs
+from destination import logs, metrics
 from destination.cli.setup import Setup
 from destination.database import connect
-from destination.errors import BadSetting
+from destination.errors import BadSetting, Problem
 from destination.sandbox import serve as serve_sandbox
 from destination.settings import Environment, Settings
+from destination.store import holds
 from destination.web.app import create_app
 from destination.web.receive import Receiver
+from destination.wording import listed
 from destination.worker import Worker
 
 log = structlog.get_logger()
@@ -67,20 +71,24 @@ def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int) -> None:
     setup = Setup.read()
     logs.configure(setup.settings.log_format)
     _refuse_strangers(setup)
-    receiver = setup.receiver()
+    port = _free_port()
+    told = f"http://127.0.0.1:{port}/metrics" if with_worker else None
+    receiver = replace(setup.receiver(), worker_metrics=told)
     for source in setup.sources.values():
         for warning in source.warnings:
             log.warning(warning)
-    beside = []
+    beside: dict[str, Mapping[str, str]] = {}
     if with_sandbox:
         here = f"127.0.0.1:{setup.settings.port}/webhooks"
-        beside.append(
+        command = (
             f"sandbox --port {sandbox_port}"
             f" --rehook-webhook http://{SANDBOX_KEY}:{SANDBOX_KEY}@{here}/rehook"
             f" --reward-webhook http://{here}/reward?token={SANDBOX_KEY}"
         )
+        beside[command] = {}
     if with_worker:
-        beside.append("worker")
+        own = {"DESTINATION_HOST": "127.0.0.1", "DESTINATION_METRICS_PORT": str(port)}
+        beside["worker"] = own
     receiver.routes.watch()
     with _Beside(beside):
         _receive(receiver, setup.settings)
@@ -98,11 +106,42 @@ def worker() -> None:
     for destination in used.values():
         for name in setup.missing(destination):
             log.warning("not set", setting=name, destination=destination.name)
+    _offer_metrics(setup.settings)
     running = Worker(setup.database(), used, setup.settings)
     _on_stop(running.stop)
     log.info("delivering", to={name: each.url for name, each in used.items()})
     running.run()
     log.info("stopped")
+
+
+@click.command()
+@click.argument("name")
+def hold(name: str) -> None:
+    """Pause a destination: what is for it waits, in order, and loses nothing.
+
+    \b
+    Example:
+      destination hold rehook
+    """
+    setup = Setup.read()
+    _refuse_unknown(setup, name)
+    holds.hold(setup.kept(), name)
+    click.echo(f"{name} is on hold. `destination resume {name}` ends it.")
+
+
+@click.command()
+@click.argument("name")
+def resume(name: str) -> None:
+    """End a destination's hold: one made by hand, by its breaker, or by refused credentials.
+
+    \b
+    Example:
+      destination resume rehook
+    """
+    setup = Setup.read()
+    _refuse_unknown(setup, name)
+    held = holds.resume(setup.kept(), name)
+    click.echo(f"{name} goes on." if held else f"{name} was not on hold.")
 
 
 @click.command()
@@ -168,6 +207,27 @@ def sandbox_environment(port: int) -> dict[str, str]:
     }
 
 
+def _refuse_unknown(setup: Setup, name: str) -> None:
+    if name not in setup.destinations:
+        raise Problem(f"There is no destination {name}. There is {listed(setup.destinations)}.")
+
+
+def _offer_metrics(settings: Settings) -> None:
+    """A worker's metrics are worth a warning, and not the deliveries."""
+    if not settings.metrics_port:
+        return
+    try:
+        metrics.offer(metrics.WORKER, host=settings.host, port=settings.metrics_port)
+    except OSError as error:
+        log.warning("metrics cannot be offered", port=settings.metrics_port, cause=str(error))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def _refuse_strangers(setup: Setup) -> None:
     """Without a credential, only this machine may send us anything."""
     if setup.closed and len(setup.closed) == len(setup.sources):
@@ -218,10 +278,10 @@ def _on_stop(stop: Callable[[], Any]) -> None:
 
 class _Beside:
     """Processes beside the receiver: started with it, started again when they end, stopped
-    with it. Each is a command of ours.
+    with it. Each is a command of ours with settings of its own.
     """
 
-    def __init__(self, commands: Sequence[str]) -> None:
+    def __init__(self, commands: Mapping[str, Mapping[str, str]]) -> None:
         self._commands = commands
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._stopping = threading.Event()
@@ -243,7 +303,8 @@ class _Beside:
 
     def _start(self, command: str) -> None:
         self._running[command] = subprocess.Popen(  # noqa: S603 - our own command
-            [sys.executable, "-m", "destination", *command.split()]
+            [sys.executable, "-m", "destination", *command.split()],
+            env={**os.environ, **self._commands[command]},
         )
 
     def _watch(self) -> None:

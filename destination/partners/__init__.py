@@ -16,7 +16,7 @@ from destination.errors import Problem, Refused
 from destination.events import Event
 from destination.jsontext import Json
 from destination.partners.fields import ActionFields
-from destination.settings import Environment, Table
+from destination.settings import Environment, Pacing, Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +70,16 @@ class Destination(Protocol):
     @property
     def url(self) -> str:
         """Where it is: `https://api.rehook.ai`."""
+
+    @property
+    def pacing(self) -> Pacing:
+        """How fast it may be sent to."""
+
+    @property
+    def horizon(self) -> float | None:
+        """Seconds from its first attempt for which a delivery is tried again; None: as the
+        service's own setting says.
+        """
 
     @property
     def integration(self) -> str:

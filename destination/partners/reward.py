@@ -19,11 +19,11 @@ from destination.partners import Action, Request, Unauthorized
 from destination.partners.credentials import basic_or_bearer, fits
 from destination.partners.fields import ActionFields, Id, Number, Object
 from destination.partners.notices import first_date, part, read_notices
-from destination.settings import PREFIX, setting, text, web_address
+from destination.settings import PREFIX, Pacing, setting, text, web_address
 
 
 @dataclass(frozen=True, kw_only=True)
-class RewardSettings:
+class RewardSettings(Pacing):
     """How to reach Reward, and what its webhooks show."""
 
     PREFIX: ClassVar[str] = PREFIX + "REWARD_"
@@ -86,10 +86,12 @@ class Reward:
     name = "reward"
     label = "Reward"
     integration = "Reward"
+    horizon = None
     credentials = (RewardSettings.PREFIX + "API_KEY",)
 
     def __init__(self, settings: RewardSettings) -> None:
         self.url = settings.url
+        self.pacing = settings
         self.in_use = bool(settings.api_key)
         self._key = settings.api_key
         trigger_event = Action(

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from destination.database import Database
+from destination.database import Database, tried_again
 from destination.deliveries import Delivery, Discard, Status
 from destination.routing import Arrival
 from destination.store import schema
@@ -28,6 +28,7 @@ class Outcome:
 Key = tuple[str, str]
 
 
+@tried_again
 def accept(database: Database, arrivals: Sequence[Arrival]) -> list[Outcome]:
     """Keep all of `arrivals`, or nothing; one outcome each, in their order.
 
@@ -46,6 +47,7 @@ def accept(database: Database, arrivals: Sequence[Arrival]) -> list[Outcome]:
     return [outcomes[i] for i in range(len(arrivals))]
 
 
+@tried_again
 def accept_again(
     database: Database, event_id: int, discard_id: int, result: Delivery | Discard
 ) -> Delivery | Discard | None:
@@ -175,6 +177,8 @@ def _insert_deliveries(
     ]
     if deliveries:
         connection.execute(schema.delivery.insert(), deliveries)
+        if database.wake:
+            connection.exec_driver_sql(database.wake)
     discards = [
         {"event_id": event_id, "at": now, **vars(d)}
         for event_id, arrival in routed.items()

@@ -160,9 +160,9 @@ def unsettled(database: Database, message_ids: Sequence[str]) -> int:
 def counts(database: Database) -> dict[str, int]:
     """How many deliveries stand where: `{"pending": 3, "uncertain": 1}`."""
     table = schema.delivery
-    query = sa.select(table.c.status, sa.func.count()).group_by(table.c.status)
+    query = sa.select(table.c.status, sa.func.count().label("number")).group_by(table.c.status)
     with database.reading() as connection:
-        return dict(connection.execute(query).tuples().all())
+        return {row.status: row.number for row in connection.execute(query)}
 
 
 def holds(database: Database) -> list[Row]:

@@ -17,6 +17,8 @@ Time: sa.Double[float] = sa.Double()
 
 #: A delivery that stands in its lane's way.
 WAITING = sa.text("status IN ('pending', 'sending')")
+#: A delivery that somebody may still have to look at.
+OPEN = sa.text("status <> 'delivered'")
 
 #: Every call that arrived, whatever became of it.
 event = sa.Table(
@@ -99,7 +101,15 @@ delivery = sa.Table(
     sa.Index(
         "ix_delivery_waiting", "lane_id", "id", sqlite_where=WAITING, postgresql_where=WAITING
     ),
-    sa.Index("ix_delivery_status", "status", "id"),
+    # what waits is counted, and what failed is listed, without reading what is delivered
+    sa.Index(
+        "ix_delivery_open",
+        "status",
+        "destination",
+        "id",
+        sqlite_where=OPEN,
+        postgresql_where=OPEN,
+    ),
 )
 
 #: One HTTP exchange: written before its request leaves, completed when it is settled.
@@ -127,8 +137,19 @@ hold = sa.Table(
     sa.Column("destination", sa.Text, primary_key=True),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("since", Time, nullable=False),
-    # When one delivery may leave, to see whether it is well again.
-    sa.Column("probe_at", Time, nullable=False),
+    # When one delivery may leave, to see whether it is well again; NULL: until it is resumed.
+    sa.Column("probe_at", Time),
+)
+
+#: What all workers together know of a destination.
+pace = sa.Table(
+    "pace",
+    metadata,
+    sa.Column("destination", sa.Text, primary_key=True),
+    # How often in a row it has failed as a whole: the breaker opens on it.
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
+    # When the requests that it was sent are used up, at the speed of its rate limit.
+    sa.Column("free_at", Time, nullable=False, server_default="0"),
 )
 
 #: Whose a referral code is: the customer that brought it first.

@@ -5,6 +5,7 @@ from flask import Flask
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, NotFound
 
+from destination import metrics
 from destination.errors import Refused, StoreUnavailable
 from destination.logs import fault
 from destination.partners import Unauthorized
@@ -37,11 +38,13 @@ def create_app(receiver: Receiver) -> Flask:
 
     @app.errorhandler(Unauthorized)
     def unauthorized(error: Unauthorized) -> ResponseReturnValue:
+        metrics.turned_away.labels("401").inc()
         return {"message": str(error)}, 401
 
     @app.errorhandler(StoreUnavailable)
     def unavailable(error: StoreUnavailable) -> ResponseReturnValue:
         log.error("store unavailable", cause=str(error))
+        metrics.turned_away.labels("503").inc()
         message = {"message": "The calls cannot be kept right now. Send them again later."}
         return message, 503, {"Retry-After": str(RETRY_AFTER)}
 

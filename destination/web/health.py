@@ -1,16 +1,26 @@
-"""Health: whether the process lives, and whether it can take calls in."""
+"""Health: whether the process lives, whether it can take calls in, and what stands where."""
 
-from flask import Blueprint
+import dataclasses
+import time
+
+import requests
+from flask import Blueprint, Response
 from flask.typing import ResponseReturnValue
 
+from destination import metrics
 from destination.jsontext import moment
 from destination.store import records
+from destination.store.standing import Standing, standings
 from destination.web.receive import Receiver
+
+#: Seconds for which counts are not counted again: a million waiting take a moment.
+_COUNTS_LAST = 5.0
 
 
 def blueprint(receiver: Receiver) -> Blueprint:
-    """`/healthz` and `/readyz`."""
+    """`/healthz`, `/readyz` and `/metrics`."""
     views = Blueprint("health", __name__)
+    counts = _Counts(receiver)
 
     @views.get("/healthz")
     def alive() -> ResponseReturnValue:
@@ -44,6 +54,56 @@ def blueprint(receiver: Receiver) -> Blueprint:
                 }
                 for hold in records.holds(receiver.database)
             ],
+            "destinations": {
+                name: {
+                    "waiting": standing.waiting,
+                    "oldestWaitingSeconds": round(standing.oldest_waiting_seconds, 1),
+                    "uncertain": standing.uncertain,
+                    "oldestUncertainSeconds": round(standing.oldest_uncertain_seconds, 1),
+                    "failed": standing.failed,
+                }
+                for name, standing in counts.now().items()
+            },
         }
 
+    @views.get("/metrics")
+    def page() -> ResponseReturnValue:
+        """For Prometheus: what this receiver counted, what stands in the database, and what the
+        worker counted that runs beside it.
+        """
+        found = {
+            name: {**dataclasses.asdict(standing), "held": float(standing.held is not None)}
+            for name, standing in counts.now().items()
+        }
+        text = metrics.text(metrics.RECEIVER, found) + _of_worker(receiver.worker_metrics)
+        return Response(text, content_type="text/plain; version=0.0.4; charset=utf-8")
+
     return views
+
+
+class _Counts:
+    """What stands where, counted every few seconds at most."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self._counted_at = -_COUNTS_LAST
+        self._found: dict[str, Standing] = {}
+
+    def now(self) -> dict[str, Standing]:
+        """By destination: all that there are. Raises StoreUnavailable."""
+        if time.monotonic() - self._counted_at >= _COUNTS_LAST:
+            known = dict.fromkeys(self._receiver.routes.current.destinations)
+            found = standings(self._receiver.database)
+            self._found = {name: found.get(name, Standing()) for name in {**known, **found}}
+            self._counted_at = time.monotonic()
+        return self._found
+
+
+def _of_worker(address: str | None) -> bytes:
+    """The page of the worker that runs beside this receiver; nothing while it is away."""
+    if address is None:
+        return b""
+    try:
+        return requests.get(address, timeout=2).content
+    except requests.RequestException:
+        return b""

@@ -2,6 +2,7 @@
 
 import time
 import zlib
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from flask import Blueprint, abort, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
+from destination import metrics
 from destination.database import Database
 from destination.errors import Refused
 from destination.events import REFUSALS, TYPES
@@ -35,6 +37,8 @@ class Receiver:
     closed: Collection[str]
     max_body_bytes: int
     max_batch_calls: int
+    #: Where a worker beside this receiver tells what it counted.
+    worker_metrics: str | None = None
 
     def take(self, calls: Sequence[Json | Refused], source: str) -> list[Outcome]:
         """Route and keep `calls`, all in one commit. Raises StoreUnavailable."""
@@ -46,7 +50,13 @@ class Receiver:
         if not calls:
             return []
         routes = self.routes.current  # one set for all of them, though files change meanwhile
-        return self.intake.accept([arrive(call, source, routes) for call in calls])
+        with metrics.receiving.time():
+            outcomes = self.intake.accept([arrive(call, source, routes) for call in calls])
+        for (outcome, reason), number in Counter((o.outcome, o.reason) for o in outcomes).items():
+            metrics.received.labels(source, outcome).inc(number)
+            if outcome == "discarded":
+                metrics.discarded.labels(source, reason).inc(number)
+        return outcomes
 
     def check_open(self, source: Source) -> None:
         """Raises Unauthorized where strangers could send as this source."""

@@ -70,12 +70,14 @@ class Rehook:
     name = "rehook"
     label = "Rehook"
     integration = "Rehook"
+    horizon = None
     #: It is what the service is for: what waits for it waits until its keys are set.
     in_use = True
     credentials = (RehookSettings.PREFIX + "API_KEY", RehookSettings.PREFIX + "API_SECRET")
 
     def __init__(self, settings: RehookSettings) -> None:
         self.url = settings.url
+        self.pacing = settings
         self._settings = settings
         identify_user = Action(
             name="identifyUser",

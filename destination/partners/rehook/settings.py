@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from destination.settings import PREFIX, headers, names, setting, switch, text, web_address
+from destination.settings import PREFIX, Pacing, headers, names, setting, switch, text, web_address
 
 
 @dataclass(frozen=True, kw_only=True)
-class RehookSettings:
+class RehookSettings(Pacing):
     """How to reach Rehook, and what its webhooks show."""
 
     PREFIX: ClassVar[str] = PREFIX + "REHOOK_"

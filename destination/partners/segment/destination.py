@@ -112,10 +112,12 @@ class Tracking:
     name = "segment"
     label = "Segment"
     integration = "Segment"
+    horizon = None
     credentials = (SegmentSettings.PREFIX + "TRACKING_KEY",)
 
     def __init__(self, settings: SegmentSettings) -> None:
         self.url = settings.tracking_url or REGIONS[settings.region]
+        self.pacing = settings
         self.in_use = bool(settings.tracking_key)
         self._key = settings.tracking_key
         self._integrations = {"All": True, **dict.fromkeys(settings.tracking_except, False)}

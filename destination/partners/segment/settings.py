@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from destination.settings import PREFIX, names, one_of, setting, switch, text, web_address
+from destination.settings import PREFIX, Pacing, names, one_of, setting, switch, text, web_address
 
 
 @dataclass(frozen=True, kw_only=True)
-class SegmentSettings:
+class SegmentSettings(Pacing):
     """What keeps strangers out, and how to reach the Tracking API."""
 
     PREFIX: ClassVar[str] = PREFIX + "SEGMENT_"

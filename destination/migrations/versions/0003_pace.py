@@ -1,0 +1,30 @@
+"""What all workers together know of a destination: failures in a row, and its rate limit."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "pace",
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("free_at", sa.Double(), nullable=False, server_default="0"),
+        sa.PrimaryKeyConstraint("destination", name="pk_pace"),
+    )
+    still_open = sa.text("status <> 'delivered'")
+    op.create_index(
+        "ix_delivery_open",
+        "delivery",
+        ["status", "destination", "id"],
+        sqlite_where=still_open,
+        postgresql_where=still_open,
+    )
+    op.drop_index("ix_delivery_status", "delivery")
+    with op.batch_alter_table("hold") as hold:
+        hold.alter_column("probe_at", existing_type=sa.Double(), nullable=True)

@@ -1,0 +1,116 @@
+"""Settling: a worker says what became of what it claimed, and the lane goes on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from destination.deliveries import Status, Verdict
+from destination.store import schema
+from destination.store.claims import Settlement
+from destination.store.receiving import digest
+
+#: Sorted as receivers sort them: none of the two waits for the other.
+_LOCK_LANES = (
+    sa.select(schema.lane.c.id, schema.lane.c.owner)
+    .where(schema.lane.c.id.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(schema.lane.c.destination, schema.lane.c.customer)
+    .with_for_update()
+)
+_END_ATTEMPT = (
+    sa.update(schema.attempt)
+    .where(schema.attempt.c.id == sa.bindparam("attempt"))
+    .values(
+        ended_at=sa.bindparam("ended"),
+        verdict=sa.bindparam("verdict"),
+        method=sa.bindparam("method"),
+        url=sa.bindparam("url"),
+        status=sa.bindparam("status"),
+        trouble=sa.bindparam("trouble"),
+        answer=sa.bindparam("answer"),
+    )
+)
+
+_MOVE_DELIVERY = (
+    sa.update(schema.delivery)
+    .where(schema.delivery.c.id == sa.bindparam("delivery"))
+    .values(
+        status=sa.bindparam("status"),
+        reason=sa.bindparam("reason"),
+        step=sa.bindparam("step"),
+        first_attempt_at=sa.bindparam("first"),
+        settled_at=sa.bindparam("settled"),
+    )
+)
+
+_SOMETHING_WAITS = (
+    sa.exists()
+    .where(schema.delivery.c.lane_id == schema.lane.c.id, schema.WAITING)
+    .correlate(schema.lane)
+)
+
+_FREE_LANE = (
+    sa.update(schema.lane)
+    .where(schema.lane.c.id == sa.bindparam("lane"))
+    .values(
+        owner=None, ready_at=sa.case((_SOMETHING_WAITS, sa.bindparam("ready", type_=sa.Double)))
+    )
+)
+
+_RELEASE_CODE = sa.delete(schema.referral_code).where(
+    schema.referral_code.c.destination == sa.bindparam("name"),
+    schema.referral_code.c.code == sa.bindparam("lost"),
+)
+
+
+def settle(
+    connection: sa.Connection, settlements: Sequence[Settlement], now: float
+) -> list[Settlement]:
+    """Write down what became of claims; those that are still the worker's own are returned, the
+    others change nothing: their lease ended, and another worker took them over.
+    """
+    mine = _still_mine(connection, settlements) if settlements else []
+    if not mine:
+        return []
+    connection.execute(_END_ATTEMPT, [_attempt_row(settlement, now) for settlement in mine])
+    connection.execute(_MOVE_DELIVERY, [_delivery_row(settlement, now) for settlement in mine])
+    # A statement of its own: it must see what was received while the lane was locked.
+    connection.execute(_FREE_LANE, [{"lane": s.claim.lane_id, "ready": now + s.wait} for s in mine])
+    for settlement in mine:
+        if settlement.lost_code:
+            code = {"name": settlement.claim.destination, "lost": digest(settlement.lost_code)}
+            connection.execute(_RELEASE_CODE, code)
+    return mine
+
+
+def _still_mine(connection: sa.Connection, settlements: Sequence[Settlement]) -> list[Settlement]:
+    ids = [settlement.claim.lane_id for settlement in settlements]
+    owners = {row.id: row.owner for row in connection.execute(_LOCK_LANES, {"ids": ids})}
+    return [s for s in settlements if owners.get(s.claim.lane_id) == s.claim.token]
+
+
+def _attempt_row(settlement: Settlement, now: float) -> dict[str, Any]:
+    exchange = settlement.exchange
+    return {
+        "attempt": settlement.claim.attempt_id,
+        "ended": now,
+        "verdict": settlement.verdict.value,
+        "method": exchange.method,
+        "url": exchange.url,
+        "status": exchange.status,
+        "trouble": exchange.trouble.value if exchange.trouble else None,
+        "answer": exchange.answer.replace("\0", "�"),
+    }
+
+
+def _delivery_row(settlement: Settlement, now: float) -> dict[str, Any]:
+    held = settlement.verdict is Verdict.HOLD
+    return {
+        "delivery": settlement.claim.delivery_id,
+        "status": settlement.status.value,
+        "reason": settlement.reason,
+        "step": settlement.step,
+        # A hold spends nothing: the retry horizon begins anew.
+        "first": None if held else settlement.claim.first_attempt_at,
+        "settled": None if settlement.status is Status.PENDING else now,
+    }

@@ -1,0 +1,74 @@
+"""Waking: an idle worker hears at once that something was queued, in whatever process.
+
+What is missed is found all the same: a worker looks for itself every few seconds.
+"""
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+log = structlog.get_logger()
+
+#: On which PostgreSQL's NOTIFY is heard.
+CHANNEL = "loyalty_destination"
+
+#: Seconds between two looks at an SQLite file: one costs some microseconds.
+_GLANCE = 0.02
+
+#: Seconds until a lost connection is made anew.
+_PAUSE = 1.0
+
+
+def watch_sqlite(file: Path, heard: Callable[[], None]) -> Callable[[], None]:
+    """Call `heard` after each commit of another connection to the file, until what is returned
+    is called.
+    """
+    ended = threading.Event()
+
+    def watch() -> None:
+        with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            version = None
+            while not ended.wait(_GLANCE):
+                try:
+                    found = connection.execute("PRAGMA data_version").fetchone()
+                except sqlite3.Error:  # locked, or its disk is away for a moment
+                    continue
+                if found != version:
+                    version = found
+                    heard()
+
+    threading.Thread(target=watch, name="waking", daemon=True).start()
+    return ended.set
+
+
+def listen_postgresql(address: str, heard: Callable[[], None]) -> Callable[[], None]:
+    """Call `heard` after each NOTIFY, and after the connection was lost and made anew, until
+    what is returned is called. `address` as libpq reads it: `postgresql://user:password@host/db`.
+    """
+    import psycopg  # only where it is used: it takes a while to load
+
+    ended = threading.Event()
+
+    def listen() -> None:
+        with psycopg.connect(address, autocommit=True, connect_timeout=3) as connection:
+            connection.execute(f"LISTEN {CHANNEL}")
+            while not ended.is_set():
+                heard()  # what was queued meanwhile
+                for _ in connection.notifies(timeout=1.0):
+                    heard()
+                connection.execute("SELECT 1")  # shows whether it is still there
+
+    def keep_listening() -> None:
+        while not ended.is_set():
+            try:
+                listen()
+            except psycopg.Error as error:
+                log.warning("listening anew", cause=type(error).__name__)
+            ended.wait(_PAUSE)
+
+    threading.Thread(target=keep_listening, name="waking", daemon=True).start()
+    return ended.set

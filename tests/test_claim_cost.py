@@ -1,0 +1,97 @@
+"""What a claim costs does not grow with what waits: shown by the databases' own query plans."""
+
+import time
+
+import pytest
+import sqlalchemy as sa
+
+from destination.store import paces, schema, sending
+from destination.store.paces import Terms, Wanted
+from destination.store.receiving import accept
+from tests.conftest import arrival
+
+BLOCKED, WAITING, READY = 1_000, 100_000, 20
+
+#: A hundred deliveries each for a thousand customers who are in backoff.
+LANES = """
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :blocked)
+    INSERT INTO lane (destination, customer, ready_at)
+    SELECT 'rehook', 'blocked' || i, :later FROM n"""
+DELIVERIES = """
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :waiting)
+    INSERT INTO delivery (event_id, lane_id, destination, mapping, action, payload, status, step,
+                          attempts, created_at)
+    SELECT e.id, l.first + (i % :blocked), 'rehook', 'm' || i, 'trackEvent', '{}', 'pending', 0, 0, 0
+    FROM n, (SELECT min(id) AS id FROM event) e,
+         (SELECT min(id) AS first FROM lane WHERE customer LIKE 'blocked%') l"""
+
+
+@pytest.fixture
+def crowded(database):
+    """A database in which much waits, and little of it is ready."""
+    paces.enter(database, ["rehook"])
+    accept(database, [arrival(f"ready{n}", f"ready{n}") for n in range(READY)])
+    later = time.time() + 900
+    with database.writing() as connection:
+        connection.execute(sa.text(LANES), {"blocked": BLOCKED, "later": later})
+        connection.execute(sa.text(DELIVERIES), {"blocked": BLOCKED, "waiting": WAITING})
+        count = sa.select(sa.func.count()).select_from(schema.delivery)
+        assert connection.execute(count).scalar_one() == WAITING + READY
+    with database.writing() as connection:
+        connection.exec_driver_sql("ANALYZE")  # as both databases do by themselves after a while
+    return database
+
+
+def claim(database, room=1):
+    wanted = [Wanted(destination="rehook", room=room)]
+    return sending.settle_and_claim(database, [], wanted, Terms()).claims
+
+
+def queries(database):
+    """The queries of a claim, with their parameters, as they reach the database."""
+    found = []
+
+    def note(connection, cursor, statement, parameters, context, executemany):
+        if statement.startswith("SELECT") and "FROM" in statement:
+            found.append((statement, parameters))
+
+    sa.event.listen(database.engine, "before_cursor_execute", note)
+    assert len(claim(database, room=10)) == 10
+    sa.event.remove(database.engine, "before_cursor_execute", note)
+    assert len(found) >= 3
+    return found
+
+
+def test_nothing_is_read_that_cannot_be_claimed(crowded):
+    found = queries(crowded)
+
+    with crowded.reading() as connection:
+        for statement, parameters in found:
+            if crowded.engine.dialect.name == "sqlite":
+                explain = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+                steps = [row[3] for row in explain]
+                assert not any(step.startswith(("SCAN lane", "SCAN delivery")) for step in steps)
+                assert not any("TEMP B-TREE" in step for step in steps)
+            else:
+                explain = connection.exec_driver_sql(
+                    f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters
+                )
+                assert most_rows(explain.scalar_one()[0]["Plan"]) <= 100
+
+
+def test_the_next_ready_one_is_found_in_a_moment(crowded):
+    """PROPERTIES promises 5 ms; twentyfold, so that a busy machine passes, and a scan does not."""
+    times = []
+    for _ in range(READY):
+        began = time.perf_counter()
+        [claimed] = claim(crowded)
+        times.append(time.perf_counter() - began)
+        assert "ready" in claimed.payload
+    assert sorted(times)[READY // 2] < 0.1
+
+
+def most_rows(plan):
+    """The most rows that any node of a PostgreSQL plan read."""
+    read = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)
+    below = [most_rows(node) for node in plan.get("Plans", [])]
+    return max([read * plan["Actual Loops"], *below])

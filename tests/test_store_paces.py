@@ -1,0 +1,225 @@
+"""Holds, the breaker and rate limits, as all workers together keep them: on each database."""
+
+import math
+import threading
+import time
+
+from destination.deliveries import Exchange, Trouble, Verdict
+from destination.store import holds, paces, records, sending
+from destination.store.claims import Settlement
+from destination.store.paces import Terms, Wanted
+from destination.store.receiving import accept
+from tests.conftest import arrival
+
+TERMS = Terms(lease=60.0, hold_probe=30.0, breaker_failures=5, breaker_probe=2.0)
+
+
+def receive(database, count=100, start=0):
+    """One delivery each for so many customers."""
+    paces.enter(database, ["rehook"])
+    accept(database, [arrival(f"m{n}", f"u{n}") for n in range(start, start + count)])
+
+
+def claim(database, room=10, settlements=(), *, busy=0, rate=None):
+    wanted = [Wanted(destination="rehook", room=room, busy=busy, rate=rate)] if room else []
+    return sending.settle_and_claim(database, settlements, wanted, TERMS).claims
+
+
+def look(database, **wanted):
+    return sending.look(database, [Wanted(destination="rehook", room=1, **wanted)])
+
+
+def answered(claimed, status=None, trouble=None):
+    """A claim's settlement; a failure is tried again at once."""
+    verdict = {200: Verdict.DELIVERED, 401: Verdict.HOLD}.get(status, Verdict.RETRY)
+    exchange = Exchange(method="POST", url="http://engine/x", status=status, trouble=trouble)
+    return Settlement(
+        claim=claimed,
+        exchange=exchange,
+        verdict=verdict,
+        status=verdict.status,
+        reason=None if status == 200 else f"http_{status}",
+    )
+
+
+def fail(database, count, **why):
+    claimed = claim(database, count)
+    claim(database, 0, [answered(one, **(why or {"status": 500})) for one in claimed])
+
+
+def held(database):
+    return [hold["reason"] for hold in records.holds(database)]
+
+
+def test_the_breaker_opens_on_failures_in_a_row_and_not_before(timed):
+    receive(timed)
+    fail(timed, 4)
+    assert held(timed) == []
+
+    fail(timed, 1, trouble=Trouble.NOT_SENT)
+    assert held(timed) == ["breaker"]
+    assert claim(timed) == []
+
+
+def test_one_success_begins_the_count_anew(timed):
+    receive(timed)
+    fail(timed, 4)
+    [one] = claim(timed, 1)
+    claim(timed, 0, [answered(one, 200)])
+    fail(timed, 4)
+
+    assert held(timed) == []
+
+
+def test_what_is_our_own_fault_opens_no_breaker(timed):
+    receive(timed)
+    fail(timed, 10, trouble=Trouble.LATE)
+    fail(timed, 10, status=429)
+    fail(timed, 10, status=400)
+
+    assert held(timed) == []
+
+
+def test_while_it_fails_no_more_is_sent_than_opens_the_breaker(timed):
+    receive(timed)
+    fail(timed, 2)
+
+    assert len(claim(timed, 10)) == 3
+    assert len(claim(timed, 10, busy=3)) == 0
+
+
+def test_workers_count_the_failures_together(timed):
+    receive(timed)
+    one, two = claim(timed, 3), claim(timed, 3)
+    claim(timed, 0, [answered(claimed, 500) for claimed in one])
+    claim(timed, 0, [answered(claimed, 500) for claimed in two])
+
+    assert held(timed) == ["breaker"]
+
+
+def test_an_open_breaker_is_probed_by_one_at_a_time_and_closes_by_itself(timed, clock):
+    receive(timed)
+    fail(timed, 5)
+    assert look(timed) == 2
+    clock.now += 2
+    [probe] = claim(timed)
+    assert probe.probe
+    clock.now += 30  # as long as it is under way, there is no other
+    assert claim(timed) == []
+    claim(timed, 0, [answered(probe, 503)])
+    assert claim(timed) == []
+
+    clock.now += 2
+    [probe] = claim(timed)
+    claim(timed, 0, [answered(probe, 200)])
+    assert held(timed) == []
+    assert len(claim(timed)) == 10
+
+
+def test_a_probe_that_is_refused_for_itself_closes_the_breaker_too(timed, clock):
+    receive(timed)
+    fail(timed, 5)
+    clock.now += 2
+    [probe] = claim(timed)
+    claim(timed, 0, [answered(probe, 429)])
+
+    assert held(timed) == []
+
+
+def test_a_probe_whose_worker_died_is_repeated_after_its_lease(timed, clock):
+    receive(timed)
+    fail(timed, 5)
+    clock.now += 2
+    assert len(claim(timed)) == 1
+    clock.now += TERMS.lease
+
+    assert len(claim(timed)) == 1
+
+
+def test_a_hold_by_hand_lasts_until_it_is_resumed(timed, clock):
+    receive(timed)
+    holds.hold(timed, "rehook")
+    clock.now += 1_000_000
+    assert claim(timed) == []
+    assert look(timed) == math.inf
+
+    assert holds.resume(timed, "rehook")
+    assert not holds.resume(timed, "rehook")
+    assert len(claim(timed)) == 10
+
+
+def test_what_is_under_way_does_not_end_a_hold_by_hand(timed):
+    receive(timed)
+    claimed = claim(timed, 8)
+    holds.hold(timed, "rehook")
+    claim(timed, 0, [answered(one, 401) for one in claimed[:2]])
+    claim(timed, 0, [answered(one, 500) for one in claimed[2:]])
+    paces.enter(timed, ["rehook"])  # a worker starts
+
+    assert held(timed) == ["by_hand"]
+    assert claim(timed) == []
+
+
+def test_resuming_forgets_the_failures(timed):
+    receive(timed)
+    fail(timed, 5)
+    holds.resume(timed, "rehook")
+
+    assert len(claim(timed)) == 10
+
+
+def test_a_rate_limit_holds_for_all_workers_together(timed, clock):
+    receive(timed, 400)
+    began, sent = clock.now, 0
+    for _ in range(200):  # two workers that want more than they may, every 10 ms each
+        clock.now += 0.005
+        sent += len(claim(timed, 50, rate=100.0))
+
+    assert 0.95 <= sent / ((clock.now - began) * 100) <= 1.12
+
+
+def test_no_second_exceeds_the_rate_by_more_than_a_tenth(timed, clock):
+    receive(timed, 200)
+    clock.now += 3600  # what was not used yesterday is not used today
+
+    assert len(claim(timed, 200, rate=50.0)) == 5
+    assert look(timed, rate=50.0) > 0.01
+
+
+def test_a_slow_limit_lets_one_leave_at_a_time(timed, clock):
+    receive(timed, 10)
+    assert len(claim(timed, rate=0.5)) == 1
+    assert look(timed, rate=0.5) == 2
+    clock.now += 1.9
+    assert claim(timed, rate=0.5) == []
+    clock.now += 0.2
+    assert len(claim(timed, rate=0.5)) == 1
+
+
+def test_waiting_for_a_rate_limit_costs_no_attempt(timed, clock):
+    receive(timed, 3)
+    claim(timed, rate=0.5)
+    for _ in range(20):
+        claim(timed, rate=0.5)
+        clock.now += 0.05
+
+    attempts = sorted(row["attempts"] for row in records.deliveries(timed))
+    assert attempts == [0, 0, 1]
+
+
+def test_workers_side_by_side_never_exceed_the_rate(database):
+    receive(database, 300)
+    sent, barrier = [], threading.Barrier(4)
+
+    def work():
+        barrier.wait()
+        for _ in range(10):
+            sent.extend(claim(database, 100, rate=1000.0))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    began = time.time()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(sent) <= (time.time() - began) * 1000 + 101
