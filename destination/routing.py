@@ -8,7 +8,7 @@ from marshmallow import ValidationError
 from marshmallow.exceptions import SCHEMA
 
 from destination import jsontext
-from destination.deliveries import Delivery, Discard
+from destination.deliveries import Confirmation, Delivery, Discard
 from destination.errors import MappingFailed, Refused
 from destination.events import TYPES, Event, message_id, read_event
 from destination.jsontext import Json
@@ -49,6 +49,8 @@ class Arrival:
     timestamp: float | None = None
     deliveries: tuple[Delivery, ...] = ()
     discards: tuple[Discard, ...] = ()
+    #: What it shows to have been processed by an engine.
+    confirms: Confirmation | None = None
 
 
 def arrive(call: Json | Refused, source: str, routes: Routes) -> Arrival:
@@ -76,6 +78,7 @@ def arrive(call: Json | Refused, source: str, routes: Routes) -> Arrival:
         timestamp=event.timestamp,
         deliveries=tuple(result for result in results if isinstance(result, Delivery)),
         discards=tuple(result for result in results if isinstance(result, Discard)),
+        confirms=routes.sources[source].confirms(event),
     )
 
 

@@ -6,7 +6,9 @@ from base64 import b64encode
 import pytest
 
 from destination import jsontext, payloads
+from destination.deliveries import Confirmation
 from destination.errors import Refused
+from destination.events import read_event
 from destination.partners import Unauthorized
 from destination.partners.rehook import RehookSettings, RehookWebhook
 from destination.routing import arrive
@@ -234,3 +236,35 @@ def test_events_that_are_not_wanted_are_discarded(setup):
         reasons[name] = [discard.reason for discard in arrived.discards]
 
     assert list(reasons.values()) == [[], [], ["event_not_wanted"]]
+
+
+def confirmed(text):
+    event = read_event(call(text), source="rehook", max_bytes=32_768)
+    return webhook().confirms(event)
+
+
+def test_an_apps_own_event_shows_that_it_was_processed():
+    notice = {"event_name": "order_success", "source_id": "ada", "metadata": {"total": 250.0}}
+
+    assert confirmed(json.dumps(notice)) == Confirmation(
+        destination="rehook",
+        customer="ada",
+        fields={"event_name": "order_success", "source_id": "ada", "metadata": {"total": 250}},
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"event_name": "customer.rewarded"},
+        {"event_name": "wallet.credited"},
+        {"metadata": {}},
+        {"metadata": None},
+        {"source_id": None},
+        {"source_id": " "},
+    ],
+)
+def test_what_could_be_told_of_another_event_shows_nothing(change):
+    notice = {"event_name": "order_success", "source_id": "ada", "metadata": {"total": 250}}
+
+    assert confirmed(json.dumps({**notice, **change})) is None

@@ -144,3 +144,17 @@ def test_what_reward_issues_reaches_segment(circle):
 
     issued = [call["properties"] for call in circle.tracked() if call["event"] == "Points Credited"]
     assert sorted(each["points"] for each in issued) == [25, 250]
+
+
+def test_an_award_whose_answer_is_lost_is_confirmed_by_the_engines_own_webhook(circle):
+    start(circle)
+    circle.fault(path="/events/invoke", drop="after", source_id="ada")
+    call = {**order(1), "event": "order_success", "properties": {"total_amount": "250", "n": 1.5}}
+    circle.send(call)
+    until(lambda: circle.deliveries()["ada-1"]["status"] == "delivered")
+
+    delivery = circle.deliveries()["ada-1"]
+    assert delivery["reason"] == "confirmed"
+    shown = circle.run("deliveries", "show", str(delivery["id"])).stdout
+    assert "confirmed by event" in shown
+    assert len(circle.customers()["ada"]["transactions"]) == 1

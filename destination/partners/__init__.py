@@ -11,7 +11,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, Protocol, runtime_checkable
 
-from destination.deliveries import Discard, Exchange
+from destination.deliveries import Confirmation, Discard, Exchange
 from destination.errors import Problem, Refused
 from destination.events import Event
 from destination.jsontext import Json
@@ -156,6 +156,9 @@ class Source(Protocol):
 
     def rule(self, event: Event, /) -> Discard | None:
         """A rule of the source's that drops an event: the reason, or None."""
+
+    def confirms(self, event: Event, /) -> Confirmation | None:
+        """What an event of the source's shows to have been processed there."""
 
     def calls(self, body: bytes) -> tuple[list[Json | Refused], bool]:
         """The calls in a body, each read by itself, and whether it was a batch.

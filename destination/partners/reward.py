@@ -166,6 +166,9 @@ class RewardWebhook:
     def rule(self, _event: Event) -> None:
         """Everything that Reward tells is wanted."""
 
+    def confirms(self, _event: Event) -> None:
+        """A trigger is told with its value alone: two orders may have the same."""
+
     def calls(self, body: bytes) -> tuple[list[Json | Refused], bool]:
         """A track call for each notice."""
         notices, batch = read_notices(body)

@@ -11,6 +11,7 @@ from destination.database import Database, tried_again
 from destination.deliveries import Delivery, Discard, Status
 from destination.routing import Arrival
 from destination.store import schema
+from destination.store.confirming import confirm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,7 @@ def accept(database: Database, arrivals: Sequence[Arrival]) -> list[Outcome]:
         routed = _claim_codes(database, connection, [arrivals[i] for i in new.values()], now)
         ids = list(new)
         _insert_deliveries(database, connection, dict(zip(ids, routed, strict=True)), now)
+        confirm(connection, {i: arrivals[new[i]].confirms for i in ids}, now)
         outcomes = {i: _outcome(arrival) for i, arrival in zip(new.values(), routed, strict=True)}
         duplicates = [i for i in range(len(arrivals)) if i not in outcomes]
         outcomes.update(_first_outcomes(connection, arrivals, duplicates))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from destination import jsontext
-from destination.deliveries import Discard
+from destination.deliveries import Confirmation, Discard
 from destination.errors import Refused
 from destination.events import Event, derived_id, problem_of_id
 from destination.jsontext import Json
@@ -83,6 +83,16 @@ class RehookWebhook:
             return None
         detail = f"{RehookSettings.PREFIX}WEBHOOK_EVENTS does not name {event.name}."
         return Discard(reason="event_not_wanted", detail=detail)
+
+    def confirms(self, event: Event) -> Confirmation | None:
+        """An app's own event is told with the properties that were sent: then Rehook has
+        processed it. Without properties, nothing would tell it from another one.
+        """
+        properties = event.call["properties"]
+        if not (event.name and event.user_id and properties) or event.name.startswith(_OWN_EVENTS):
+            return None
+        fields = {"event_name": event.name, "source_id": event.user_id, "metadata": properties}
+        return Confirmation(destination=self.name, customer=event.user_id, fields=fields)
 
     def calls(self, body: bytes) -> tuple[list[Json | Refused], bool]:
         """A track call for each notice. What names no event is Rehook's Test button, whose body

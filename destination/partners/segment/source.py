@@ -70,6 +70,9 @@ class Segment:
         detail = "It carries our own mark: it was sent to Segment from here, and came round again."
         return Discard(reason="loop", detail=detail)
 
+    def confirms(self, _event: Event) -> None:
+        """Segment does not tell what became of a call."""
+
     def accepts_key(self, key: bytes) -> bool:
         """Whether it is one of the write keys; any is, where nothing protects the source."""
         return fits(key, self._keys) or not self.protected
