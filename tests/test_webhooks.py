@@ -3,7 +3,9 @@
 from base64 import b64encode
 
 import pytest
+from click.testing import CliRunner
 
+from destination.cli import main
 from destination.store import records
 from destination.web.app import create_app
 
@@ -86,3 +88,24 @@ def test_the_tracking_api_is_closed_with_its_source(make):
     assert client.post("/v1/track", json={"userId": "u", "event": "A"}).status_code == 401
     assert client.post("/webhooks/segment", json={}).status_code == 401
     assert client.post("/webhooks/reward?token=long", json=ISSUED).status_code == 200
+
+
+def test_mappings_that_wait_for_a_key_are_told_of(monkeypatch):
+    listed = CliRunner().invoke(main, ["mappings", "list"], catch_exceptions=False)
+    assert (
+        "Those to segment are off until DESTINATION_SEGMENT_TRACKING_KEY is set." in listed.output
+    )
+    assert "Those to rehook" not in listed.output
+
+    monkeypatch.setenv("DESTINATION_SEGMENT_TRACKING_KEY", "key")
+    listed = CliRunner().invoke(main, ["mappings", "list"], catch_exceptions=False)
+    assert "Those to segment" not in listed.output
+
+
+def test_check_tells_of_what_is_not_in_use_and_of_what_cannot_be_checked(monkeypatch):
+    monkeypatch.setenv("DESTINATION_SEGMENT_TRACKING_KEY", "key")
+    told = CliRunner().invoke(main, ["check"], catch_exceptions=False)
+
+    assert told.exit_code == 1  # Rehook's keys are not set
+    assert "Reward is not in use: DESTINATION_REWARD_API_KEY is not set." in told.output
+    assert "Segment at https://api.segment.io offers nothing to check a key with." in told.output
