@@ -11,6 +11,8 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
+from destination.jsontext import Json
+
 #: The longest that a Retry-After is believed.
 MAX_RETRY_AFTER = 24 * 3600.0
 
@@ -118,6 +120,16 @@ class Discard:
     #: The mapping that would have made the delivery; None where no mapping was asked.
     mapping: str | None = None
     destination: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmation:
+    """What an engine shows, by a notice of its own, to have been processed."""
+
+    destination: str
+    customer: str
+    #: The fields of the delivery's payload, as the notice repeats them.
+    fields: dict[str, Json]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from typing import Any
 from destination import jsontext
 from destination.errors import Problem, Refused
 from destination.jsontext import Json
+from destination.partners import Source
 from destination.partners.segment import read_calls
 
 #: Lines with their numbers.
@@ -46,21 +47,22 @@ class Payload:
     before: tuple[str, ...] = ()
 
 
-def read_all(paths: Iterable[str]) -> Iterator[Payload]:
-    """The payloads of files and folders, in order; `-` is standard input.
+def read_all(paths: Iterable[str], source: Source | None = None) -> Iterator[Payload]:
+    """The payloads of files and folders, in order; `-` is standard input. With a source, each is
+    what that source makes of the text: a notice of an engine is a call of one of its members.
 
     Raises Problem for a path that cannot be read.
     """
     for given in paths:
         if given == "-":
             with opened(given) as lines:
-                yield from read(lines, "-")
+                yield from _as_sent(read(lines, "-"), source)
             continue
         path = Path(given)
         for file in _below(path) if path.is_dir() else [path]:
             name = file.name if file == path else str(file.relative_to(path))
             with opened(str(file)) as lines:
-                yield from read(lines, name)
+                yield from _as_sent(read(lines, name), source)
 
 
 @contextmanager
@@ -79,6 +81,19 @@ def opened(given: str) -> Iterator[Lines]:
         raise Problem(f"{given} is not UTF-8 text.") from error
     except (OSError, EOFError) as error:
         raise Problem(f"{given} cannot be read: {error}.") from error
+
+
+def _as_sent(found: Iterator[Payload], source: Source | None) -> Iterator[Payload]:
+    for payload in found:
+        if source is None or isinstance(payload.call, Refused):
+            yield payload
+            continue
+        try:
+            calls, _ = source.calls(payload.text.encode())
+        except Refused as refused:
+            calls = [refused]
+        for call in calls:
+            yield replace(payload, call=call)
 
 
 def renewed(payload: Payload, suffix: str) -> Payload:

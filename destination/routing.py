@@ -10,7 +10,7 @@ from marshmallow import ValidationError
 from marshmallow.exceptions import SCHEMA
 
 from destination import jsontext
-from destination.deliveries import Award, Delivery, Discard
+from destination.deliveries import Award, Confirmation, Delivery, Discard
 from destination.errors import MappingFailed, Refused
 from destination.events import TYPES, Event, message_id, read_event
 from destination.jsontext import Json
@@ -58,6 +58,8 @@ class Arrival:
     timestamp: float | None = None
     deliveries: tuple[Delivery, ...] = ()
     discards: tuple[Discard, ...] = ()
+    #: What it shows to have been processed by an engine.
+    confirms: Confirmation | None = None
 
     def judged(self, judge: Callable[[Delivery], Delivery | Discard]) -> "Arrival":
         """The same, after each delivery was looked at: it stays, changes, or becomes a discard."""
@@ -96,12 +98,13 @@ def arrive(call: Json | Refused, source: str, routes: Routes) -> Arrival:
         timestamp=event.timestamp,
         deliveries=tuple(result for result in results if isinstance(result, Delivery)),
         discards=tuple(result for result in results if isinstance(result, Discard)),
+        confirms=routes.sources[source].confirms(event),
     )
 
 
 def route(event: Event, routes: Routes) -> list[Delivery | Discard]:
     """A delivery for each mapping that fires, or a discard that says why not; never nothing."""
-    if dropped := _drop(event, routes.anonymous):
+    if dropped := _drop(event, routes.anonymous) or routes.sources[event.source].rule(event):
         return [dropped]
     fired = [mapping for mapping in routes.mappings if _fires(mapping, event)]
     if not fired:

@@ -57,6 +57,17 @@ def names(value: str) -> tuple[str, ...]:
     return found
 
 
+def headers(value: str) -> tuple[tuple[str, str], ...]:
+    """`X-Token: abc, X-Team: loyalty` → `(("X-Token", "abc"), ("X-Team", "loyalty"))`."""
+    found = tuple(
+        (name.strip(), content.strip())
+        for name, _, content in (each.partition(":") for each in names(value))
+    )
+    if not all(name and content for name, content in found):
+        raise ValueError("must be headers such as X-Token: abc, comma-separated")
+    return found
+
+
 def web_address(value: str) -> str:
     """`https://api.rehook.ai`; credentials have settings of their own."""
     parts = urlsplit(value)

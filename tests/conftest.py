@@ -151,10 +151,11 @@ def arrival(message_id: str, customer: str = "u1", **changes: object) -> Arrival
 
 
 def copy_presets(folder: Path) -> None:
-    """Put the presets that are switched on into a folder of mappings."""
+    """Put Segment's presets that are switched on into a folder of mappings."""
     off = [
         path.name
         for path in (ROOT / "mappings").rglob("*.yaml")
         if "\nenabled:" in path.read_text()
     ]
-    shutil.copytree(ROOT / "mappings", folder, ignore=shutil.ignore_patterns(*off))
+    way = "segment-to-rehook"
+    shutil.copytree(ROOT / "mappings" / way, folder / way, ignore=shutil.ignore_patterns(*off))

@@ -84,8 +84,8 @@ class Service:
         until(lambda: all(answers(f"{url}/readyz") for url in urls))
         return urls
 
-    def sandbox(self) -> "subprocess.Popen[str]":
-        process = self.start("sandbox", "--port", str(self.sandbox_port))
+    def sandbox(self, *options: str) -> "subprocess.Popen[str]":
+        process = self.start("sandbox", "--port", str(self.sandbox_port), *options)
         until(lambda: answers(f"{self.engine_url}/_sandbox/requests"))
         return process
 
@@ -131,6 +131,19 @@ class Service:
     def customers(self) -> dict[str, dict[str, object]]:
         found = requests.get(f"{self.engine_url}/_sandbox/customers", timeout=30).json()
         return {customer["source_id"]: customer for customer in found}
+
+    def tracked(self) -> list[dict[str, object]]:
+        """The calls that reached the stand-in for Segment's Tracking API, each once, in order."""
+        return list(requests.get(f"{self.engine_url}/_sandbox/tracked", timeout=30).json())
+
+    def told(self) -> list[dict[str, object]]:
+        """The webhooks that the engine sent, with the answers to each try."""
+        return list(requests.get(f"{self.engine_url}/_sandbox/webhooks", timeout=30).json())
+
+    def upset(self, **mischief: object) -> None:
+        """Tell the engine what to do to its next webhooks."""
+        answer = requests.post(f"{self.engine_url}/_sandbox/webhooks", json=mischief, timeout=30)
+        assert answer.status_code == 201, answer.text
 
     def fault(self, **fault: object) -> None:
         """Tell the engine how to misbehave."""

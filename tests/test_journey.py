@@ -269,7 +269,7 @@ def test_serve_restarts_a_worker_beside_it_that_died(tmp_path):
         until(running.settled)
         serve.send_signal(signal.SIGINT)
         assert serve.wait(25) == 0
-        assert len(running.deliveries()) == 1
+        assert running.deliveries()["ada-1"]["status"] == "delivered"
 
 
 def _up(running):

@@ -71,7 +71,7 @@ def customers(database):
     with database.reading() as connection:
         sent = connection.execute(sa.select(table.c.payload).order_by(table.c.id)).scalars()
         payloads = [jsontext.loads(payload) for payload in sent]
-    engine = Engine(load(RULES))
+    engine = Engine(load(RULES), tell=lambda *_: None)
     for payload in payloads:
         assert engine.save(
             payload["source_id"],

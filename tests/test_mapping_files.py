@@ -198,10 +198,12 @@ def test_a_file_may_be_written_on_windows(read):
     assert fault.startswith("5:7: unknown field tpe")
 
 
-def test_a_folder_that_is_no_direction_is_named_with_those_that_are(read):
-    _, [fault] = read(GOOD, direction="segment-to-nowhere")
+@pytest.mark.parametrize("direction", ["segment-to-nowhere", "rehook-to-rehook"])
+def test_a_folder_that_is_no_direction_is_named_with_those_that_are(read, direction):
+    _, [fault] = read(GOOD, direction=direction)
 
-    assert "Move the file to segment-to-rehook." in fault
+    assert "Move the file to " in fault
+    assert "segment-to-rehook" in fault
 
 
 def test_a_folder_without_mappings_is_a_fault(read, tmp_path, setup):

@@ -14,7 +14,7 @@ from destination.errors import StoreUnavailable
 from destination.store import records
 from destination.web.app import create_app
 from tests.test_jsontext import anything
-from tests.test_segment import OF_THE_FIRST, OF_THE_WHOLE, TWO
+from tests.test_segment_source import OF_THE_FIRST, OF_THE_WHOLE, TWO
 
 #: Without the time of day: a test has the same name in every process.
 zipped = partial(gzip.compress, mtime=0)
@@ -263,7 +263,7 @@ def test_health_is_told(make):
     assert client.get("/healthz").get_json() == {"status": "ok"}
     ready = client.get("/readyz").get_json()
     assert (ready["status"], ready["holds"], ready["mappings"]["rejected"]) == ("ready", [], None)
-    assert ready["mappings"]["names"] == ["Identify User", "Track Event", "Engage Traits"]
+    assert ready["mappings"]["names"] == ["Identify User", "Track Event"]
 
 
 def test_no_log_line_tells_who_it_was_about(make, monkeypatch, capsys):

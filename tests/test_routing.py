@@ -16,6 +16,11 @@ def routes(setup):
     return setup(REHOOK_CONVERSION_EVENTS="signup").routes()
 
 
+def track_event(routes):
+    [found] = [mapping for mapping in routes.mappings if mapping.name == "Track Event"]
+    return found
+
+
 def result(call, routes):
     [found] = route(read_event(call, source="segment", max_bytes=32_768), routes)
     return found
@@ -119,7 +124,7 @@ def test_the_fields_that_cannot_be_sent_are_named(routes):
 
 
 def with_mapping(routes, **changes):
-    mapping = dataclasses.replace(routes.mappings[1], **changes)
+    mapping = dataclasses.replace(track_event(routes), **changes)
     assert isinstance(mapping, Mapping)
     return dataclasses.replace(routes, mappings=[mapping])
 
@@ -146,7 +151,7 @@ def test_a_mapping_that_breaks_costs_one_event_and_tells_nothing_of_it(routes, e
 
 def test_every_mapping_that_fires_makes_its_own_delivery(routes):
     twice = dataclasses.replace(
-        routes, mappings=[routes.mappings[1], dataclasses.replace(routes.mappings[1], name="Again")]
+        routes, mappings=[track_event(routes), with_mapping(routes, name="Again").mappings[0]]
     )
     found = route(read_event(TRACK, source="segment", max_bytes=32_768), twice)
 

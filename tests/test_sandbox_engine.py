@@ -10,7 +10,8 @@ class Practised(Engine):
     """An engine with the rules that ship, in a test's own words."""
 
     def __init__(self) -> None:
-        super().__init__(load(RULES))
+        self.told: list[dict[str, object]] = []
+        super().__init__(load(RULES), tell=self.told.append)
 
     def add(self, source_id: str, code: str) -> None:
         assert self.save(source_id, referral_code=code, metadata={})

@@ -12,6 +12,7 @@ from destination.cli.sender import Sender
 from destination.cli.setup import Setup
 from destination.errors import Refused
 from destination.events import REFUSALS
+from destination.partners import Source
 from destination.payloads import Payload
 from destination.routing import Arrival, arrive
 
@@ -23,6 +24,7 @@ def replay_files(
     setup: Setup,
     paths: Sequence[str],
     *,
+    source: str,
     url: str | None,
     rate: float | None,
     dry_run: bool,
@@ -32,26 +34,27 @@ def replay_files(
     when one was refused, and Problem when a file cannot be read or the receiver not reached.
     """
     outcomes: Iterator[Outcome]
+    partner = setup.source(source)
+    calls = payloads.read_all(paths, partner)
     if dry_run:
         routes = setup.routes()
-        outcomes = (outcome_of(arrive(p.call, "segment", routes)) for p in payloads.read_all(paths))
+        outcomes = (outcome_of(arrive(each.call, source, routes)) for each in calls)
     else:
-        calls = payloads.read_all(paths)
         if new_ids:
             suffix = f"-{time.time_ns():x}"
             calls = (payloads.renewed(payload, suffix) for payload in calls)
-        outcomes = send(Sender(url or receiver_url(setup)), calls, rate)
+        outcomes = send(Sender(url or receiver_url(setup, source), partner), calls, rate)
     again = "those are duplicates then."
-    counts = counted(outcomes, _total(paths), unit="calls", again=again)
+    counts = counted(outcomes, _total(paths, partner), unit="calls", again=again)
     summarise(counts, unit="calls")
     click.echo(f"{counts.total():,} calls.")
     if any(outcome == "refused" for outcome, _ in counts):
         raise click.exceptions.Exit(1)
 
 
-def receiver_url(setup: Setup) -> str:
+def receiver_url(setup: Setup, source: str) -> str:
     """The webhook of the receiver that runs here, by the settings."""
-    return f"http://{setup.settings.host}:{setup.settings.port}/webhooks/segment"
+    return f"http://{setup.settings.host}:{setup.settings.port}/webhooks/{source}"
 
 
 def outcome_of(arrival: Arrival) -> tuple[str, str | None]:
@@ -79,6 +82,6 @@ def _goes_alone(payload: Payload) -> bool:
     return payload.expect is not None or isinstance(payload.call, Refused)
 
 
-def _total(paths: Iterable[str]) -> int | None:
+def _total(paths: Iterable[str], source: Source) -> int | None:
     """How many calls there are; None for standard input, which can be read only once."""
-    return None if "-" in paths else sum(1 for _ in payloads.read_all(paths))
+    return None if "-" in paths else sum(1 for _ in payloads.read_all(paths, source))

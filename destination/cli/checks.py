@@ -76,7 +76,7 @@ def schema() -> None:
 def _examples(setup: Setup, source: str) -> list[Any]:
     """The events of the folder `fixtures/SOURCE`, which stands beside the folder of mappings."""
     folder = setup.settings.mappings.parent / "fixtures" / source
-    found = payloads.read_all([str(folder)]) if folder.is_dir() else ()
+    found = payloads.read_all([str(folder)], setup.sources[source]) if folder.is_dir() else ()
     return [payload.call for payload in found if isinstance(payload.call, dict)]
 
 
@@ -86,7 +86,7 @@ def _counted(number: int, word: str) -> str:
 
 @click.command()
 def check() -> None:
-    """Ask each destination whether it accepts the credentials. Changes nothing there."""
+    """Ask each destination in use whether it accepts the credentials. Changes nothing there."""
     setup = Setup.read()
     wrong = [
         problem
@@ -98,8 +98,16 @@ def check() -> None:
 
 
 def _problem(setup: Setup, destination: Destination) -> str | None:
-    if missing := setup.missing(destination):
+    missing = setup.missing(destination)
+    if not destination.in_use:
+        click.echo(f"{destination.label} is not in use: {listed(missing)} is not set.")
+        return None
+    if missing:
         return f"{destination.label} needs credentials: set {listed(missing)}."
+    request = destination.check()
+    if request is None:
+        click.echo(f"{destination.label} at {destination.url} offers nothing to check a key with.")
+        return None
     client = Client(
         destination.url,
         headers=destination.headers(),
@@ -107,7 +115,7 @@ def _problem(setup: Setup, destination: Destination) -> str | None:
         read_timeout=setup.settings.read_timeout,
         connections=1,
     )
-    exchange = client.exchange(destination.check())
+    exchange = client.exchange(request)
     client.close()
     if exchange.status is not None and 200 <= exchange.status < 300:
         click.echo(f"{destination.label} at {destination.url} accepts the credentials.")

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +24,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from destination import database, jsontext, partners, payloads
-from destination.cli import tables
+from destination.cli import returns, tables
 from destination.cli.sender import Result, Sender
 from destination.cli.service import SANDBOX_PORT, STOP_WITHIN, sandbox_environment
 from destination.database import Database
 from destination.errors import Problem
+from destination.partners.segment import Segment, SegmentSettings
 from destination.payloads import Payload
 from destination.settings import Settings, Table, rows
 from destination.store import records
@@ -85,12 +86,21 @@ def run_demo(once: bool, fixtures: Path) -> None:
         _wait_until_up(process, f"http://127.0.0.1:{port}/readyz")
         _wait_until_up(process, f"http://127.0.0.1:{sandbox_port}/_sandbox/requests")
         kept = database.connect(environment["DESTINATION_DATABASE_URL"])
-        shown = _send(list(payloads.read_all([str(fixtures)])), Sender(url=url), kept)
+        sender = Sender(url, Segment(SegmentSettings()))
+        sandbox_url = f"http://127.0.0.1:{sandbox_port}"
+        before = returns.newest_event(kept)
+        shown = _send(list(payloads.read_all([str(fixtures)])), sender, kept)
         _print(shown)
+        until = time.monotonic() + PATIENCE
+        came = returns.wait_for_webhooks(sandbox_url, kept, after=before, until=until)
+        click.echo("What the engines told by webhook, and what of it went on to Segment:\n")
+        returns.print_returns(kept, after=before)
         wrong = [row for row in shown if not row.as_expected]
         if once:
             click.echo(f"{len(shown)} payloads, {len(wrong)} not as expected.")
-            sys.exit(1 if wrong else 0)
+            if not came:
+                click.echo("Not everything that the engines told has reached Segment.")
+            sys.exit(0 if came and not wrong else 1)
         _print_next(url, sandbox_port, environment["DESTINATION_DATABASE_URL"])
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         process.wait()
@@ -166,13 +176,17 @@ def _send(found: list[Payload], sender: Sender, kept: Database) -> list[Row]:
         for payload in progress.track(found, description="Sending the fixtures"):
             new = payloads.renewed(payload, suffix)
             for text in new.before:
-                sender.send([text])
+                _wait_until_settled(kept, sender.send([text]))
             results += [(payload, result) for result in sender.send([new.text])]
-    ids = [result.message_id for _, result in results if result.message_id]
+    _wait_until_settled(kept, [result for _, result in results])
+    return [_row(payload, result, kept) for payload, result in results]
+
+
+def _wait_until_settled(kept: Database, results: Sequence[Result]) -> None:
+    ids = [result.message_id for result in results if result.message_id]
     until = time.monotonic() + PATIENCE
     while records.unsettled(kept, ids) and time.monotonic() < until:
         time.sleep(0.05)
-    return [_row(payload, result, kept) for payload, result in results]
 
 
 def _row(payload: Payload, result: Result, kept: Database) -> Row:
@@ -232,6 +246,8 @@ def _print_next(url: str, sandbox_port: int, database_url: str) -> None:
     click.echo(f"    -d {shlex.quote(jsontext.dumps(EXAMPLE))}\n")
     click.echo("and see what the engine made of it:\n")
     click.echo(f"  curl http://127.0.0.1:{sandbox_port}/_sandbox/customers\n")
+    click.echo("and what Segment got of it:\n")
+    click.echo(f"  curl http://127.0.0.1:{sandbox_port}/_sandbox/tracked\n")
     click.echo("and what is kept of it:\n")
     command = shlex.join([sys.argv[0], "deliveries"])
     click.echo(f"  DESTINATION_DATABASE_URL={shlex.quote(database_url)} {command}\n")

@@ -36,6 +36,18 @@ def directions(setup: Setup) -> list[str]:
     ]
 
 
+def directions_in_use(setup: Setup) -> list[str]:
+    """Those that calls can take as the settings are."""
+    sending = {name for name, source in setup.sources.items() if source.protected}
+    taking = {name for name, destination in setup.destinations.items() if destination.in_use}
+    return [
+        way
+        for way in directions(setup)
+        if way.partition("-to-")[0] in {setup.segment.name, *sending}
+        and way.partition("-to-")[2] in taking
+    ]
+
+
 def mappings(setup: Setup) -> list[Mapping]:
     """The mappings of the folder that pass lint; none where there is no folder yet."""
     return setup.read_mappings(setup.settings.mappings)[0]

@@ -57,8 +57,11 @@ class Explainer:
             if self._in_detail:
                 self._line(Text.assemble("– ", name, f" maps what {mapping.source} sends."))
             return
+        in_use = self._routes.destinations[mapping.destination].in_use
+        if not (in_use or self._in_detail):
+            return
         if not mapping.enabled:
-            self._line(Text.assemble("– ", name, " is switched off: its file says enabled: false"))
+            self._line(Text.assemble("– ", name, f" is switched off: {self._why_off(mapping)}"))
             if not self._in_detail:
                 return
             self._line(Text("Switched on, it would do this:"), indent=2)
@@ -70,6 +73,12 @@ class Explainer:
             self._explain_delivery(mapping, call, alone.deliveries[0])
         else:
             self._explain_discard(mapping, call, alone.discards[0])
+
+    def _why_off(self, mapping: Mapping) -> str:
+        destination = self._routes.destinations[mapping.destination]
+        if destination.in_use:
+            return "its file says enabled: false"
+        return f"it needs {listed(destination.credentials)}"
 
     def _explain_trigger(self, mapping: Mapping, call: Json) -> None:
         head = Text.assemble(("✗ ", "yellow"), (mapping.name, "bold"))

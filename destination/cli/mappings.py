@@ -53,6 +53,10 @@ def list_all(as_json: bool) -> None:
         tables.show(map(_row, found), MAPPINGS, as_json=as_json)
     else:
         tables.console().print(_table(found))
+    for name in sorted({each.destination for each in found}):
+        if not (destination := setup.destinations[name]).in_use:
+            keys = listed(destination.credentials)
+            click.echo(f"Those to {name} are off until {keys} is set.", err=True)
     if faults:
         click.echo("Files with faults are not listed: destination lint shows them.", err=True)
 
@@ -258,7 +262,8 @@ def _direction(setup: Setup, content: Map[str, Any]) -> str:
     having = [
         each for each in known if content["action"] in setup.actions[each.partition("-to-")[2]]
     ]
-    candidates = having or known
+    usual = [each for each in known if each in drafts.directions_in_use(setup)]
+    candidates = having or usual
     if len(candidates) > 1:
         raise Problem(f"Say where it leads: --direction {listed(candidates, 'or')}.")
     return candidates[0]

@@ -71,14 +71,15 @@ def new(
     """
     setup = Setup.read()
     ask = _Asking(yes=yes)
-    known = dict.fromkeys(drafts.directions(setup), "")
+    ways = drafts.directions(setup) if direction else drafts.directions_in_use(setup)
+    known = dict.fromkeys(ways, "")
     direction = ask.which("Where does it lead?", direction, "--direction", known)
     source, _, destination = direction.partition("-to-")
     actions = setup.destinations[destination].actions
     described = {each.name: each.description for each in actions.values()}
     action = actions[ask.which("What is to be done?", action_name, "--action", described)]
     values = _given(given, action)
-    found = samples.read_samples(fixtures / source)
+    found = samples.read_samples(fixtures / source, setup.sources[source])
     type_ = _type(ask, type_, event, action, found)
     event = _event(ask, event, type_, found)
     matching = [each for each in found if each.type == type_ and event in (EVERY, each.name)]

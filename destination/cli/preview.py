@@ -24,10 +24,13 @@ LOOK_EVERY = 0.3
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True)
+@click.option("--source", default="segment", show_default=True, help="Who sends such calls.")
 @click.option("--mapping", "only", help="Look at this mapping alone, by its name.")
 @click.option("--watch", is_flag=True, help="Show it again whenever a file is saved.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line a call, for scripts.")
-def preview(paths: tuple[str, ...], only: str | None, watch: bool, as_json: bool) -> None:
+def preview(
+    paths: tuple[str, ...], source: str, only: str | None, watch: bool, as_json: bool
+) -> None:
     """Show what would be sent for calls, and why, or why nothing would; sends nothing.
 
     For each mapping: the request, and each field's way from the event to it; or the condition
@@ -40,11 +43,12 @@ def preview(paths: tuple[str, ...], only: str | None, watch: bool, as_json: bool
     Examples:
       destination preview fixtures/segment/valid/order-completed.json
       destination preview --mapping "Track Event" --watch my-event.json
+      destination preview --source rehook fixtures/rehook/valid/customer-created.json
       cat calls.ndjson | destination preview --json -
     """
     setup = Setup.read()
     if not watch:
-        if _show(setup, paths, only, as_json=as_json):
+        if _show(setup, paths, source, only, as_json=as_json):
             raise click.exceptions.Exit(1)
         return
     if as_json or "-" in paths:
@@ -53,21 +57,23 @@ def preview(paths: tuple[str, ...], only: str | None, watch: bool, as_json: bool
         for _ in _saves([setup.settings.mappings, *map(Path, paths)]):
             click.clear()
             try:
-                _show(setup, paths, only, as_json=False)
+                _show(setup, paths, source, only, as_json=False)
             except (Problem, OSError) as problem:
                 click.echo(f"{problem}\n")
             click.echo("Save a mapping or an event to see it again. Ctrl-C ends this.", err=True)
 
 
-def _show(setup: Setup, paths: Sequence[str], only: str | None, *, as_json: bool) -> bool:
+def _show(
+    setup: Setup, paths: Sequence[str], source: str, only: str | None, *, as_json: bool
+) -> bool:
     """Show each call; whether one of them would be refused."""
     routes = setup.routes()
     if only is not None:
         routes = _only(routes, only)
     explainer = Explainer(routes, in_detail=only is not None)
     refused = False
-    for payload in payloads.read_all(paths):
-        arrival = arrive(payload.call, "segment", routes)
+    for payload in payloads.read_all(paths, setup.source(source)):
+        arrival = arrive(payload.call, source, routes)
         refused = refused or any(discard.reason in REFUSALS for discard in arrival.discards)
         if as_json:
             click.echo(jsontext.dumps(_row(arrival, routes)))

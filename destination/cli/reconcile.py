@@ -46,7 +46,8 @@ def reconcile(file: str, sending: bool, rate: float | None, url: str | None, as_
     if not sending and (url or rate):
         raise click.UsageError("--rate and --url are for --send.")
     setup = Setup.read()
-    sender = Sender(url or receiver_url(setup)) if sending else None
+    segment = setup.source("segment")
+    sender = Sender(url or receiver_url(setup, segment.name), segment) if sending else None
     compared = _compare(setup.kept(), read_export(file), sender, rate)
     if as_json:
         counts = _print(compared)

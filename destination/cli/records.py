@@ -126,7 +126,10 @@ def show_delivery(delivery_id: int) -> None:
     if delivery is None:
         raise Problem(f"There is no delivery {delivery_id}. `destination deliveries` lists them.")
     state = f"{delivery['mapping']} → {delivery['destination']}: {delivery['status']}"
-    tables.panel("Delivery", [state + (f" ({delivery['reason']})" if delivery["reason"] else "")])
+    why = f" ({delivery['reason']})" if delivery["reason"] else ""
+    if delivery["confirmed_by"]:
+        why = f" (confirmed by event {delivery['confirmed_by']})"
+    tables.panel("Delivery", [state + why])
     if delivery["status"] == Status.PENDING.value and delivery["ready_at"]:
         moment = jsontext.moment(delivery["ready_at"])
         tables.panel("Next in its lane", [f"not before {moment}, and after what is ahead of it"])

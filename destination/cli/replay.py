@@ -34,6 +34,7 @@ UNITS = {
 @click.option("--may-pay-twice", is_flag=True, help="With --uncertain: you know that it may.")
 @click.option("--rate", type=click.FloatRange(0.1), help="How many a second, at most.")
 @click.option("--dry-run", is_flag=True, help="Change nothing; count what would become of each.")
+@click.option("--source", default="segment", help="With PATHS: who sends such. [default: segment]")
 @click.option("--url", help="With PATHS: the receiver's webhook. [default: as the settings say]")
 @click.option("--new-ids", is_flag=True, help="With PATHS: as new calls, not the same ones again.")
 def replay(
@@ -43,6 +44,7 @@ def replay(
     may_pay_twice: bool,
     rate: float | None,
     dry_run: bool,
+    source: str,
     url: str | None,
     new_ids: bool,
 ) -> None:
@@ -63,6 +65,7 @@ def replay(
       destination replay --parked
       destination replay --uncertain --until 1d --may-pay-twice
       destination replay export.ndjson.gz --rate 200
+      destination replay --source rehook fixtures/rehook
     """
     if bool(kind) == bool(paths):
         raise click.UsageError(
@@ -72,7 +75,9 @@ def replay(
         if chosen != EVERYTHING or may_pay_twice:
             raise click.UsageError("Files are sent whole: filters are for what is kept.")
         setup = Setup.read()
-        replay_files(setup, paths, url=url, rate=rate, dry_run=dry_run, new_ids=new_ids)
+        replay_files(
+            setup, paths, source=source, url=url, rate=rate, dry_run=dry_run, new_ids=new_ids
+        )
         return
     if url or new_ids:
         raise click.UsageError("--url and --new-ids are for files.")

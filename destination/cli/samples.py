@@ -13,6 +13,7 @@ from marshmallow.fields import Field
 from destination import payloads
 from destination.events import TYPES
 from destination.mapping import expand, transform
+from destination.partners import Source
 
 #: The types of calls that have a name of their own, and where it stands.
 NAMED = {"track": "event", "page": "name", "screen": "name"}
@@ -37,13 +38,13 @@ class Sample:
     good: bool
 
 
-def read_samples(folder: Path) -> list[Sample]:
+def read_samples(folder: Path, source: Source) -> list[Sample]:
     """The calls below a folder that are of a known type, good ones first; none without a folder.
 
     Raises Problem for a file that cannot be read.
     """
     paths = sorted(folder.rglob("*.json")) if folder.is_dir() else []
-    found = [sample for path in paths for sample in _read(path)]
+    found = [sample for path in paths for sample in _read(path, source)]
     return sorted(found, key=lambda sample: not sample.good)
 
 
@@ -64,8 +65,8 @@ def paths(samples: Sequence[Sample], field: Field[Any]) -> dict[str, Any]:
     return dict(sorted(found.items(), key=lambda item: item[0].startswith("$.context")))
 
 
-def _read(path: Path) -> Iterator[Sample]:
-    for payload in payloads.read_all([str(path)]):
+def _read(path: Path, source: Source) -> Iterator[Sample]:
+    for payload in payloads.read_all([str(path)], source):
         call = payload.call
         if not isinstance(call, dict) or call.get("type") not in TYPES:
             continue

@@ -1,7 +1,5 @@
-"""Sends calls to a receiver's webhook, as Segment does: signed, and again after a 503."""
+"""Sends calls to a receiver's webhook, as their source does: signed, and again after a 503."""
 
-import hashlib
-import hmac
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +9,7 @@ import requests
 
 from destination.errors import Problem
 from destination.events import REFUSALS
-from destination.partners.segment import SegmentSettings
-from destination.settings import Environment
+from destination.partners import Source
 
 #: Seconds for which a receiver that is away, or busy, is tried again.
 PATIENCE = 60.0
@@ -46,9 +43,9 @@ class Result:
 class Sender:
     """Sends to one receiver."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, source: Source) -> None:
         self.url = url
-        self._credentials = Environment.load().read(SegmentSettings)
+        self._source = source
         self._session = requests.Session()
         self._reached = False
 
@@ -86,9 +83,4 @@ class Sender:
             time.sleep(wait)
 
     def _headers(self, body: bytes) -> dict[str, str]:
-        headers = {"Content-Type": "application/json"}
-        for secret in self._credentials.shared_secret[:1]:
-            headers["X-Signature"] = hmac.new(secret.encode(), body, hashlib.sha1).hexdigest()
-        for key in self._credentials.write_keys[:1]:
-            headers["Authorization"] = f"Bearer {key}"
-        return headers
+        return {"Content-Type": "application/json", **self._source.vouch(body)}

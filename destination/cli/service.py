@@ -1,6 +1,5 @@
 """The commands that run: serve, worker, sandbox, migrate."""
 
-import ipaddress
 import os
 import resource
 import signal
@@ -67,6 +66,8 @@ def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int) -> None:
       destination serve --worker             one machine: receiver and worker
       destination serve --worker --sandbox   practise without a real engine
     """
+    if with_sandbox:
+        os.environ.update(sandbox_environment(sandbox_port))
     setup = Setup.read()
     logs.configure(setup.settings.log_format)
     _refuse_strangers(setup)
@@ -78,10 +79,16 @@ def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int) -> None:
             log.warning(warning)
     beside: dict[str, Mapping[str, str]] = {}
     if with_sandbox:
-        beside[f"sandbox --port {sandbox_port}"] = {}
+        here = f"127.0.0.1:{setup.settings.port}/webhooks"
+        command = (
+            f"sandbox --port {sandbox_port}"
+            f" --rehook-webhook http://{SANDBOX_KEY}:{SANDBOX_KEY}@{here}/rehook"
+            f" --reward-webhook http://{here}/reward?token={SANDBOX_KEY}"
+        )
+        beside[command] = {}
     if with_worker:
         own = {"DESTINATION_HOST": "127.0.0.1", "DESTINATION_METRICS_PORT": str(port)}
-        beside["worker"] = own | (sandbox_environment(sandbox_port) if with_sandbox else {})
+        beside["worker"] = own
     receiver.routes.watch()
     with _Beside(beside):
         _receive(receiver, setup.settings)
@@ -95,14 +102,15 @@ def worker() -> None:
     """
     setup = Setup.read()
     logs.configure(setup.settings.log_format)
-    for destination in setup.destinations.values():
+    used = {name: each for name, each in setup.destinations.items() if each.in_use}
+    for destination in used.values():
         for name in setup.missing(destination):
             log.warning("not set", setting=name, destination=destination.name)
     _offer_metrics(setup.settings)
     database = _as_soon_as_stored(setup.database)
-    running = Worker(database, setup.destinations, setup.settings)
+    running = Worker(database, used, setup.settings)
     _on_stop(running.stop)
-    log.info("delivering", to={name: d.url for name, d in setup.destinations.items()})
+    log.info("delivering", to={name: each.url for name, each in used.items()})
     running.run()
     log.info("stopped")
 
@@ -142,19 +150,35 @@ def resume(name: str) -> None:
 @click.option("--port", default=SANDBOX_PORT, show_default=True, help="The port; 0 takes any.")
 @click.option("--key", default=SANDBOX_KEY, show_default=True, help="The API key it accepts.")
 @click.option("--secret", default=SANDBOX_KEY, show_default=True, help="The secret key it accepts.")
-def sandbox(host: str, port: int, key: str, secret: str) -> None:
+@click.option("--rehook-webhook", metavar="URL", help="Where it tells what Rehook would tell.")
+@click.option("--reward-webhook", metavar="URL", help="Where it tells what Reward would tell.")
+def sandbox(
+    host: str,
+    port: int,
+    key: str,
+    secret: str,
+    rehook_webhook: str | None,
+    reward_webhook: str | None,
+) -> None:
     """A loyalty engine to practise on: plays Rehook, and forgets all when it stops.
+
+    It plays Reward too, and Segment's Tracking API. A webhook's URL may have a user and a
+    password in it: http://user:password@127.0.0.1:8080/webhooks/rehook
 
     \b
     What arrived, and what became of it:
       curl http://127.0.0.1:8090/_sandbox/requests
       curl http://127.0.0.1:8090/_sandbox/customers
+      curl http://127.0.0.1:8090/_sandbox/webhooks
+      curl http://127.0.0.1:8090/_sandbox/tracked
     """
+    webhooks = {"rehook": rehook_webhook, "reward": reward_webhook}
     serve_sandbox(
         host=host,
         port=port,
         api_key=key,
         api_secret=secret,
+        webhooks={sender: url for sender, url in webhooks.items() if url},
         ready=lambda real: click.echo(f"The sandbox engine is at http://{host}:{real}", err=True),
     )
 
@@ -168,11 +192,19 @@ def migrate() -> None:
 
 
 def sandbox_environment(port: int) -> dict[str, str]:
-    """The settings with which a worker delivers to the sandbox."""
+    """The settings with which the sandbox is every system on the other side."""
+    url = f"http://127.0.0.1:{port}"
     return {
-        "DESTINATION_REHOOK_URL": f"http://127.0.0.1:{port}",
+        "DESTINATION_REHOOK_URL": url,
         "DESTINATION_REHOOK_API_KEY": SANDBOX_KEY,
         "DESTINATION_REHOOK_API_SECRET": SANDBOX_KEY,
+        "DESTINATION_REHOOK_WEBHOOK_USER": SANDBOX_KEY,
+        "DESTINATION_REHOOK_WEBHOOK_PASSWORD": SANDBOX_KEY,
+        "DESTINATION_REHOOK_WEBHOOK_HEADERS": "",
+        "DESTINATION_REWARD_URL": url,
+        "DESTINATION_REWARD_WEBHOOK_TOKEN": SANDBOX_KEY,
+        "DESTINATION_SEGMENT_TRACKING_URL": url,
+        "DESTINATION_SEGMENT_TRACKING_KEY": SANDBOX_KEY,
     }
 
 
@@ -211,20 +243,15 @@ def _free_port() -> int:
 
 def _refuse_strangers(setup: Setup) -> None:
     """Without a credential, only this machine may send us anything."""
-    open_sources = [name for name, source in setup.sources.items() if not source.protected]
-    if open_sources and not _is_loopback(setup.settings.host):
+    if setup.closed and len(setup.closed) == len(setup.sources):
         raise BadSetting(
             f"DESTINATION_HOST is {setup.settings.host}, but nothing keeps strangers from sending "
-            f"as {', '.join(open_sources)}. Set DESTINATION_SEGMENT_SHARED_SECRET (webhooks), "
+            "us calls. Set DESTINATION_SEGMENT_SHARED_SECRET (webhooks), "
             "DESTINATION_SEGMENT_WRITE_KEYS (Tracking API), or DESTINATION_HOST=127.0.0.1."
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    for name in setup.closed:
+        settings = " or ".join(setup.sources[name].credentials)
+        log.warning("closed, since nothing keeps strangers out", source=name, set=settings)
 
 
 def _receive(receiver: Receiver, settings: Settings) -> None:

@@ -1,8 +1,9 @@
 """What the commands work with, made from the settings."""
 
 import hashlib
+import ipaddress
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from destination.store.grouping import Intake
 from destination.store.records import remember_mappings
 from destination.web.live import LiveRoutes
 from destination.web.receive import Receiver
+from destination.wording import did_you_mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,19 @@ class Setup:
             destinations=partners.destinations(environment),
         )
 
+    @property
+    def closed(self) -> list[str]:
+        """The sources that nothing protects, where others than this machine could reach them."""
+        if _is_loopback(self.settings.host):
+            return []
+        return [name for name, source in self.sources.items() if not source.protected]
+
+    def source(self, name: str) -> Source:
+        """Raises Problem for a name that no source has."""
+        if name not in self.sources:
+            raise Problem(f"No source is called {name}. {did_you_mean(name, self.sources)}")
+        return self.sources[name]
+
     def missing(self, destination: Destination) -> list[str]:
         """The credentials of a destination that are not set."""
         return [name for name in destination.credentials if name not in self.environment.values]
@@ -66,14 +81,19 @@ class Setup:
         return files.read_mappings(path, list(self.sources), self.actions, examples)
 
     def routes(self) -> Routes:
-        """The mappings of the folder, compiled. Raises InvalidMapping with every fault."""
+        """The mappings of the folder, compiled; those to a destination that is not in use are
+        switched off. Raises InvalidMapping with every fault.
+        """
         folder = self.settings.mappings
         texts, mappings = None, []
         while texts != (found := _texts(folder)):  # a file that is saved meanwhile is read again
             texts = found
             mappings = files.load_mappings(folder, list(self.sources), self.actions)
         return Routes(
-            mappings=mappings,
+            mappings=[
+                replace(each, enabled=each.enabled and self.destinations[each.destination].in_use)
+                for each in mappings
+            ],
             digest=hashlib.sha256(jsontext.dumps(texts).encode()).hexdigest()[:16],
             texts=texts,
             destinations=self.destinations,
@@ -97,6 +117,7 @@ class Setup:
                 lambda routes: remember_mappings(database, routes.digest, routes.texts),
             ),
             segment=self.segment,
+            closed=self.closed,
             max_body_bytes=self.settings.max_body_bytes,
             max_batch_calls=self.settings.max_batch_calls,
         )
@@ -119,6 +140,13 @@ class Setup:
         opened = database.connect(self.settings.database_url)
         opened.prepare()
         return opened
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _texts(folder: Path) -> dict[str, str]:

@@ -169,7 +169,8 @@ class _Reader:
         folder = document.path.absolute().parent.name
         self._source, _, self._destination = folder.partition("-to-")
         self._actions = actions.get(self._destination)
-        if self._source not in sources or self._actions is None:
+        to_itself = self._source == self._destination  # what it sends would come round again
+        if to_itself or self._source not in sources or self._actions is None:
             known = [f"{one}-to-{other}" for one in sources for other in actions if one != other]
             document.fault(
                 f"the folder {folder} names no direction that we know. "

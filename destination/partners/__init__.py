@@ -1,18 +1,19 @@
 """A partner is a company whose API we talk with: a source, a destination, or both.
 
-A partner's file holds what is particular to it: addresses, credentials, signatures, actions and
-their fields, its own settings. Receiving, routing, storing, sending and retrying are written
-once, elsewhere. `docs/partners.md` shows how to add one.
+A partner's file, or folder, holds what is particular to it: addresses, credentials, signatures,
+actions and their fields, its own settings. Receiving, routing, storing, sending and retrying
+are written once, elsewhere. `docs/partners.md` shows how to add one.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from destination.deliveries import Discard, Exchange
+from destination.deliveries import Confirmation, Discard, Exchange
 from destination.errors import Problem, Refused
+from destination.events import Event
 from destination.jsontext import Json
 from destination.partners.fields import ActionFields
 from destination.settings import Environment, Pacing, Table
@@ -97,11 +98,31 @@ class Destination(Protocol):
     def credentials(self) -> Sequence[str]:
         """The settings that hold its credentials."""
 
+    @property
+    def in_use(self) -> bool:
+        """Whether it is delivered to: mappings to one that is not are not in force."""
+
     def headers(self) -> Mapping[str, str]:
         """What every request carries: its credentials."""
 
-    def check(self) -> Request:
-        """A request that shows whether the credentials are accepted, and changes nothing."""
+    def check(self) -> Request | None:
+        """A request that shows whether the credentials are accepted, and changes nothing; None
+        where the destination offers none.
+        """
+
+
+@runtime_checkable
+class Batching(Destination, Protocol):
+    """A destination that takes many deliveries in one request."""
+
+    def batch(self, requests: Sequence[Request]) -> tuple[Request, int]:
+        """One request that does what the first of `requests` do, and how many of them it has
+        room for: one at least.
+
+        They are its actions' own, of different customers or in their order. A 2xx answer holds
+        for each of them. So does every other, but for one that rejects: it does not tell which
+        of them is wrong, so they are sent one by one.
+        """
 
 
 class Unauthorized(Problem):
@@ -115,6 +136,10 @@ class Source(Protocol):
     def name(self) -> str: ...
 
     @property
+    def credentials(self) -> Sequence[str]:
+        """The settings that keep strangers out; one of them is enough."""
+
+    @property
     def protected(self) -> bool:
         """Whether anything but our address keeps strangers out."""
 
@@ -126,10 +151,19 @@ class Source(Protocol):
     def integrations(self) -> Sequence[str]:
         """The keys of a call's `integrations` object that mean this way in."""
 
-    def authenticate(self, headers: Mapping[str, str], body: bytes) -> None:
+    def authenticate(self, headers: Mapping[str, str], body: bytes, /) -> None:
         """Raises Unauthorized, with a message that says what to set. Header names are spelt
-        `Like-This`.
+        `Like-This`. A `?token=` in the address stands in Authorization, as a Bearer token.
         """
+
+    def vouch(self, body: bytes, /) -> Mapping[str, str]:
+        """The headers by which a request shows that it comes from the source."""
+
+    def rule(self, event: Event, /) -> Discard | None:
+        """A rule of the source's that drops an event: the reason, or None."""
+
+    def confirms(self, event: Event, /) -> Confirmation | None:
+        """What an event of the source's shows to have been processed there."""
 
     def calls(self, body: bytes) -> tuple[list[Json | Refused], bool]:
         """The calls in a body, each read by itself, and whether it was a batch.
@@ -139,11 +173,11 @@ class Source(Protocol):
 
 
 #: Modules in this folder that are no partners.
-_HELPERS = ("fields", "http")
+_HELPERS = ("credentials", "fields", "http", "notices")
 
 
 def names() -> list[str]:
-    """Every partner: a module in this folder, found by being there.
+    """Every partner: a module or a folder in this folder, found by being there.
 
     It offers `SETTINGS`, a table, and `source` or `destination` or both: what makes the one or
     the other of that table.

@@ -4,10 +4,12 @@ An empty text counts as missing, and so does null where the field does not allow
 booleans become text where text is wanted; fields that the action does not have are left out.
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
 
+from destination import jsontext
 from destination.events import problem_of_id
 from destination.jsontext import Json
 
@@ -39,6 +41,34 @@ class Id(Text):
         if (problem := problem_of_id(text := str(value))) is not None:
             raise ValidationError(problem[1])
         return text
+
+
+class Time(Text):
+    """A time in ISO 8601, in UTC where it names no zone: sent in UTC with milliseconds."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        try:
+            moment = datetime.fromisoformat(value)
+            return jsontext.moment(
+                (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+            )
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValidationError("must be a time such as 2026-03-14T09:26:53Z") from error
+
+
+class Number(fields.Field[int | float]):
+    """A number, or text that is one: "19.99" → 19.99."""
+
+    default_error_messages = _MESSAGES
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int | float:
+        try:
+            read = jsontext.loads(value.strip()) if isinstance(value, str) else value
+        except ValueError:
+            read = None
+        if isinstance(read, bool) or not isinstance(read, int | float):
+            raise ValidationError("must be a number")
+        return read
 
 
 class Object(fields.Field[dict[str, Json]]):

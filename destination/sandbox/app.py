@@ -1,6 +1,7 @@
-"""The sandbox as a Flask app: Rehook's endpoints behind a door, and those for practice."""
+"""The sandbox as a Flask app: the endpoints that it plays behind a door, and those for practice."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -15,10 +16,14 @@ from destination.sandbox.arrivals import Arrivals
 from destination.sandbox.door import Door
 from destination.sandbox.engine import Engine
 from destination.sandbox.faults import Faults
+from destination.sandbox.outbox import Outbox
 from destination.sandbox.practice import practice
 from destination.sandbox.rehook import rehook
+from destination.sandbox.reward import reward
 from destination.sandbox.rules import RULES, load
 from destination.sandbox.state import State
+from destination.sandbox.tracked import Tracked
+from destination.sandbox.tracking import tracking
 
 
 class Json(DefaultJSONProvider):
@@ -44,15 +49,30 @@ class IdConverter(BaseConverter):
         return unquote(value)
 
 
-def create_app(*, api_key: str, api_secret: str, rules: Path | None = None) -> Sandbox:
+def create_app(
+    *,
+    api_key: str,
+    api_secret: str,
+    rules: Path | None = None,
+    webhooks: Mapping[str, str] = {},
+) -> Sandbox:
     """A sandbox that knows nobody yet.
+
+    `webhooks`: the addresses to which `rehook` and `reward` tell what happens, with a user and
+    a password where they want them.
 
     `rules` is a file of earning rules; without one the rules beside this module hold.
     Raises RulesError, which names the file, the key and the remedy.
     """
     app = Sandbox(__name__, static_folder=None)
+    outbox = Outbox(webhooks)
     app.extensions["sandbox"] = State(
-        engine=Engine(load(rules or RULES)), arrivals=Arrivals(), faults=Faults()
+        engine=Engine(load(rules or RULES), tell=partial(outbox.post, "rehook")),
+        arrivals=Arrivals(),
+        faults=Faults(),
+        outbox=outbox,
+        tracked=Tracked(),
+        key=api_key,
     )
     door = Door(api_key=api_key, api_secret=api_secret)
     app.before_request(door.let_in)
@@ -60,6 +80,8 @@ def create_app(*, api_key: str, api_secret: str, rules: Path | None = None) -> S
     app.url_map.converters["id"] = IdConverter
     app.url_map.merge_slashes = False
     app.register_blueprint(rehook)
+    app.register_blueprint(reward)
+    app.register_blueprint(tracking)
     app.register_blueprint(practice)
     app.register_error_handler(HTTPException, _no_such_thing)
     return app

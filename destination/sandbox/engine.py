@@ -2,16 +2,20 @@
 
 import secrets
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from threading import Lock
 
+from destination.sandbox import notices
 from destination.sandbox.rules import Rules
 
 #: Rehook's ids look like `cust_rQgkYNzPVgye5RKUy9l30`: a prefix and 21 letters and digits.
 ID_ALPHABET = string.ascii_letters + string.digits
 ID_LENGTH = 21
 CODE_LENGTH = 6
+
+#: The events of which Rehook's webhook tells again, with the properties that they were sent with.
+ECHOED = ("order_success", "signup")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +60,10 @@ class Customer:
 class Engine:
     """Customers, codes and points. Every method may be called from any thread."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, tell: Callable[[dict[str, object]], None]) -> None:
+        """`tell` takes the notices of what happens, and must not wait."""
         self._rules = rules
+        self._tell = tell
         self._lock = Lock()
         #: Each customer by its source_id, in the order in which they came.
         self._customers: dict[str, Customer] = {}
@@ -96,8 +102,12 @@ class Engine:
         with self._lock:
             customer = self._known_or_new(source_id)
             self._customers[source_id] = replace(customer, events=(*customer.events, event))
+            if event.name in ECHOED:
+                self._tell(notices.notice(event.name, source_id, dict(event.metadata)))
             points = self._rules.points(event.name, event.metadata)
             self._credit(source_id, points, description=event.name)
+            if owed := self._rules.owed(event.name):
+                self._reward(source_id, owed, name=event.name, campaign="loyalty")
             if event.name in self._rules.conversions:
                 self._refer(source_id, code=event.metadata.get("referral_code"))
 
@@ -128,15 +138,56 @@ class Engine:
             self._customers[source_id] = customer
             self._ids[customer.id] = source_id
             self._codes[customer.referral_code] = source_id
+            self._tell(notices.created(source_id, customer_id=customer.id))
         return customer
 
-    def _credit(self, source_id: str, points: int, *, description: str) -> None:
-        if points:
-            customer = self._customers[source_id]
-            credit = Transaction(points=points, description=description)
-            self._customers[source_id] = replace(
-                customer, transactions=(*customer.transactions, credit)
+    def _credit(
+        self,
+        source_id: str,
+        points: int,
+        *,
+        description: str,
+        campaign: str = "loyalty",
+        redemption_id: str | None = None,
+    ) -> None:
+        if not points:
+            return
+        customer = self._customers[source_id]
+        credit = Transaction(points=points, description=description)
+        self._customers[source_id] = replace(
+            customer, transactions=(*customer.transactions, credit)
+        )
+        self._reward(
+            source_id,
+            points,
+            name=description,
+            campaign=campaign,
+            redemption_id=redemption_id,
+            transaction_id=credit.id,
+        )
+        self._tell(notices.credited(source_id, points=points, transaction_id=credit.id))
+
+    def _reward(
+        self,
+        source_id: str,
+        points: int,
+        *,
+        name: str,
+        campaign: str,
+        redemption_id: str | None = None,
+        transaction_id: str | None = None,
+    ) -> None:
+        """Tell of a reward: in the wallet where it has a transaction, else to be paid by you."""
+        self._tell(
+            notices.rewarded(
+                source_id,
+                points=points,
+                name=name,
+                campaign=campaign,
+                redemption_id=redemption_id or new_id("redm"),
+                transaction_id=transaction_id,
             )
+        )
 
     def _refer(self, friend_id: str, *, code: object) -> None:
         """Reward an advocate and its friend, if the code is another's and the friend is new."""
@@ -147,8 +198,28 @@ class Engine:
         advocate = self._customers[advocate_id]
         self._customers[advocate_id] = replace(advocate, referrals=(*advocate.referrals, friend_id))
         self._customers[friend_id] = replace(friend, referred_by=advocate_id)
-        self._credit(advocate_id, self._rules.advocate, description="referral_advocate")
-        self._credit(friend_id, self._rules.friend, description="referral_friend")
+        for role, rewarded, other, points in (
+            ("advocate", advocate, friend, self._rules.advocate),
+            ("friend", friend, advocate, self._rules.friend),
+        ):
+            redemption_id = new_id("redm")
+            self._tell(
+                notices.referred(
+                    rewarded.source_id,
+                    role=role,
+                    points=points,
+                    redemption_id=redemption_id,
+                    customer_id=rewarded.id,
+                    other_id=other.id,
+                )
+            )
+            self._credit(
+                rewarded.source_id,
+                points,
+                description=f"referral_{role}",
+                campaign="referral",
+                redemption_id=redemption_id,
+            )
 
     def _unused_code(self) -> str:
         while True:

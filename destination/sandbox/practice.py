@@ -8,6 +8,7 @@ from destination.sandbox.arrivals import Arrival
 from destination.sandbox.door import endpoint, is_practice
 from destination.sandbox.engine import Customer
 from destination.sandbox.faults import Fault, read_fault
+from destination.sandbox.outbox import read_mischief
 from destination.sandbox.state import state
 
 practice = Blueprint("practice", __name__)
@@ -16,7 +17,8 @@ WHAT_THIS_IS = (
     "A loyalty engine to practise on. It plays Rehook's HTTP API on this machine, keeps "
     "everything in memory, and awards points that are worth nothing. The endpoints under "
     "/_sandbox show what arrived and let it misbehave on purpose; all others want Basic "
-    "authentication with the API key and secret."
+    "authentication with the API key and secret. It plays Reward too, which wants the API key "
+    "as a Bearer token, and Segment's Tracking API, whose write key is the API key."
 )
 
 
@@ -53,6 +55,35 @@ def list_customers() -> Response:
     return jsonify([_customer(customer) for customer in state().engine.customers()])
 
 
+@practice.get("/_sandbox/webhooks")
+def list_webhooks() -> Response:
+    """List the webhooks that were sent, or would be if they had an address, in order.
+
+    `[{"sender", "body", "answers"}]`: answers the HTTP status of each try, null without one.
+    """
+    return jsonify(state().outbox.all())
+
+
+@practice.post("/_sandbox/webhooks")
+def upset_webhooks() -> tuple[Response, int]:
+    """Upset the next webhooks: {"repeat", "delay", "reorder", "count"}.
+
+    Answers 201 with what is armed, or 400 with `{"message"}`: what is wrong with it.
+    """
+    try:
+        mischief = read_mischief(g.body)
+    except ValueError as error:
+        return jsonify(message=str(error)), 400
+    state().outbox.arm(mischief)
+    return jsonify(asdict(mischief)), 201
+
+
+@practice.get("/_sandbox/tracked")
+def list_tracked() -> Response:
+    """List the calls that reached the Tracking API, each once, in order of arrival."""
+    return jsonify(state().tracked.all())
+
+
 @practice.get("/_sandbox/faults")
 def list_faults() -> Response:
     """List the faults that are armed, in order, each with the count that is left."""
@@ -78,10 +109,12 @@ def arm_fault() -> tuple[Response, int]:
 
 @practice.post("/_sandbox/reset")
 def reset() -> tuple[str, int]:
-    """Forget everything: customers, requests, faults."""
+    """Forget everything: customers, requests, faults, webhooks, tracked calls."""
     state().engine.clear()
     state().arrivals.clear()
     state().faults.clear()
+    state().outbox.clear()
+    state().tracked.clear()
     return "", 204
 
 

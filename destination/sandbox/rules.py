@@ -25,23 +25,39 @@ class Share:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Owed:
+    """Points that the engine does not pay itself: it tells by webhook that you are to."""
+
+    to_pay: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rules:
     """What customers earn. Points are whole numbers of 0 or more."""
 
     #: Points for an event that `events` does not name.
     default: int
-    events: Mapping[str, int | Share]
+    events: Mapping[str, int | Share | Owed]
     #: The conversion events: they may carry the referral code of an advocate.
     conversions: frozenset[str]
     advocate: int
     friend: int
 
     def points(self, event_name: str, metadata: Mapping[str, object]) -> int:
-        """What this event earns; a share is rounded down, and below zero is nothing."""
+        """What this event earns in the wallet; a share is rounded down, and below zero is
+        nothing.
+        """
         earned = self.events.get(event_name, self.default)
         if isinstance(earned, int):
             return earned
+        if isinstance(earned, Owed):
+            return 0
         return max(0, int(_amount(metadata.get(earned.of)) * earned.share))
+
+    def owed(self, event_name: str) -> int:
+        """What this event earns that is to be paid by you."""
+        earned = self.events.get(event_name)
+        return earned.to_pay if isinstance(earned, Owed) else 0
 
 
 def load(path: Path) -> Rules:
@@ -79,16 +95,19 @@ def _table(value: object, keys: set[str], *, where: str) -> dict[str, object]:
     return value
 
 
-def _events(value: object, *, where: str) -> dict[str, int | Share]:
+def _events(value: object, *, where: str) -> dict[str, int | Share | Owed]:
     if not isinstance(value, dict):
         raise RulesError(f"{where}: write one `name: points` a line, not {value!r}")
     _names(list(value), where=where)
     return {name: _earned(rule, where=f"{where}.{name}") for name, rule in value.items()}
 
 
-def _earned(value: object, *, where: str) -> int | Share:
+def _earned(value: object, *, where: str) -> int | Share | Owed:
     if not isinstance(value, dict):
         return _points(value, where=where)
+    if "to_pay" in value:
+        rule = _table(value, {"to_pay"}, where=where)
+        return Owed(to_pay=_points(rule["to_pay"], where=f"{where}.to_pay"))
     rule = _table(value, {"share", "of"}, where=where)
     share, of = rule["share"], rule["of"]
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1e6:

@@ -3,7 +3,7 @@
 import ipaddress
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
@@ -88,6 +88,7 @@ def serve(
     api_key: str,
     api_secret: str,
     rules: Path | None = None,
+    webhooks: Mapping[str, str] = {},
     ready: Callable[[int], None] | None = None,
 ) -> None:
     """Run the sandbox until SIGTERM or Ctrl-C, in the main thread of a process of its own.
@@ -95,7 +96,7 @@ def serve(
     `ready` is called once it answers, with the port. Raises RulesError, which names the file
     and the key, and ValueError for a host that is not loopback.
     """
-    app = create_app(api_key=api_key, api_secret=api_secret, rules=rules)
+    app = create_app(api_key=api_key, api_secret=api_secret, rules=rules, webhooks=webhooks)
     # Blocked here and in every thread that follows, a signal waits for sigwait. With a handler
     # the kernel may give it to another thread, and this one would sleep on.
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)

@@ -7,15 +7,21 @@ from flask import current_app
 from destination.sandbox.arrivals import Arrivals
 from destination.sandbox.engine import Engine
 from destination.sandbox.faults import Faults
+from destination.sandbox.outbox import Outbox
+from destination.sandbox.tracked import Tracked
 
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """One engine, all that arrived at it, and the faults that are armed."""
+    """One engine, all that arrived at it, what it told, and the faults that are armed."""
 
     engine: Engine
     arrivals: Arrivals
     faults: Faults
+    outbox: Outbox
+    tracked: Tracked
+    #: What Reward takes as its API key, and Segment as its write key.
+    key: str
 
 
 def state() -> State:

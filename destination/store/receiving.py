@@ -10,6 +10,7 @@ from destination.database import Database, tried_again
 from destination.deliveries import Status
 from destination.routing import Arrival
 from destination.store import awards, codes, schema, traits
+from destination.store.confirming import confirm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,7 @@ def accept(database: Database, arrivals: Sequence[Arrival]) -> list[Outcome]:
         routed = {event_id: arrivals[i] for event_id, i in new.items()}
         routed = decide(database, connection, routed, now)
         queue(database, connection, list(routed.items()), now)
+        confirm(connection, {event_id: arrivals[i].confirms for event_id, i in new.items()}, now)
         outcomes = {i: _outcome(routed[event_id]) for event_id, i in new.items()}
         duplicates = [i for i in range(len(arrivals)) if i not in outcomes]
         outcomes.update(_first_outcomes(connection, arrivals, duplicates))

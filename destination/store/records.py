@@ -94,6 +94,7 @@ def delivery(database: Database, delivery_id: int) -> Row | None:
             schema.delivery.c.payload,
             schema.delivery.c.action,
             schema.delivery.c.mapping_set,
+            schema.delivery.c.confirmed_by,
             schema.lane.c.ready_at,
             schema.event.c.call,
         )

@@ -109,6 +109,8 @@ delivery = sa.Table(
     sa.Column("first_attempt_at", Time),
     sa.Column("created_at", Time, nullable=False),
     sa.Column("settled_at", Time),
+    # The event by which the engine itself has shown that it was processed.
+    sa.Column("confirmed_by", Id),
     # a mapping fires once
     sa.UniqueConstraint("event_id", "destination", "mapping"),
     # the first of a lane is found without reading those behind it

@@ -9,6 +9,7 @@ from destination.deliveries import Status, Verdict
 from destination.store import schema
 from destination.store.claims import Settlement
 from destination.store.codes import digest
+from destination.store.confirming import CONFIRMED
 
 #: Sorted as receivers sort them: none of the two waits for the other.
 _LOCK_LANES = (
@@ -31,15 +32,23 @@ _END_ATTEMPT = (
     )
 )
 
+_STATUS = sa.bindparam("status", type_=sa.Text)
+
+#: Whatever became of the answer: the engine has told that it processed the request.
+_CONFIRMED = schema.delivery.c.confirmed_by.is_not(None) & (Status.DELIVERED.value != _STATUS)
+
 _MOVE_DELIVERY = (
     sa.update(schema.delivery)
     .where(schema.delivery.c.id == sa.bindparam("delivery"))
     .values(
-        status=sa.bindparam("status"),
-        reason=sa.bindparam("reason"),
+        status=sa.case((_CONFIRMED, Status.DELIVERED.value), else_=_STATUS),
+        reason=sa.case((_CONFIRMED, CONFIRMED), else_=sa.bindparam("reason", type_=sa.Text)),
         step=sa.bindparam("step"),
         first_attempt_at=sa.bindparam("first"),
-        settled_at=sa.bindparam("settled"),
+        settled_at=sa.case(
+            (_CONFIRMED, sa.bindparam("now", type_=sa.Double)),
+            else_=sa.bindparam("settled", type_=sa.Double),
+        ),
     )
 )
 
@@ -113,4 +122,5 @@ def _delivery_row(settlement: Settlement, now: float) -> dict[str, Any]:
         # A hold spends nothing: the retry horizon begins anew.
         "first": None if held else settlement.claim.first_attempt_at,
         "settled": None if settlement.status is Status.PENDING else now,
+        "now": now,
     }

@@ -42,7 +42,7 @@ def blueprint(receiver: Receiver) -> Blueprint:
             "status": "ready",
             "mappings": {
                 "digest": live.current.digest,
-                "names": [mapping.name for mapping in live.current.mappings],
+                "names": [each.name for each in live.current.mappings if each.enabled],
                 "since": moment(live.since),
                 "rejected": rejected,
             },

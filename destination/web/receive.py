@@ -3,7 +3,7 @@
 import time
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from flask import Blueprint, abort, request
@@ -15,11 +15,13 @@ from destination.database import Database
 from destination.errors import Refused
 from destination.events import REFUSALS, TYPES
 from destination.jsontext import Json
+from destination.partners import Source, Unauthorized
 from destination.partners.segment import Segment
 from destination.routing import arrive
 from destination.store.grouping import Intake
 from destination.store.receiving import Outcome
 from destination.web.live import LiveRoutes
+from destination.wording import listed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,8 @@ class Receiver:
     routes: LiveRoutes
     #: The source whose Tracking API we offer.
     segment: Segment
+    #: Sources that nothing protects, where strangers could reach them: they are let in by none.
+    closed: Collection[str]
     max_body_bytes: int
     max_batch_calls: int
     #: Where a worker beside this receiver tells what it counted.
@@ -54,6 +58,14 @@ class Receiver:
                 metrics.discarded.labels(source, reason).inc(number)
         return outcomes
 
+    def check_open(self, source: Source) -> None:
+        """Raises Unauthorized where strangers could send as this source."""
+        if source.name in self.closed:
+            raise Unauthorized(
+                f"Nothing keeps strangers from sending as {source.name}, so nobody is let in. Set "
+                f"{listed(source.credentials, 'or')}, and send what it asks for."
+            )
+
 
 def blueprint(receiver: Receiver) -> Blueprint:
     """The endpoints that take calls in."""
@@ -65,8 +77,9 @@ def blueprint(receiver: Receiver) -> Blueprint:
         """A partner's webhook: one call, or a batch of them."""
         if name not in sources:
             abort(404, f"No source is called {name}. There is {', '.join(sources)}.")
+        receiver.check_open(sources[name])
         body = _body(receiver.max_body_bytes)
-        sources[name].authenticate(dict(request.headers), body)
+        sources[name].authenticate(_headers(), body)
         calls, batch = sources[name].calls(body)
         return _answer(receiver.take(calls, name), batch)
 
@@ -75,6 +88,7 @@ def blueprint(receiver: Receiver) -> Blueprint:
         """Segment's Tracking API: any of its SDKs can be pointed at us."""
         if kind not in (*TYPES, "batch"):
             abort(404, f"The Tracking API has {', '.join(TYPES)} and batch below /v1.")
+        receiver.check_open(receiver.segment)
         body = _body(receiver.max_body_bytes)
         receiver.segment.authenticate_tracking(dict(request.headers), body)
         calls, batch = receiver.segment.tracked(body, kind, time.time())
@@ -94,6 +108,14 @@ def _answer(outcomes: Sequence[Outcome], batch: bool) -> ResponseReturnValue:
     if not batch and outcomes[0].reason in REFUSALS:
         return {"message": outcomes[0].detail, "results": results}, 400
     return {"results": results}, 200
+
+
+def _headers() -> dict[str, str]:
+    """The request's headers. A sender that can set none brings its secret as `?token=`."""
+    headers = dict(request.headers)
+    if token := request.args.get("token"):
+        headers.setdefault("Authorization", f"Bearer {token}")
+    return headers
 
 
 def _body(limit: int) -> bytes:

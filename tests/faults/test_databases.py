@@ -7,7 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from destination.deliveries import Status
 from destination.store import records
+from destination.store.filters import Filter
 from tests.faults.conftest import order
 from tests.faults.stores import Sqlite, full_disk
 from tests.running import answers, until
@@ -49,7 +51,7 @@ class Stream:
 
 
 def delivered(scene):
-    found = records.deliveries(scene.database, status="delivered")
+    found = records.deliveries(scene.database, Filter(status=Status.DELIVERED))
     return {row["message_id"] for row in found}
 
 

@@ -1,4 +1,4 @@
-"""Segment, a customer data platform: its webhooks and its Tracking API bring us calls.
+"""Segment as a source: its webhooks and its Tracking API bring us calls.
 
 Webhooks (Actions) signs with `X-Signature`, the hex HMAC-SHA1 of the body, or of only the first
 event of a batch: so the rest of a batch needs a second credential.
@@ -8,44 +8,18 @@ import contextlib
 import hashlib
 import hmac
 import uuid
-from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from destination import jsontext
+from destination.deliveries import Discard
 from destination.errors import Refused
+from destination.events import Event
 from destination.jsontext import Json
 from destination.partners import Unauthorized
-from destination.settings import PREFIX, names, setting, switch
-
-
-@dataclass(frozen=True, kw_only=True)
-class SegmentSettings:
-    """What keeps strangers out."""
-
-    PREFIX: ClassVar[str] = PREFIX + "SEGMENT_"
-
-    shared_secret: tuple[str, ...] = setting(
-        (),
-        "The shared secret of the Webhooks (Actions) destination; two, comma-separated, while "
-        "it is rotated.",
-        read=names,
-        secret=True,
-    )
-    write_keys: tuple[str, ...] = setting(
-        (),
-        "The write keys that the Tracking API accepts, and that vouch for the unsigned rest of "
-        "a webhook's batch, comma-separated.",
-        read=names,
-        secret=True,
-    )
-    accept_unsigned: bool = setting(
-        False,
-        "Accept the unsigned rest of a batch whose first event alone is signed (yes or no). "
-        "Whoever can change a batch on its way can then add events to it.",
-        read=switch,
-    )
+from destination.partners.credentials import basic_or_bearer, fits
+from destination.partners.segment.destination import carries_our_mark
+from destination.partners.segment.settings import SegmentSettings
 
 
 class Segment:
@@ -54,6 +28,7 @@ class Segment:
     name = "segment"
     #: The names under which Segment's catalogue has the destinations that call a webhook.
     integrations = ("Webhooks (Actions)", "Webhook", "Webhooks", "Extensible Webhook")
+    credentials = (SegmentSettings.PREFIX + "SHARED_SECRET", SegmentSettings.PREFIX + "WRITE_KEYS")
 
     def __init__(self, settings: SegmentSettings) -> None:
         self._settings = settings
@@ -80,11 +55,27 @@ class Segment:
                 f"{SegmentSettings.PREFIX}SHARED_SECRET to the webhook's shared secret."
             )
 
+    def vouch(self, body: bytes) -> Mapping[str, str]:
+        headers = {}
+        for secret in self._secrets[:1]:
+            headers["X-Signature"] = hmac.new(secret, body, hashlib.sha1).hexdigest()
+        for key in self._settings.write_keys[:1]:
+            headers["Authorization"] = f"Bearer {key}"
+        return headers
+
+    def rule(self, event: Event) -> Discard | None:
+        """What we sent to Segment may not come round again: it would be rewarded once more."""
+        if not carries_our_mark(event.call):
+            return None
+        detail = "It carries our own mark: it was sent to Segment from here, and came round again."
+        return Discard(reason="loop", detail=detail)
+
+    def confirms(self, _event: Event) -> None:
+        """Segment does not tell what became of a call."""
+
     def accepts_key(self, key: bytes) -> bool:
         """Whether it is one of the write keys; any is, where nothing protects the source."""
-        # All of them are compared: the time it takes tells nothing.
-        matches = [hmac.compare_digest(key, accepted) for accepted in self._keys]
-        return any(matches) or not self.protected
+        return fits(key, self._keys) or not self.protected
 
     def calls(self, body: bytes) -> tuple[list[Json | Refused], bool]:
         try:
@@ -157,19 +148,6 @@ class Segment:
             for message in messages
         ]
         return any(fits)
-
-
-def basic_or_bearer(headers: Mapping[str, str]) -> bytes:
-    """The key in `Authorization: Basic base64(KEY:)` or `Authorization: Bearer KEY`."""
-    scheme, _, value = headers.get("Authorization", "").strip().partition(" ")
-    if scheme.lower() == "bearer":
-        return value.strip().encode(errors="replace")
-    if scheme.lower() == "basic":
-        try:
-            return b64decode(value.strip(), validate=True).partition(b":")[0]
-        except ValueError:
-            return b""
-    return b""
 
 
 def _signed_forms(first: str) -> list[bytes]:
@@ -254,7 +232,3 @@ def _merged(shared: dict[str, Any], call: Json) -> Json:
     around = {key: value for key, value in shared.items() if isinstance(value, dict)}
     inside = {key: call[key] for key in around if isinstance(call.get(key), dict)}
     return {**call, **{key: {**around[key], **inside.get(key, {})} for key in around}}
-
-
-SETTINGS = SegmentSettings
-source = Segment

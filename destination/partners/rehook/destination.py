@@ -1,47 +1,19 @@
-"""Rehook, a loyalty engine: customers by `POST /customers`, awards by `POST /events/invoke`.
+"""Rehook as a destination: customers by `POST /customers`, awards by `POST /events/invoke`.
 
 What it expects is stated in its API reference (docs.rehook.ai) and in Segment's own destination
 for it, whose requests ours equal byte for byte.
 """
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
 from urllib.parse import quote
 
 from destination import jsontext
 from destination.deliveries import Discard, Exchange
 from destination.jsontext import Json
 from destination.partners import Action, Request
+from destination.partners.credentials import basic
 from destination.partners.fields import ActionFields, Id, Object, Text
-from destination.settings import PREFIX, Pacing, names, setting, switch, text, web_address
-
-
-@dataclass(frozen=True, kw_only=True)
-class RehookSettings(Pacing):
-    """How to reach Rehook."""
-
-    PREFIX: ClassVar[str] = PREFIX + "REHOOK_"
-
-    url: str = setting("https://api.rehook.ai", "The address of Rehook's API.", read=web_address)
-    api_key: str = setting("", "The API key of your Rehook application.", read=text, secret=True)
-    api_secret: str = setting(
-        "", "The secret key of your Rehook application.", read=text, secret=True
-    )
-    conversion_events: tuple[str, ...] = setting(
-        (),
-        "The events that are conversion events of a referral campaign, comma-separated. "
-        "Each needs a referral_code in its properties; an empty one is a direct sign-up.",
-        read=names,
-    )
-    validate_codes: bool = setting(
-        False,
-        "Before a customer is sent with a referral code, ask Rehook who owns the code, and drop "
-        "the call when it is somebody else's (yes or no). It costs a request each.",
-        read=switch,
-    )
-
+from destination.partners.rehook.settings import RehookSettings
 
 _SOURCE_ID = Id(
     required=True,
@@ -101,6 +73,8 @@ class Rehook:
     label = "Rehook"
     integration = "Rehook"
     horizon = None
+    #: It is what the service is for: what waits for it waits until its keys are set.
+    in_use = True
     credentials = (RehookSettings.PREFIX + "API_KEY", RehookSettings.PREFIX + "API_SECRET")
 
     def __init__(self, settings: RehookSettings) -> None:
@@ -132,8 +106,7 @@ class Rehook:
         self.actions = {action.name: action for action in (identify_user, track_event)}
 
     def headers(self) -> Mapping[str, str]:
-        credentials = f"{self._settings.api_key}:{self._settings.api_secret}".encode()
-        return {"Authorization": "Basic " + b64encode(credentials).decode()}
+        return {"Authorization": basic(self._settings.api_key, self._settings.api_secret)}
 
     def check(self) -> Request:
         """The request by which Segment's own destination tests the credentials."""
@@ -192,7 +165,3 @@ def _look_up(code: str, customer: str) -> Request:
         idempotent=True,
         objection=objection,
     )
-
-
-SETTINGS = RehookSettings
-destination = Rehook

@@ -1,0 +1,43 @@
+"""A notice is what an engine's webhook tells us: JSON that becomes a track event of a member."""
+
+from datetime import datetime
+from typing import Any
+
+from destination import jsontext
+from destination.errors import Refused
+from destination.jsontext import Json
+
+
+def read_notices(body: bytes) -> tuple[list[Json], bool]:
+    """The notices in a body, and whether they were a list. An empty body has none.
+
+    Raises Refused when it cannot be read.
+    """
+    if not body.strip():
+        return [], True
+    try:
+        text = body.decode()
+        found = jsontext.loads(text)
+    except ValueError as error:
+        reason = "nested_too_deep" if isinstance(error.__cause__, RecursionError) else "bad_request"
+        raise Refused(reason, f"The body cannot be read as JSON: {error}.") from error
+    if jsontext.depth(text) > jsontext.MAX_DEPTH:
+        raise Refused("nested_too_deep", f"Nested deeper than {jsontext.MAX_DEPTH} levels.")
+    return (found, True) if isinstance(found, list) else ([found], False)
+
+
+def part(notice: Json, *path: str) -> Any:
+    """What stands at a path in it; None where nothing does."""
+    for key in path:
+        notice = notice.get(key) if isinstance(notice, dict) else None
+    return notice
+
+
+def first_date(*dates: Any) -> str | None:
+    """The first of them that is a date in ISO 8601, in UTC with milliseconds."""
+    for date in dates:
+        try:
+            return jsontext.moment(datetime.fromisoformat(date).timestamp())
+        except (TypeError, ValueError, OverflowError):
+            continue
+    return None

@@ -1,0 +1,151 @@
+"""Rehook as a source: its reward webhooks, each a track event of the member whom it is about.
+
+Rehook's page on them documents neither a signature, nor an id, a time or an order of the calls:
+what identifies a call is found in it. `docs/partners.md` says what is read how.
+"""
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from destination import jsontext
+from destination.deliveries import Confirmation, Discard
+from destination.errors import Refused
+from destination.events import Event, derived_id, problem_of_id
+from destination.jsontext import Json
+from destination.partners import Unauthorized
+from destination.partners.credentials import basic, fits, user_and_password
+from destination.partners.notices import first_date, part, read_notices
+from destination.partners.rehook.settings import RehookSettings
+
+#: Whose payload is Rehook's own. That of every other event is what an app sent with it.
+_OWN_EVENTS = ("customer.", "coupon.", "wallet.")
+
+#: What identifies a call, beside its event: the first of these that is there.
+_IDS = (("reward", "redemption_id"), ("RedemptionId",), ("wallet", "transaction_id"))
+
+#: When it happened: the first of these that is a date.
+_DATES = (("reward", "redemption_date"), ("wallet", "created_at"))
+
+#: The zero date of the language that Rehook is written in: no date.
+_ZERO_DATE = "0001-01-01T00:00:00Z"
+
+#: A date with more than milliseconds: JavaScript and Segment know no finer ones.
+_FINE_DATE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3})\d+(Z|[+-]\d\d:\d\d)")
+
+
+class RehookWebhook:
+    """The source: `POST /webhooks/rehook`."""
+
+    name = "rehook"
+    integrations = ()
+    credentials = (
+        RehookSettings.PREFIX + "WEBHOOK_USER",
+        RehookSettings.PREFIX + "WEBHOOK_PASSWORD",
+        RehookSettings.PREFIX + "WEBHOOK_HEADERS",
+    )
+    warnings: Sequence[str] = ()
+
+    def __init__(self, settings: RehookSettings, clock: Callable[[], float] = time.time) -> None:
+        """`clock` tells seconds since 1970 UTC."""
+        self._clock = clock
+        self._wanted = frozenset(map(_one_spelling, settings.webhook_events))
+        self._headers = dict(settings.webhook_headers)
+        self._basic: dict[str, str] = {}
+        if settings.webhook_user or settings.webhook_password:
+            user, password = settings.webhook_user, settings.webhook_password
+            self._basic = {"Authorization": basic(user, password)}
+        self.protected = bool(self._headers or self._basic)
+
+    def vouch(self, _body: bytes) -> Mapping[str, str]:
+        return {**self._headers, **self._basic}
+
+    def authenticate(self, headers: Mapping[str, str], _body: bytes) -> None:
+        """Raises Unauthorized unless the Basic auth and every required header are there."""
+        given = {name.lower(): value for name, value in headers.items()}
+        # All are compared, and none is named that fails: a stranger learns nothing.
+        found = [
+            fits(given.get(name.lower(), "").strip().encode(errors="replace"), [value.encode()])
+            for name, value in self._headers.items()
+        ]
+        if self._basic:
+            found.append(fits(user_and_password(headers), [user_and_password(self._basic)]))
+        if not all(found):
+            raise Unauthorized(
+                "The credentials do not fit. Enter the same Basic authorization and headers in "
+                f"Rehook's webhook configuration as in {RehookSettings.PREFIX}WEBHOOK_USER, "
+                "_PASSWORD and _HEADERS."
+            )
+
+    def rule(self, event: Event) -> Discard | None:
+        if not self._wanted or event.name in self._wanted:
+            return None
+        detail = f"{RehookSettings.PREFIX}WEBHOOK_EVENTS does not name {event.name}."
+        return Discard(reason="event_not_wanted", detail=detail)
+
+    def confirms(self, event: Event) -> Confirmation | None:
+        """An app's own event is told with the properties that were sent: then Rehook has
+        processed it. Without properties, nothing would tell it from another one.
+        """
+        properties = event.call["properties"]
+        if not (event.name and event.user_id and properties) or event.name.startswith(_OWN_EVENTS):
+            return None
+        fields = {"event_name": event.name, "source_id": event.user_id, "metadata": properties}
+        return Confirmation(destination=self.name, customer=event.user_id, fields=fields)
+
+    def calls(self, body: bytes) -> tuple[list[Json | Refused], bool]:
+        """A track call for each notice. What names no event is Rehook's Test button, whose body
+        is not documented: it is no call, and so is an empty body.
+        """
+        notices, batch = read_notices(body)
+        if not batch and part(notices[0], "event_name") is None:
+            return [], True
+        return [self._call(each) if isinstance(each, dict) else each for each in notices], batch
+
+    def _call(self, notice: dict[str, Any]) -> Json:
+        """`{"event_name", "source_id", "metadata"}` as a call of Segment's spec."""
+        event = _one_spelling(notice.get("event_name"))
+        own = isinstance(event, str) and event.startswith(_OWN_EVENTS)
+        properties = notice.get("metadata")
+        if not isinstance(properties, dict):
+            properties = {}
+        if own:
+            properties = _cleaned(properties, no_answer=event.startswith("customer.referral."))
+        if event == "customer.rewarded":
+            # Rehook has paid, where the reward is a transaction of its wallet.
+            payout = "engine" if part(properties, "wallet", "transaction_id") else "you"
+            properties = {**properties, "payout": payout}
+        ids = [f"{event}:{known}" for path in _IDS if (known := part(properties, *path))]
+        known_by = [each for each in ids if own and problem_of_id(each) is None]
+        dates = (part(properties, *path) for path in _DATES if own)
+        now = jsontext.moment(self._clock())
+        return {
+            "type": "track",
+            "event": event,
+            "userId": notice.get("source_id"),
+            "messageId": known_by[0] if known_by else derived_id(jsontext.dumps(notice)),
+            "timestamp": first_date(*dates) or now,
+            "receivedAt": now,
+            "properties": properties,
+        }
+
+
+def _one_spelling(event: Any) -> Any:
+    """Rehook's page says `customer.referral.successful`, and its samples `successfull`."""
+    if isinstance(event, str):
+        return event.replace("referral.successfull.", "referral.successful.")
+    return event
+
+
+def _cleaned(value: Any, *, no_answer: bool) -> Any:
+    """Without zero dates, and dates no finer than milliseconds; with `no_answer`, "NA" is none."""
+    if isinstance(value, dict):
+        return {key: _cleaned(each, no_answer=no_answer) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_cleaned(each, no_answer=no_answer) for each in value]
+    if not isinstance(value, str):
+        return value
+    if value == _ZERO_DATE or (no_answer and value == "NA"):
+        return None
+    return _FINE_DATE.sub(r"\1\2", value) if _FINE_DATE.fullmatch(value) else value

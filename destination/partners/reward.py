@@ -1,0 +1,200 @@
+"""Reward, a loyalty engine: an event of a user fires one of its custom triggers.
+
+Its documentation has one endpoint, and two webhooks without a signature: it says to keep their
+address confidential. So the address has a token in it, which is a setting of ours.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+from destination import jsontext
+from destination.deliveries import Discard
+from destination.errors import Refused
+from destination.events import Event, message_id
+from destination.jsontext import Json
+from destination.partners import Action, Request, Unauthorized
+from destination.partners.credentials import basic_or_bearer, fits
+from destination.partners.fields import ActionFields, Id, Number, Object
+from destination.partners.notices import first_date, part, read_notices
+from destination.settings import PREFIX, Pacing, setting, text, web_address
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardSettings(Pacing):
+    """How to reach Reward, and what its webhooks show."""
+
+    PREFIX: ClassVar[str] = PREFIX + "REWARD_"
+
+    url: str = setting(
+        "https://api.rewardplugin.com", "The address of Reward's API.", read=web_address
+    )
+    api_key: str = setting(
+        "",
+        "The API key of your Reward account: sk_live_… or sk_test_…. Without it nothing is sent.",
+        read=text,
+        secret=True,
+    )
+    webhook_token: str = setting(
+        "",
+        "Any long random text. The address that you give to Reward ends in it: "
+        "https://your-host/webhooks/reward?token= and the text.",
+        read=text,
+        secret=True,
+    )
+
+
+class TriggerEventFields(ActionFields):
+    awards = True
+
+    trigger_id = Id(
+        required=True,
+        metadata={
+            "label": "Trigger ID",
+            "description": "The id of a trigger of the type Custom, as Reward's dashboard has it",
+            "default": {"@liquid": "{{ event | downcase | replace: ' ', '_' }}"},
+        },
+    )
+    user_id = Id(
+        required=True,
+        metadata={
+            "label": "User ID",
+            "description": "The user's id in Reward: the one that the plugin was loaded with",
+            "default": "$.userId",
+            "names_customer": True,
+        },
+    )
+    value = Number(
+        metadata={
+            "label": "Value",
+            "description": "What the event is worth, such as an order's total",
+            "default": "$.properties.total",
+        },
+    )
+    properties = Object(
+        metadata={
+            "label": "Properties",
+            "description": "What else is sent beside the value",
+            "default": "$.properties",
+        },
+    )
+
+
+class Reward:
+    """The destination. Its requests carry the API key as a Bearer token."""
+
+    name = "reward"
+    label = "Reward"
+    integration = "Reward"
+    horizon = None
+    credentials = (RewardSettings.PREFIX + "API_KEY",)
+
+    def __init__(self, settings: RewardSettings) -> None:
+        self.url = settings.url
+        self.pacing = settings
+        self.in_use = bool(settings.api_key)
+        self._key = settings.api_key
+        trigger_event = Action(
+            name="triggerEvent",
+            label="Trigger Event",
+            description="Fire a custom trigger of Reward, whose rules then award what it earns",
+            trigger='type = "track"',
+            fields=TriggerEventFields(),
+            customer="user_id",
+            requests=_trigger,
+            rule=_no_way,
+        )
+        self.actions = {trigger_event.name: trigger_event}
+
+    def headers(self) -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {self._key}"}
+
+    def check(self) -> None:
+        """Firing a trigger is the only thing that Reward documents."""
+
+
+def _trigger(payload: dict[str, Json]) -> Sequence[Request]:
+    trigger, user = (quote(payload[name], safe="") for name in ("trigger_id", "user_id"))
+    body = dict(payload.get("properties", {}))
+    if "value" in payload:
+        body["value"] = payload["value"]
+    return [
+        Request(
+            method="POST",
+            path=f"/v1/triggers/{trigger}/users/{user}/events",
+            body=jsontext.dumps(body),
+            # Reward documents no idempotency key: the same event sent twice is awarded twice.
+            idempotent=False,
+        )
+    ]
+
+
+def _no_way(payload: dict[str, Json]) -> Discard | None:
+    """No encoding keeps these from meaning another path."""
+    for name in ("trigger_id", "user_id"):
+        if payload[name] in (".", ".."):
+            detail = f"Trigger Event: {name} {payload[name]} cannot stand in a path."
+            return Discard(reason="payload_validation_failed", detail=detail)
+    return None
+
+
+class RewardWebhook:
+    """The source: `POST /webhooks/reward?token=…`."""
+
+    name = "reward"
+    integrations = ()
+    credentials = (RewardSettings.PREFIX + "WEBHOOK_TOKEN",)
+    warnings: Sequence[str] = ()
+
+    def __init__(self, settings: RewardSettings, clock: Callable[[], float] = time.time) -> None:
+        """`clock` tells seconds since 1970 UTC."""
+        self._clock = clock
+        self._token = settings.webhook_token
+        self.protected = bool(self._token)
+
+    def vouch(self, _body: bytes) -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {self._token}"} if self._token else {}
+
+    def authenticate(self, headers: Mapping[str, str], _body: bytes) -> None:
+        """Raises Unauthorized unless the token is there."""
+        if self._token and not fits(basic_or_bearer(headers), [self._token.encode()]):
+            raise Unauthorized(
+                "The token is missing or does not fit. The address that Reward calls must end in "
+                f"?token= and {RewardSettings.PREFIX}WEBHOOK_TOKEN."
+            )
+
+    def rule(self, _event: Event) -> None:
+        """Everything that Reward tells is wanted."""
+
+    def confirms(self, _event: Event) -> None:
+        """A trigger is told with its value alone: two orders may have the same."""
+
+    def calls(self, body: bytes) -> tuple[list[Json | Refused], bool]:
+        """A track call for each notice."""
+        notices, batch = read_notices(body)
+        return [self._call(each) if isinstance(each, dict) else each for each in notices], batch
+
+    def _call(self, notice: dict[str, Any]) -> Json:
+        """`{"id", "type", "time", "data": {"user": {"id"}, …}}` as a call of Segment's spec."""
+        event, properties = notice.get("type"), notice.get("data")
+        if not isinstance(properties, dict):
+            properties = {}
+        if event == "balance.credit_points_issued":
+            properties = {**properties, "payout": "engine"}  # they are in Reward's own balance
+        now = jsontext.moment(self._clock())
+        return {
+            "type": "track",
+            "event": event,
+            "userId": part(notice, "data", "user", "id"),
+            "messageId": message_id({"messageId": notice.get("id")}, jsontext.dumps(notice)),
+            "timestamp": first_date(notice.get("time")) or now,
+            "receivedAt": now,
+            "properties": properties,
+        }
+
+
+SETTINGS = RewardSettings
+source = RewardWebhook
+destination = Reward

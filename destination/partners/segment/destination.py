@@ -1,0 +1,201 @@
+"""Segment as a destination: rewards go to its Tracking API, as track and identify calls.
+
+The API answers 200 for calls that it drops afterwards. So what it checks is checked here, before
+anything is sent: a user, a name, a time, a size.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from marshmallow import ValidationError
+
+from destination import jsontext
+from destination.deliveries import Discard
+from destination.jsontext import Json
+from destination.partners import Action, Request
+from destination.partners.credentials import basic
+from destination.partners.fields import ActionFields, Id, Object, Text, Time
+from destination.partners.segment.settings import SegmentSettings
+
+#: Where the Tracking API is, by region.
+REGIONS = {"us": "https://api.segment.io", "eu": "https://events.eu1.segmentapis.com"}
+
+#: The largest call and the largest batch that the API takes, and how many calls in one.
+MAX_CALL_BYTES = 32 * 1024
+MAX_BATCH_BYTES = 500 * 1024
+MAX_BATCH_CALLS = 2500
+
+#: What every call that we send has in its context: by it we know it again.
+MARK = {"name": "loyalty-destination"}
+
+_BATCH = '{"batch":[', "]}"
+
+
+def carries_our_mark(call: Mapping[str, Any]) -> bool:
+    """Whether we sent the call to Segment ourselves."""
+    context = call.get("context")
+    return isinstance(context, dict) and context.get("integration") == MARK
+
+
+_USER_ID = Id(
+    required=True,
+    metadata={
+        "label": "User ID",
+        "description": "The user's id in Segment, which is the engine's customer",
+        "default": "$.userId",
+        "names_customer": True,
+    },
+)
+_TIMESTAMP = Time(
+    metadata={
+        "label": "Timestamp",
+        "description": "When it happened; without one, Segment takes the time of its arrival",
+        "default": "$.timestamp",
+    },
+)
+_MESSAGE_ID = Text(
+    required=True,
+    metadata={
+        "label": "Message ID",
+        "description": "What tells this event from others: the id under which Segment gets it "
+        "is made of this and of the other fields",
+        "default": "$.messageId",
+    },
+)
+
+
+def _not_blank(name: str) -> None:
+    if not name.strip():
+        raise ValidationError("must not be blank")
+
+
+class TrackFields(ActionFields):
+    user_id = _USER_ID
+    event = Text(
+        required=True,
+        validate=_not_blank,
+        metadata={
+            "label": "Event Name",
+            "description": "The name of the event in Segment",
+            "default": "$.event",
+        },
+    )
+    properties = Object(
+        metadata={
+            "label": "Properties",
+            "description": "What the event tells",
+            "default": "$.properties",
+        },
+    )
+    timestamp = _TIMESTAMP
+    message_id = _MESSAGE_ID
+
+
+class IdentifyFields(ActionFields):
+    user_id = _USER_ID
+    traits = Object(
+        required=True,
+        metadata={
+            "label": "Traits",
+            "description": "What is to be kept of the user",
+            "default": "$.properties",
+        },
+    )
+    timestamp = _TIMESTAMP
+    message_id = _MESSAGE_ID
+
+
+class Tracking:
+    """The destination. Its requests carry Basic auth: the write key, and no password."""
+
+    name = "segment"
+    label = "Segment"
+    integration = "Segment"
+    horizon = None
+    credentials = (SegmentSettings.PREFIX + "TRACKING_KEY",)
+
+    def __init__(self, settings: SegmentSettings) -> None:
+        self.url = settings.tracking_url or REGIONS[settings.region]
+        self.pacing = settings
+        self.in_use = bool(settings.tracking_key)
+        self._key = settings.tracking_key
+        self._integrations = {"All": True, **dict.fromkeys(settings.tracking_except, False)}
+        track = Action(
+            name="track",
+            label="Track",
+            description="Tell Segment what a member earned or did",
+            trigger='type = "track"',
+            fields=TrackFields(),
+            customer="user_id",
+            requests=self._request("track", "event", "properties"),
+            rule=self._too_large("track", "event", "properties"),
+        )
+        identify = Action(
+            name="identify",
+            label="Identify",
+            description="Keep traits of a member in Segment",
+            trigger='type = "track"',
+            fields=IdentifyFields(),
+            customer="user_id",
+            requests=self._request("identify", "traits"),
+            rule=self._too_large("identify", "traits"),
+        )
+        self.actions = {action.name: action for action in (track, identify)}
+
+    def headers(self) -> Mapping[str, str]:
+        return {"Authorization": basic(self._key, "")}
+
+    def check(self) -> None:
+        """The API offers nothing that would show it: it answers 200 to any write key."""
+
+    def batch(self, requests: Sequence[Request]) -> tuple[Request, int]:
+        """As many calls as `/v1/batch` takes. Each has its type and its id in it already."""
+        size = sum(map(len, _BATCH))
+        taken: list[str] = []
+        for request in requests[:MAX_BATCH_CALLS]:
+            call = request.body or ""
+            size += len(call.encode()) + 1
+            if taken and size > MAX_BATCH_BYTES:
+                break
+            taken.append(call)
+        body = ",".join(taken).join(_BATCH)
+        return Request(method="POST", path="/v1/batch", body=body, idempotent=True), len(taken)
+
+    def _request(self, kind: str, *content: str) -> Callable[[dict[str, Json]], Sequence[Request]]:
+        def requests(payload: dict[str, Json]) -> Sequence[Request]:
+            body = self._body(kind, payload, content)
+            # Segment drops a messageId that it has seen: a call sent twice is one.
+            return [Request(method="POST", path=f"/v1/{kind}", body=body, idempotent=True)]
+
+        return requests
+
+    def _too_large(self, kind: str, *content: str) -> Callable[[dict[str, Json]], Discard | None]:
+        def rule(payload: dict[str, Json]) -> Discard | None:
+            size = len(self._body(kind, payload, content).encode())
+            if size <= MAX_CALL_BYTES:
+                return None
+            detail = f"The call has {size:,} bytes; Segment takes {MAX_CALL_BYTES:,}. Send less."
+            return Discard(reason="payload_validation_failed", detail=detail)
+
+        return rule
+
+    def _body(self, kind: str, payload: dict[str, Json], content: Sequence[str]) -> str:
+        call = {
+            "type": kind,
+            "userId": payload["user_id"],
+            **{name: payload[name] for name in content if name in payload},
+            **{name: payload[name] for name in ("timestamp",) if name in payload},
+            "messageId": _message_id(kind, payload),
+            "context": {"integration": MARK},
+            "integrations": self._integrations,
+        }
+        return jsontext.dumps(call)
+
+
+def _message_id(kind: str, payload: dict[str, Json]) -> str:
+    """The same for the same payload, however often it is sent, and for no other: two mappings
+    may make two calls of one event.
+    """
+    text = f"{kind} {jsontext.dumps(payload)}"
+    return "loyalty-" + hashlib.sha256(text.encode()).hexdigest()[:40]
