@@ -48,6 +48,14 @@ class Event:
     #: The same as JSON text, which the store keeps.
     text: str
 
+    @property
+    def bulk(self) -> bool:
+        """Whether it is one of very many: an audience or a computed trait of Segment's Engage
+        (`context.personas`) sends every member at once.
+        """
+        context = self.call.get("context")
+        return isinstance(context, dict) and isinstance(context.get("personas"), dict)
+
 
 class Id(fields.Field[str | None]):
     """Text or a number; blank text, booleans, lists and objects are no ids, and read as none.

@@ -201,6 +201,7 @@ def _map(event: Event, mapping: Mapping, routes: Routes) -> Delivery | Discard:
         traits=_traits(action, payload) if routes.stale_traits == "drop" else (),
         award=award,
         mapping_set=routes.digest,
+        bulk=event.bulk,
     )
 
 

@@ -10,8 +10,9 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
+from typing import cast
 
 import structlog
 
@@ -20,7 +21,7 @@ from destination.database import Database
 from destination.deliveries import Exchange, Status, Trouble, Verdict
 from destination.errors import StoreUnavailable
 from destination.logs import fault
-from destination.partners import Destination, Request
+from destination.partners import Batching, Destination, Request
 from destination.partners.http import Client
 from destination.settings import Settings
 from destination.store import paces, sending
@@ -76,8 +77,8 @@ class Worker:
         #: What it delivers to, as it was opened: destinations may come, change and go.
         self._lines: dict[str, _Line] = {}
         self._performers = 0
-        #: Claims to perform, each with the moment before which it was claimed.
-        self._jobs: queue.SimpleQueue[tuple[Claim, float]] = queue.SimpleQueue()
+        #: Claims to perform together, with the moment before which they were claimed.
+        self._jobs: queue.SimpleQueue[tuple[list[Claim], float]] = queue.SimpleQueue()
         #: What is finished; None means that there may be something new to claim.
         self._done: queue.SimpleQueue[Settlement | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
@@ -117,9 +118,9 @@ class Worker:
             finished, rest = [], turn.rest
             for name, reason in turn.changes.items():
                 log.warning("on hold" if reason else "well again", destination=name, reason=reason)
-            for claim in turn.claims:
-                under_way[claim.attempt_id] = claim
-                self._jobs.put((claim, before))
+            under_way |= {claim.attempt_id: claim for claim in turn.claims}
+            for job in self._jobs_of(turn.claims):
+                self._jobs.put((job, before))
         end_listening()
         end_sweeping()
         for line in self._lines.values():
@@ -196,16 +197,50 @@ class Worker:
                 )
         return wanted
 
+    def _jobs_of(self, claims: Sequence[Claim]) -> list[list[Claim]]:
+        """The claims, each by itself; together where their destination takes many at once."""
+        together: dict[str, list[Claim]] = {}
+        jobs = []
+        for claim in claims:
+            batching = isinstance(self._lines[claim.destination].destination, Batching)
+            if batching and not (claim.interrupted or claim.probe):
+                together.setdefault(claim.destination, []).append(claim)
+            else:
+                jobs.append([claim])
+        return [*jobs, *together.values()]
+
     def _perform_jobs(self) -> None:
-        """A performer's life: one delivery at a time. Whatever happens to it, it is settled."""
+        """A performer's life: one job at a time. Whatever happens to it, it is settled."""
         while True:
-            claim, before = self._jobs.get()
+            claims, before = self._jobs.get()
+            for settlement in self._perform_all(claims, before):
+                self._done.put(settlement)
+
+    def _perform_all(self, claims: Sequence[Claim], before: float) -> Iterator[Settlement]:
+        """Several claims in as few requests as they fit in; a lone one by itself."""
+        rest = list(claims)
+        try:
+            while len(rest) > 1:
+                line = self._lines[rest[0].destination]
+                requests = [_request(line, claim) for claim in rest]
+                request, count = cast(Batching, line.destination).batch(requests)
+                exchange = self._exchange(line, request, before)
+                settlements = [
+                    self._judge(claim, request, exchange, last=True) for claim in rest[:count]
+                ]
+                if count > 1 and settlements[0].verdict is Verdict.REJECTED:
+                    break  # it does not tell which of them is wrong: each is sent by itself
+                yield from settlements
+                rest = rest[count:]
+        except Exception as error:
+            log.error("performing failed", delivery=rest[0].delivery_id, **fault(error))
+            yield _broken(rest.pop(0), error)
+        for claim in rest:
             try:
-                settlement = self._perform(claim, before)
+                yield self._perform(claim, before)
             except Exception as error:
                 log.error("performing failed", delivery=claim.delivery_id, **fault(error))
-                settlement = _broken(claim, error)
-            self._done.put(settlement)
+                yield _broken(claim, error)
 
     def _perform(self, claim: Claim, before: float) -> Settlement:
         line = self._lines[claim.destination]
@@ -213,21 +248,24 @@ class Worker:
         payload = jsontext.loads(claim.payload)
         requests = action.requests(payload)
         request = requests[claim.step]
-        client = line.client
         if claim.interrupted:
             words = "The worker that held it died, and nobody saw the answer."
-            exchange = client.without_answer(request, Trouble.WORKER_DIED, words)
-        elif _clock() - before > self._settings.lease / 2:
-            # Another worker may take the lane over while this request would be under way.
-            words = "Half of its lease had gone before it could be sent."
-            exchange = client.without_answer(request, Trouble.LATE, words)
+            exchange = line.client.without_answer(request, Trouble.WORKER_DIED, words)
         else:
-            with metrics.answering.labels(claim.destination).time():
-                exchange = client.exchange(request)
+            exchange = self._exchange(line, request, before)
         settlement = self._judge(claim, request, exchange, last=request is requests[-1])
         if request.objection and settlement.verdict is Verdict.REJECTED and action.code:
             return replace(settlement, lost_code=payload[action.code])
         return settlement
+
+    def _exchange(self, line: "_Line", request: Request, before: float) -> Exchange:
+        """Send it, unless its claim is too old."""
+        if _clock() - before > self._settings.lease / 2:
+            # Another worker may take the lane over while this request would be under way.
+            words = "Half of its lease had gone before it could be sent."
+            return line.client.without_answer(request, Trouble.LATE, words)
+        with metrics.answering.labels(line.destination.name).time():
+            return line.client.exchange(request)
 
     def _judge(
         self, claim: Claim, request: Request, exchange: Exchange, *, last: bool
@@ -283,6 +321,11 @@ class _Line:
 
     destination: Destination
     client: Client
+
+
+def _request(line: _Line, claim: Claim) -> Request:
+    action = line.destination.actions[claim.action]
+    return action.requests(jsontext.loads(claim.payload))[claim.step]
 
 
 def _count(settlements: Sequence[Settlement]) -> None:

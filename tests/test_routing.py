@@ -170,3 +170,20 @@ def test_a_refused_call_keeps_its_own_message_id_where_it_can_be_used(routes):
     arrived = arrive({"messageId": "m1", "userId": "u" * 300}, "segment", routes)
 
     assert (arrived.message_id, arrived.discards[0].reason) == ("m1", "id_too_long")
+
+
+@pytest.mark.parametrize(
+    ("context", "bulk"),
+    [
+        ({"personas": {"computation_class": "audience", "computation_key": "vip"}}, True),
+        ({"personas": "x"}, False),
+        ({}, False),
+        (None, False),
+        ("personas", False),
+    ],
+)
+def test_what_an_audience_sends_is_bulk(setup, context, bulk):
+    call = {"type": "track", "userId": "u", "event": "A", "messageId": "m", "context": context}
+
+    [delivery] = arrive(call, "segment", setup().routes()).deliveries
+    assert delivery.bulk is bulk

@@ -12,6 +12,8 @@ from destination import worker as module
 from destination.deliveries import Delivery, Exchange, Status, Trouble, Verdict
 from destination.errors import StoreUnavailable
 from destination.partners.rehook import Rehook, RehookSettings
+from destination.partners.segment.destination import Tracking
+from destination.partners.segment.settings import SegmentSettings
 from destination.settings import Settings
 from destination.store import paces, records, sending
 from destination.store.claims import Settlement
@@ -462,3 +464,54 @@ def test_what_took_three_workers_down_is_set_aside(timed, clock):
     assert (rows(timed)["m1"]["status"], rows(timed)["m1"]["reason"]) == ("failed", "worker_died")
     assert rows(timed)["m2"]["status"] == "delivered"
     assert engine.paths == ["/events/invoke"]
+
+
+def tell_segment(database, count):
+    made = [
+        Delivery(
+            mapping="Reward Earned",
+            destination="segment",
+            action="track",
+            customer=f"u{n}",
+            payload=f'{{"user_id":"u{n}","event":"Reward Earned","message_id":"m{n}"}}',
+        )
+        for n in range(count)
+    ]
+    accept(database, [arrival(f"m{n}", deliveries=(each,)) for n, each in enumerate(made)])
+
+
+@contextmanager
+def telling_segment(database, engine):
+    with server(engine) as url:
+        tracking = Tracking(SegmentSettings(tracking_key="key", tracking_url=url))
+        worker = Worker(database, {"segment": tracking}, SETTINGS)
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        try:
+            yield
+        finally:
+            worker.stop()
+            thread.join(15)
+
+
+def test_a_destination_that_takes_many_at_once_gets_them_together(database):
+    tell_segment(database, 12)
+    engine = Engine()
+
+    with telling_segment(database, engine):
+        until(settled(database))
+    assert {row["status"] for row in rows(database).values()} == {"delivered"}
+    assert engine.paths == ["/v1/batch"]
+
+
+def test_of_many_that_are_refused_together_each_is_sent_by_itself(database):
+    tell_segment(database, 6)
+    engine = Engine()
+    engine.scripts = {None: [response(400), response(200), response(400)]}
+
+    with telling_segment(database, engine):
+        until(settled(database))
+    assert engine.paths == ["/v1/batch", *["/v1/track"] * 6]
+    assert sorted(row["status"] for row in rows(database).values()) == ["delivered"] * 5 + [
+        "failed"
+    ]
