@@ -47,6 +47,8 @@ class Database:
     insert: Any
     #: Held while the tables are made or changed, so that only one process does it.
     lock_schema: str
+    #: Said at the beginning of a transaction that only reads.
+    begin_reading: str | None
     #: Said in a transaction that queues something, so that idle workers wake up with its commit.
     wake: str | None
     #: Calls a function whenever something may have been queued, from a thread of its own;
@@ -64,6 +66,8 @@ class Database:
         """A connection that looks and does not write, and so waits for nobody."""
         reader = self.engine.execution_options(reading=True)
         with _translated(), reader.connect() as connection:
+            if self.begin_reading:
+                connection.exec_driver_sql(self.begin_reading)
             yield connection
 
     def check_writable(self) -> None:
@@ -174,6 +178,7 @@ def _sqlite(address: sa.URL) -> Database:
         now=sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Double),
         insert=sqlite.insert,
         lock_schema="SELECT 1",  # BEGIN IMMEDIATE holds it already
+        begin_reading=None,
         wake=None,  # every commit can be seen
         listen=lambda heard: waking.watch_sqlite(Path(address.database or ""), heard),
     )
@@ -224,18 +229,13 @@ def _postgresql(address: sa.URL) -> Database:
             cursor.execute("SET idle_in_transaction_session_timeout = '10s'")
         connection.commit()
 
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        if connection.get_execution_options().get("reading"):
-            # Whoever reads a list locks nothing, and may take a while over it.
-            with contextlib.closing(connection.connection.cursor()) as cursor:
-                cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-
     return Database(
         engine=engine,
         now=sa.literal_column("extract(epoch FROM clock_timestamp())::float8", sa.Double),
         insert=postgresql.insert,
         lock_schema="SELECT pg_advisory_xact_lock(7214301)",
+        # Whoever reads a list locks nothing, and may take a while over it.
+        begin_reading="SET LOCAL idle_in_transaction_session_timeout = 0",
         wake=f"NOTIFY {waking.CHANNEL}",
         listen=lambda heard: waking.listen_postgresql(
             address.set(drivername="postgresql").render_as_string(hide_password=False), heard
