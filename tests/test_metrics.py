@@ -8,7 +8,7 @@ from destination import metrics
 from destination.store import holds, paces
 from destination.store.receiving import accept
 from tests.conftest import arrival
-from tests.running import service, until
+from tests.running import answers, service, until
 from tests.test_receive import make  # noqa: F401 - a fixture
 from tests.test_store_sending import Verdict, claim, outcome, settle
 
@@ -66,7 +66,7 @@ def test_a_receiver_tells_what_the_worker_beside_it_counted(tmp_path):
             assert CANARY not in text
             return samples(text)
 
-        until(told)
+        until(lambda: told() and answers(f"{running.engine_url}/_sandbox/requests"))
         call = {"type": "track", "userId": CANARY, "event": "Order Completed"}
         running.send(*({**call, "messageId": f"{CANARY}{n}"} for n in range(3)))
         running.send({"type": "track", "event": CANARY, "messageId": "m"})
