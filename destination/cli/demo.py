@@ -110,6 +110,8 @@ def _environment(port: int, sandbox_port: int) -> dict[str, str]:
     """An environment in which nothing of the user's own settings is left but the mappings."""
     practice = Path("var").resolve()
     practice.mkdir(exist_ok=True)
+    # Somebody practised with an older program, perhaps: nobody else uses this database.
+    database.connect(f"sqlite:///{practice / 'practice.db'}").migrate()
     every: list[type[Table]] = [Settings, *partners.tables()]
     names = [name for table in every for name, _ in rows(table)]
     emptied = dict.fromkeys(names, "")  # an empty value hides what .env says
