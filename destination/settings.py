@@ -101,14 +101,25 @@ def seconds(value: str) -> float:
     return number
 
 
-def part(value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < 1:
-        raise ValueError("must be a number between 0 and 1, such as 0.2")
-    return number
+def number(allowed: Callable[[float], bool], says: str) -> Callable[[str], float]:
+    """A number that is `allowed`; `says` what it must be."""
+
+    def read(value: str) -> float:
+        try:
+            found = float(value)
+        except ValueError:
+            raise ValueError(says) from None
+        if not allowed(found):
+            raise ValueError(says)
+        return found
+
+    return read
+
+
+part = number(lambda found: 0 < found < 1, "must be a number between 0 and 1, such as 0.2")
+per_second = number(
+    lambda found: 0 <= found <= 100_000, "must be a number from 0 to 100,000, such as 50 or 0.5"
+)
 
 
 def age_from(lowest: str) -> Callable[[str], float]:
@@ -134,16 +145,6 @@ def age(value: str) -> float:
         raise ValueError("must be an age, such as 30m, 12h or 30d") from None
     if not 0 < number < 1e10:
         raise ValueError("must be more than no time, and less than 300 years")
-    return number
-
-
-def per_second(value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= 100_000:
-        raise ValueError("must be a number from 0 to 100,000, such as 50 or 0.5")
     return number
 
 
@@ -305,6 +306,11 @@ class Settings:
         "How a log line is written: text for people, json for machines.",
         read=one_of("text", "json"),
     )
+
+    @property
+    def award_memory(self) -> float:
+        """Seconds for which an award is remembered."""
+        return self.award_days * DAY
 
     def __post_init__(self) -> None:
         longest = self.connect_timeout + self.read_timeout

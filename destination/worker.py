@@ -71,7 +71,7 @@ class Worker:
             discarded=settings.keep_discarded,
             failed=settings.keep_failed,
             ids=settings.keep_ids,
-            awards=settings.award_days * 86_400.0,
+            awards=settings.award_memory,
         )
         self._chance = chance or random.Random()  # noqa: S311 - jitter, no secret
         #: What it delivers to, as it was opened: destinations may come, change and go.
@@ -222,7 +222,7 @@ class Worker:
         try:
             while len(rest) > 1:
                 line = self._lines[rest[0].destination]
-                requests = [_request(line, claim) for claim in rest]
+                requests = [_requests(line, claim)[claim.step] for claim in rest]
                 request, count = cast(Batching, line.destination).batch(requests)
                 exchange = self._exchange(line, request, before)
                 settlements = [
@@ -244,9 +244,7 @@ class Worker:
 
     def _perform(self, claim: Claim, before: float) -> Settlement:
         line = self._lines[claim.destination]
-        action = line.destination.actions[claim.action]
-        payload = jsontext.loads(claim.payload)
-        requests = action.requests(payload)
+        requests = _requests(line, claim)
         request = requests[claim.step]
         if claim.interrupted:
             words = "The worker that held it died, and nobody saw the answer."
@@ -254,8 +252,9 @@ class Worker:
         else:
             exchange = self._exchange(line, request, before)
         settlement = self._judge(claim, request, exchange, last=request is requests[-1])
-        if request.objection and settlement.verdict is Verdict.REJECTED and action.code:
-            return replace(settlement, lost_code=payload[action.code])
+        code = line.destination.actions[claim.action].code
+        if request.objection and settlement.verdict is Verdict.REJECTED and code:
+            return replace(settlement, lost_code=jsontext.loads(claim.payload)[code])
         return settlement
 
     def _exchange(self, line: "_Line", request: Request, before: float) -> Exchange:
@@ -323,9 +322,9 @@ class _Line:
     client: Client
 
 
-def _request(line: _Line, claim: Claim) -> Request:
+def _requests(line: _Line, claim: Claim) -> Sequence[Request]:
     action = line.destination.actions[claim.action]
-    return action.requests(jsontext.loads(claim.payload))[claim.step]
+    return action.requests(jsontext.loads(claim.payload))
 
 
 def _count(settlements: Sequence[Settlement]) -> None:

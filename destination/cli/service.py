@@ -71,9 +71,7 @@ def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int) -> None:
     setup = Setup.read()
     logs.configure(setup.settings.log_format)
     _refuse_strangers(setup)
-    port = _free_port()
-    told = f"http://127.0.0.1:{port}/metrics" if with_worker else None
-    receiver = replace(_as_soon_as_stored(setup.receiver), worker_metrics=told)
+    receiver = _as_soon_as_stored(setup.receiver)
     for source in setup.sources.values():
         for warning in source.warnings:
             log.warning(warning)
@@ -87,8 +85,12 @@ def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int) -> None:
         )
         beside[command] = {}
     if with_worker:
-        own = {"DESTINATION_HOST": "127.0.0.1", "DESTINATION_METRICS_PORT": str(port)}
-        beside["worker"] = own
+        port = _free_port()
+        beside["worker"] = {
+            "DESTINATION_HOST": "127.0.0.1",
+            "DESTINATION_METRICS_PORT": str(port),
+        }
+        receiver = replace(receiver, worker_metrics=f"http://127.0.0.1:{port}/metrics")
     receiver.routes.watch()
     with _Beside(beside):
         _receive(receiver, setup.settings)

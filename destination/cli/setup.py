@@ -101,7 +101,7 @@ class Setup:
             anonymous=self.settings.anonymous,
             old_codes=self.settings.old_codes,
             stale_traits=self.settings.stale_traits,
-            award_memory=self.settings.award_days * 86_400.0,
+            award_memory=self.settings.award_memory,
             max_event_bytes=self.settings.max_event_bytes,
         )
 

@@ -73,6 +73,7 @@ class Pace:
     free_at: float
 
 
+_now = sa.bindparam("now", type_=sa.Double)
 _lane = schema.lane.c
 _NEXT_AT, _NEXT_BULK_AT = (
     sa.select(sa.func.min(_lane.ready_at))
@@ -105,13 +106,16 @@ _FREE_AT = (
 _SPEND = (
     sa.update(schema.pace)
     .where(schema.pace.c.destination == sa.bindparam("name"))
-    .values(free_at=sa.bindparam("free"))
+    .values(
+        free_at=sa.case((schema.pace.c.free_at < _now, _now), else_=schema.pace.c.free_at)
+        + sa.bindparam("seconds", type_=sa.Double)
+    )
 )
 _PROBE = (
     sa.update(schema.hold)
     .where(
         schema.hold.c.destination == sa.bindparam("name"),
-        schema.hold.c.probe_at <= sa.bindparam("now", type_=sa.Double),
+        schema.hold.c.probe_at <= _now,
     )
     .values(probe_at=sa.bindparam("again"))
 )
@@ -181,9 +185,8 @@ def permit(connection: sa.Connection, pace: Pace, wanted: Wanted, terms: Terms, 
 def spend(connection: sa.Connection, wanted: Wanted, count: int, now: float) -> None:
     """Take `count` requests off a rate limit."""
     if wanted.rate:
-        free_at = connection.execute(_FREE_AT, {"name": wanted.destination}).scalar_one()
-        free_at = max(free_at, now) + count / wanted.rate
-        connection.execute(_SPEND, {"name": wanted.destination, "free": free_at})
+        spent = {"name": wanted.destination, "now": now, "seconds": count / wanted.rate}
+        connection.execute(_SPEND, spent)
 
 
 def _burst(rate: float) -> float:
