@@ -9,11 +9,9 @@ from dataclasses import replace
 import pytest
 
 from destination import worker as module
-from destination.deliveries import Delivery, Exchange, Status, Trouble, Verdict
+from destination.deliveries import Exchange, Status, Trouble, Verdict
 from destination.errors import StoreUnavailable
 from destination.partners.rehook import Rehook, RehookSettings
-from destination.partners.segment.destination import Tracking
-from destination.partners.segment.settings import SegmentSettings
 from destination.settings import Settings
 from destination.store import paces, records, sending
 from destination.store.claims import Settlement
@@ -370,64 +368,6 @@ def test_what_a_killed_worker_left_is_taken_up_after_its_lease(database):
     assert (found["m2"]["status"], found["m2"]["attempts"]) == ("delivered", 2)
 
 
-def test_an_engine_that_is_down_is_found_down_and_well_again(database):
-    accept(database, [arrival(f"m{n}", f"u{n}") for n in range(60)])
-    engine = Engine(**{f"u{n}": [response(503)] * 50 for n in range(60)})
-    quick = replace(SETTINGS, breaker_failures=10, breaker_probe=0.3)
-
-    with working(database, engine, quick, concurrency=16):
-        until(lambda: records.holds(database))
-        assert [hold["reason"] for hold in records.holds(database)] == ["breaker"]
-        assert len(engine.arrived) <= 20
-        until(lambda: len(engine.arrived) >= 22)  # it is probed, and nothing else is sent
-        assert max(row["attempts"] for row in rows(database).values()) <= 3
-        engine.scripts = {}  # it is mended
-        until(settled(database))
-    assert records.holds(database) == []
-    assert {row["status"] for row in rows(database).values()} == {"delivered"}
-
-
-def test_one_dead_destination_hurts_no_other(database):
-    """One never answers, the other one's deliveries go on as if nothing were."""
-    dead = [
-        Delivery(
-            mapping="D",
-            destination="dead",
-            action="trackEvent",
-            customer=f"u{n}",
-            payload=f'{{"event_name":"dead","source_id":"u{n}"}}',
-        )
-        for n in range(50)
-    ]
-    accept(database, [arrival(f"d{n}", f"u{n}", deliveries=(dead[n],)) for n in range(50)])
-    accept(database, [arrival(f"m{n}", f"u{n}") for n in range(50)])
-    silent, engine = threading.Event(), Engine()
-
-    with server(lambda _: silent.wait(30)) as nowhere, server(engine) as url:
-        destinations = {
-            "dead": Rehook(RehookSettings(url=nowhere)),
-            "rehook": Rehook(RehookSettings(url=url)),
-        }
-        worker = Worker(database, destinations, SETTINGS)
-        thread = threading.Thread(target=worker.run)
-        thread.start()
-        until(lambda: len(engine.arrived) == 50, 10)
-        silent.set()
-        worker.stop()
-        thread.join(20)
-    assert rows(database)["m49"]["status"] == "delivered"
-
-
-def test_a_rate_limit_spreads_what_is_sent(database):
-    accept(database, [arrival(f"m{n}", f"u{n}") for n in range(30)])
-    engine, began = Engine(), time.monotonic()
-
-    with working(database, engine, rate_limit=20.0):
-        until(settled(database))
-    assert time.monotonic() - began >= (30 - 2) / 20
-    assert {row["attempts"] for row in rows(database).values()} == {1}
-
-
 def test_an_idle_worker_hears_of_a_delivery_at_once(database, monkeypatch):
     monkeypatch.setattr("destination.worker.SWEEP", 60.0)
     engine = Engine()
@@ -464,54 +404,3 @@ def test_what_took_three_workers_down_is_set_aside(timed, clock):
     assert (rows(timed)["m1"]["status"], rows(timed)["m1"]["reason"]) == ("failed", "worker_died")
     assert rows(timed)["m2"]["status"] == "delivered"
     assert engine.paths == ["/events/invoke"]
-
-
-def tell_segment(database, count):
-    made = [
-        Delivery(
-            mapping="Reward Earned",
-            destination="segment",
-            action="track",
-            customer=f"u{n}",
-            payload=f'{{"user_id":"u{n}","event":"Reward Earned","message_id":"m{n}"}}',
-        )
-        for n in range(count)
-    ]
-    accept(database, [arrival(f"m{n}", deliveries=(each,)) for n, each in enumerate(made)])
-
-
-@contextmanager
-def telling_segment(database, engine):
-    with server(engine) as url:
-        tracking = Tracking(SegmentSettings(tracking_key="key", tracking_url=url))
-        worker = Worker(database, {"segment": tracking}, SETTINGS)
-        thread = threading.Thread(target=worker.run)
-        thread.start()
-        try:
-            yield
-        finally:
-            worker.stop()
-            thread.join(15)
-
-
-def test_a_destination_that_takes_many_at_once_gets_them_together(database):
-    tell_segment(database, 12)
-    engine = Engine()
-
-    with telling_segment(database, engine):
-        until(settled(database))
-    assert {row["status"] for row in rows(database).values()} == {"delivered"}
-    assert engine.paths == ["/v1/batch"]
-
-
-def test_of_many_that_are_refused_together_each_is_sent_by_itself(database):
-    tell_segment(database, 6)
-    engine = Engine()
-    engine.scripts = {None: [response(400), response(200), response(400)]}
-
-    with telling_segment(database, engine):
-        until(settled(database))
-    assert engine.paths == ["/v1/batch", *["/v1/track"] * 6]
-    assert sorted(row["status"] for row in rows(database).values()) == ["delivered"] * 5 + [
-        "failed"
-    ]

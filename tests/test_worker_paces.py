@@ -1,0 +1,72 @@
+"""The worker where a destination is down, slow to allow, or dead beside another."""
+
+import threading
+import time
+from dataclasses import replace
+
+from destination.deliveries import Delivery
+from destination.partners.rehook import Rehook, RehookSettings
+from destination.store import records
+from destination.store.receiving import accept
+from destination.worker import Worker
+from tests.conftest import arrival
+from tests.misbehaving import response, server
+from tests.test_worker import SETTINGS, Engine, rows, settled, until, working
+
+
+def test_an_engine_that_is_down_is_found_down_and_well_again(database):
+    accept(database, [arrival(f"m{n}", f"u{n}") for n in range(60)])
+    engine = Engine(**{f"u{n}": [response(503)] * 50 for n in range(60)})
+    quick = replace(SETTINGS, breaker_failures=10, breaker_probe=0.3)
+
+    with working(database, engine, quick, concurrency=16):
+        until(lambda: records.holds(database))
+        assert [hold["reason"] for hold in records.holds(database)] == ["breaker"]
+        assert len(engine.arrived) <= 20
+        until(lambda: len(engine.arrived) >= 22)  # it is probed, and nothing else is sent
+        assert max(row["attempts"] for row in rows(database).values()) <= 3
+        engine.scripts = {}  # it is mended
+        until(settled(database))
+    assert records.holds(database) == []
+    assert {row["status"] for row in rows(database).values()} == {"delivered"}
+
+
+def test_one_dead_destination_hurts_no_other(database):
+    """One never answers, the other one's deliveries go on as if nothing were."""
+    dead = [
+        Delivery(
+            mapping="D",
+            destination="dead",
+            action="trackEvent",
+            customer=f"u{n}",
+            payload=f'{{"event_name":"dead","source_id":"u{n}"}}',
+        )
+        for n in range(50)
+    ]
+    accept(database, [arrival(f"d{n}", f"u{n}", deliveries=(dead[n],)) for n in range(50)])
+    accept(database, [arrival(f"m{n}", f"u{n}") for n in range(50)])
+    silent, engine = threading.Event(), Engine()
+
+    with server(lambda _: silent.wait(30)) as nowhere, server(engine) as url:
+        destinations = {
+            "dead": Rehook(RehookSettings(url=nowhere)),
+            "rehook": Rehook(RehookSettings(url=url)),
+        }
+        worker = Worker(database, destinations, SETTINGS)
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        until(lambda: len(engine.arrived) == 50, 10)
+        silent.set()
+        worker.stop()
+        thread.join(20)
+    assert rows(database)["m49"]["status"] == "delivered"
+
+
+def test_a_rate_limit_spreads_what_is_sent(database):
+    accept(database, [arrival(f"m{n}", f"u{n}") for n in range(30)])
+    engine, began = Engine(), time.monotonic()
+
+    with working(database, engine, rate_limit=20.0):
+        until(settled(database))
+    assert time.monotonic() - began >= (30 - 2) / 20
+    assert {row["attempts"] for row in rows(database).values()} == {1}
