@@ -37,7 +37,7 @@ _ADD_FAILURES = _ITS_PACE.values(failures=schema.pace.c.failures + sa.bindparam(
 def hold(database: Database, destination: str) -> None:
     """Pause a destination until `resume`; what is under way is finished. Raises as `resume`."""
     with database.writing() as connection:
-        now = connection.execute(sa.select(database.now)).scalar_one()
+        now = database.read_clock(connection)
         _pause(database, connection, destination, BY_HAND, now, None)
 
 

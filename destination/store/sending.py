@@ -46,7 +46,7 @@ def settle_and_claim(
     claims: list[Claim] = []
     changes: dict[str, str | None] = {}
     with database.writing() as connection:
-        now = connection.execute(sa.select(database.now)).scalar_one()
+        now = database.read_clock(connection)
         if mine := settle(connection, settlements, now):
             changes = learn(database, connection, mine, terms, now)
         known = paces.paces(connection, [one.destination for one in wanted])
@@ -62,7 +62,7 @@ def settle_and_claim(
 def look(database: Database, wanted: Sequence[Wanted]) -> float:
     """Seconds until there may be something to claim: takes no lock. Raises StoreUnavailable."""
     with database.reading() as connection:
-        now = connection.execute(sa.select(database.now)).scalar_one()
+        now = database.read_clock(connection)
         return _rest(connection, wanted, now)
 
 
