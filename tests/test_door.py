@@ -130,7 +130,28 @@ def test_one_connection_too_many_is_told_to_come_back_and_harms_no_other(tmp_pat
         assert read(welcome[0]).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_request_that_no_thread_was_free_for_is_told_to_come_back(monkeypatch):
+async def ask(entrance):
+    """Send it a request: the status of its answer, and when to come back."""
+    told = []
+
+    async def receive():
+        return {"body": b"[]"}
+
+    async def send(message):
+        told.append(message)
+
+    await entrance(SCOPE, receive, send)
+    return told[0]["status"], dict(told[0]["headers"]).get(b"retry-after")
+
+
+@pytest.mark.parametrize(
+    ("bound", "answers"),
+    [
+        ("FULL", [(200, None), (200, None), (503, b"5")]),
+        ("STALE", [(200, None), (503, b"5"), (503, b"5")]),
+    ],
+)
+def test_where_others_wait_for_a_thread_a_request_is_told_to_come_back(bound, answers, monkeypatch):
     working, free = threading.Event(), threading.Event()
 
     def app(_environ, start_response):
@@ -139,30 +160,20 @@ def test_a_request_that_no_thread_was_free_for_is_told_to_come_back(monkeypatch)
         start_response("200 OK", [])
         return [b""]
 
-    async def ask(entrance):
-        told = []
-
-        async def receive():
-            return {"body": b"[]"}
-
-        async def send(message):
-            told.append(message)
-
-        await entrance(SCOPE, receive, send)
-        return told[0]["status"], dict(told[0]["headers"]).get(b"retry-after")
-
-    async def ask_twice():
+    async def ask_thrice():
         entrance = door.Door(app, Crew(1), 100)
-        first = asyncio.create_task(ask(entrance))
+        asking = [asyncio.create_task(ask(entrance))]
         await asyncio.to_thread(working.wait, PATIENCE)
-        second = asyncio.create_task(ask(entrance))
-        await asyncio.sleep(0)  # it has come, and waits
-        monkeypatch.setattr(door, "PATIENCE", 0.0)
+        monkeypatch.setattr(door, bound, 0.0)
+        for _ in range(2):
+            asking.append(asyncio.create_task(ask(entrance)))
+            await asyncio.sleep(0)  # it has come
         free.set()
-        return await asyncio.gather(first, second)
+        return await asyncio.gather(*asking)
 
-    monkeypatch.setattr(door, "PATIENCE", PATIENCE)
-    assert asyncio.run(ask_twice()) == [(200, None), (503, b"5")]
+    monkeypatch.setattr(door, "FULL", PATIENCE)
+    monkeypatch.setattr(door, "STALE", PATIENCE)
+    assert asyncio.run(ask_thrice()) == answers
 
 
 def test_no_header_passes_for_another():

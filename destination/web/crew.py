@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Generic, TypeVar
@@ -17,6 +19,8 @@ class Crew(Generic[T]):
         self._threads = threads
         self._under_way = 0
         self._jobs: SimpleQueue[tuple[asyncio.Future[T], Callable[[], T]]] = SimpleQueue()
+        #: When each job came that no thread has taken yet.
+        self._came: deque[float] = deque()
         self._finished: list[tuple[asyncio.Future[T], T | Exception]] = []
         self._lock = threading.Lock()
         for number in range(threads):
@@ -26,11 +30,19 @@ class Crew(Generic[T]):
         """How many threads have a job."""
         return min(self._under_way, self._threads)
 
+    def behind(self) -> float:
+        """For how many seconds the oldest job has waited for a thread."""
+        try:
+            return time.monotonic() - self._came[0]
+        except IndexError:
+            return 0.0
+
     async def do(self, job: Callable[[], T]) -> T:
         """What `job` returns or raises, once a thread was free for it."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._under_way += 1
         try:
+            self._came.append(time.monotonic())
             self._jobs.put((future, job))
             return await future
         finally:
@@ -39,6 +51,7 @@ class Crew(Generic[T]):
     def _work(self) -> None:
         while True:
             future, job = self._jobs.get()
+            self._came.popleft()
             outcome: T | Exception
             try:
                 outcome = job()

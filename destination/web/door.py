@@ -29,9 +29,12 @@ WITHIN = 30.0
 #: Bytes of bodies that are in hand at once: together they must not fill the memory.
 MAX_BYTES = 256 * 1024 * 1024
 
-#: Seconds for which a whole request may wait for a thread. More come than can be kept, then: to
-#: be told so at once is better than to be kept when the sender has given up.
-PATIENCE = 1.0
+#: Seconds: while a whole request has waited so long for a thread, more come than can be kept, and
+#: those that come are told so at once.
+FULL = 0.5
+
+#: Seconds after which one that has waited is told so too: its sender is about to give up.
+STALE = 2.0
 
 #: Seconds that requests under way have when the receiver is stopped.
 GRACE = 8
@@ -87,6 +90,8 @@ class Door:
             refused = _refuse(408, f"The body did not come within {WITHIN:g} seconds.")
         if refused:
             return refused
+        if self._crew.behind() > FULL:
+            return _too_much(close=False)
         return await self._crew.do(partial(self._call, scope, bytes(body), time.monotonic()))
 
     async def _read(self, receive: Receive, body: bytearray) -> Answer | None:
@@ -105,8 +110,8 @@ class Door:
         return None
 
     def _call(self, scope: Mapping[str, Any], body: bytes, came: float) -> Answer:
-        if time.monotonic() - came > PATIENCE:
-            return _too_much()
+        if time.monotonic() - came > STALE:
+            return _too_much(close=False)
         told: list[Any] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> Any:
@@ -200,13 +205,15 @@ def _environ(scope: Mapping[str, Any], body: bytes) -> dict[str, Any]:
     return environ
 
 
-def _too_much() -> Answer:
+def _too_much(*, close: bool = True) -> Answer:
     metrics.turned_away.labels("503").inc()
-    return _refuse(503, "Too much comes at once. Send it again later.")
+    return _refuse(503, "Too much comes at once. Send it again later.", close=close)
 
 
-def _refuse(status: int, message: str) -> Answer:
-    """An answer before the app is asked; the connection ends with it, read or not."""
-    headers = [("Content-Type", "application/json"), ("Connection", "close")]
+def _refuse(status: int, message: str, *, close: bool = True) -> Answer:
+    """An answer before the app is asked; where not all was read, the connection ends with it."""
+    body = f'{{"message": "{message}"}}\n'.encode()
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    headers += [("Connection", "close")] if close else []
     headers += [("Retry-After", "5")] if status == 503 else []
-    return status, headers, f'{{"message": "{message}"}}\n'.encode()
+    return status, headers, body
