@@ -11,16 +11,23 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+)
 
 from destination.deliveries import Exchange, Trouble
 from destination.partners import Request
+from destination.partners.addresses import Guard
 
 #: How much of an answer is kept.
 MAX_ANSWER_BYTES = 64 * 1024
@@ -41,12 +48,15 @@ class Client:
         connect_timeout: float,
         read_timeout: float,
         connections: int,
+        guard: Guard | None = None,
     ) -> None:
+        """`guard` says where connections may lead, where the address is a stranger's."""
         self._url = url
+        self._guard = guard
         self._headers = {
-            **headers,
             "User-Agent": "loyalty-destination",
             "Content-Type": "application/json",
+            **headers,
             "Accept-Encoding": "identity",  # nothing to unpack, and so no bomb
         }
         self._longest = connect_timeout + read_timeout
@@ -57,7 +67,7 @@ class Client:
     def exchange(self, request: Request) -> Exchange:
         """Send `request` and read the answer. Never raises: what went wrong is in the exchange."""
         url = self._url + request.path
-        call = self._watch.begin(self._longest)
+        call = self._watch.begin(self._longest, self._guard)
         try:
             status, retry_after, answer = self._send(request)
             if call.late:
@@ -93,6 +103,8 @@ class Client:
         options: Any = requests.Session().merge_environment_settings(
             self._url, {}, True, None, None
         )
+        if self._guard:
+            options["proxies"] = {}  # a proxy would connect to where we could not look
         root = requests.Request("POST", self._url + "/").prepare()
         pool = self._adapter.get_connection_with_tls_context(
             root, options["verify"], proxies=options["proxies"], cert=options["cert"]
@@ -102,11 +114,12 @@ class Client:
     def _send(self, request: Request) -> tuple[int, str | None, str]:
         """The status, the Retry-After and the text of the answer."""
         pool, base = self._route
+        signed = request.sign(time.time()) if request.sign else {}
         response = pool.urlopen(
             request.method,
             base + request.path,
             body=None if request.body is None else request.body.encode(),
-            headers=self._headers,
+            headers={**self._headers, **signed},
             timeout=self._timeout,
             retries=False,  # it raises what went wrong, and follows no redirect
             redirect=False,
@@ -156,8 +169,9 @@ def _words(error: BaseException) -> str:
 class _Call:
     """One request under way: whether a byte of it may have left, and on which socket."""
 
-    def __init__(self, ends: float) -> None:
+    def __init__(self, ends: float, guard: Guard | None = None) -> None:
         self.ends = ends
+        self.guard = guard
         self.left = False
         self.late = False
         self.socket: socket.socket | None = None
@@ -189,8 +203,8 @@ class _Watch:
         self._stopped = threading.Event()
         threading.Thread(target=self._run, name="deadlines", daemon=True).start()
 
-    def begin(self, seconds: float) -> _Call:
-        call = _here.call = _Call(time.monotonic() + seconds)
+    def begin(self, seconds: float, guard: Guard | None) -> _Call:
+        call = _here.call = _Call(time.monotonic() + seconds, guard)
         self._calls.add(call)
         return call
 
@@ -213,10 +227,29 @@ class _Watch:
 
 
 class _Traced:
-    """A connection that tells when a request leaves on it, and is not reused when long idle."""
+    """A connection that tells when a request leaves on it, and is not reused when long idle.
+
+    Where the call is guarded, it leads to an address that the guard has looked at.
+    """
 
     sock: socket.socket | None
     used = 0.0
+
+    def _new_conn(self) -> socket.socket:
+        guard, own = _here.call.guard, cast(HTTPConnection, self)
+        if guard is None:
+            return cast(socket.socket, super()._new_conn())  # type: ignore[misc]
+        try:
+            return guard.connect(
+                own.host,
+                own.port,
+                timeout=cast(float, own.timeout),
+                socket_options=own.socket_options or (),
+            )
+        except TimeoutError as error:
+            raise ConnectTimeoutError(own, "the connection took too long") from error
+        except OSError as error:
+            raise NewConnectionError(own, str(error)) from error
 
     def connect(self) -> None:
         try:
