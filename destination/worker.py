@@ -81,6 +81,10 @@ class Worker:
         self._stopping.set()
         self._done.put(None)
 
+    def wake(self) -> None:
+        """Look at the destinations now: they have changed. Safe from any thread."""
+        self._done.put(None)
+
     def run(self) -> None:
         """Deliver until `stop`; what is under way then is finished, or cut off, and settled."""
         end_listening = self._database.listen(lambda: self._done.put(None))
@@ -132,6 +136,7 @@ class Worker:
                 connect_timeout=self._settings.connect_timeout,
                 read_timeout=self._settings.read_timeout,
                 connections=destination.pacing.concurrency,
+                guard=destination.guard,
             )
             self._lines[name] = _Line(destination, client)
         wanted = sum(line.destination.pacing.concurrency for line in self._lines.values())
@@ -168,7 +173,11 @@ class Worker:
         if self._stopping.is_set():
             return []
         busy = under_way - Counter(settlement.claim.destination for settlement in finished)
-        paced = {name: self._lines[name].destination.pacing for name in self._destinations}
+        paced = {
+            name: self._lines[name].destination.pacing
+            for name in self._destinations
+            if name in self._lines  # one that came this moment is opened in the next turn
+        }
         return [
             Wanted(
                 destination=name,
