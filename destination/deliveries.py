@@ -64,6 +64,20 @@ class Trouble(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Notice:
+    """Under what a subscriber asks what became of a delivery."""
+
+    #: Its own: the same in every try, another for every subscriber.
+    id: str
+    #: Of the call that caused it.
+    request_id: str
+    #: Of what it is about, such as a transaction.
+    ref_id: str
+    #: The event's name, as subscribers know it.
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Delivery:
     """What routing makes of an event for one mapping: frozen from then on."""
 
@@ -78,6 +92,8 @@ class Delivery:
     code: str | None = None
     #: The digest of the mapping files that made it.
     mapping_set: str | None = None
+    #: For a subscriber's, or None.
+    notice: Notice | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from destination.deliveries import Delivery, Discard
 from destination.errors import Problem, Refused
 from destination.events import REFUSALS, read_event
 from destination.payloads import Payload
+from destination.roster import Roster
 from destination.routing import PARKED, Arrival, Routes, arrive, route_again
 from destination.store import records
 from destination.store.receiving import accept_again
@@ -61,6 +62,7 @@ def replay(
     setup = Setup.read()
     if parked:
         database = setup.kept()
+        Roster(database, setup.destinations)  # from now on the routes know the subscribers
         found = list(records.parked(database, PARKED))
         outcomes = _run_again(database, found, setup.routes(), dry_run=dry_run)
         _summarise(_counted(outcomes, len(found)))
@@ -93,11 +95,10 @@ def _run_again(
     """Route parked events again, each by the mapping that broke on it."""
     for row in parked:
         event = read_event(jsontext.loads(row["call"]), source=row["source"], max_bytes=2**31)
-        result: Delivery | Discard | None = route_again(
-            event, routes, mapping=row["mapping"], destination=row["destination"]
-        )
-        if not dry_run and result is not None:
-            result = accept_again(database, row["event_id"], row["id"], result)
+        results = route_again(event, routes, mapping=row["mapping"], destination=row["destination"])
+        result: Delivery | Discard | None = results[0]
+        if not dry_run:
+            result = accept_again(database, row["event_id"], row["id"], results)
         if isinstance(result, Discard):
             yield "discarded", result.reason
         elif result is not None:

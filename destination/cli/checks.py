@@ -100,6 +100,8 @@ def check() -> None:
 def _problem(setup: Setup, destination: Destination) -> str | None:
     if missing := setup.missing(destination):
         return f"{destination.label} needs credentials: set {listed(missing)}."
+    if (request := destination.check()) is None:
+        return None
     client = Client(
         destination.url,
         headers=destination.headers(),
@@ -107,7 +109,7 @@ def _problem(setup: Setup, destination: Destination) -> str | None:
         read_timeout=setup.settings.read_timeout,
         connections=1,
     )
-    exchange = client.exchange(destination.check())
+    exchange = client.exchange(request)
     client.close()
     if exchange.status is not None and 200 <= exchange.status < 300:
         click.echo(f"{destination.label} at {destination.url} accepts the credentials.")

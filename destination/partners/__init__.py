@@ -11,9 +11,11 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, Protocol
 
-from destination.deliveries import Discard, Exchange
+from destination.deliveries import Discard, Exchange, Notice
 from destination.errors import Problem, Refused
+from destination.events import Event
 from destination.jsontext import Json
+from destination.partners.addresses import Guard
 from destination.partners.fields import ActionFields
 from destination.settings import Environment, Pacing, Table
 
@@ -32,6 +34,18 @@ class Request:
     #: Reads an answer that the table of verdicts cannot judge: a reason to discard the
     #: delivery, or None to go on.
     objection: Callable[[Exchange], str | None] | None = None
+    #: Headers of this very sending, from its moment in seconds since 1970 UTC: a signature.
+    sign: Callable[[float], Mapping[str, str]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copy:
+    """What one endpoint of a destination gets of a payload."""
+
+    #: A destination by itself when it is delivered to, with lanes of its own: `webhook:5e9d…`.
+    endpoint: str
+    payload: dict[str, Json]
+    notice: Notice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +69,9 @@ class Action:
     code: str | None = None
     #: A rule of the partner's that drops a payload: the reason, or None.
     rule: Callable[[dict[str, Json]], Discard | None] | None = None
+    #: Who gets a payload that a mapping, given by its name, made of an event: for a destination
+    #: with endpoints of its own. None: the destination itself gets it, as it is.
+    copies: Callable[[dict[str, Json], Event, str], Sequence[Copy]] | None = None
 
 
 class Destination(Protocol):
@@ -81,6 +98,10 @@ class Destination(Protocol):
         """
 
     @property
+    def guard(self) -> Guard | None:
+        """Where it may be, where its address is a stranger's; None: wherever its setting says."""
+
+    @property
     def integration(self) -> str:
         """Its key in a call's `integrations` object."""
 
@@ -95,8 +116,10 @@ class Destination(Protocol):
     def headers(self) -> Mapping[str, str]:
         """What every request carries: its credentials."""
 
-    def check(self) -> Request:
-        """A request that shows whether the credentials are accepted, and changes nothing."""
+    def check(self) -> Request | None:
+        """A request that shows whether the credentials are accepted, and changes nothing; None
+        for one that has no credentials.
+        """
 
 
 class Unauthorized(Problem):
@@ -134,7 +157,7 @@ class Source(Protocol):
 
 
 #: Modules in this folder that are no partners.
-_HELPERS = ("fields", "http")
+_HELPERS = ("addresses", "catalogue", "doors", "fields", "http")
 
 
 def names() -> list[str]:

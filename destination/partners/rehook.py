@@ -99,6 +99,7 @@ class Rehook:
     label = "Rehook"
     integration = "Rehook"
     horizon = None
+    guard = None
     credentials = (RehookSettings.PREFIX + "API_KEY", RehookSettings.PREFIX + "API_SECRET")
 
     def __init__(self, settings: RehookSettings) -> None:

@@ -49,15 +49,15 @@ def accept(database: Database, arrivals: Sequence[Arrival]) -> list[Outcome]:
 
 @tried_again
 def accept_again(
-    database: Database, event_id: int, discard_id: int, result: Delivery | Discard
+    database: Database, event_id: int, discard_id: int, results: Sequence[Delivery | Discard]
 ) -> Delivery | Discard | None:
     """Put what routing makes of a kept event now in the place of its discard.
 
-    Returns what is kept: a referral code may be taken meanwhile. None where somebody else was
-    faster. Raises StoreUnavailable.
+    Returns the first of what is kept: a referral code may be taken meanwhile. None where somebody
+    else was faster. Raises StoreUnavailable.
     """
-    made = (result,) if isinstance(result, Delivery) else ()
-    dropped = (result,) if isinstance(result, Discard) else ()
+    made = tuple(result for result in results if isinstance(result, Delivery))
+    dropped = tuple(result for result in results if isinstance(result, Discard))
     arrival = Arrival(source="", message_id="", call="", deliveries=made, discards=dropped)
     with database.writing() as connection:
         now = connection.execute(sa.select(database.now)).scalar_one()
@@ -179,6 +179,19 @@ def _insert_deliveries(
         connection.execute(schema.delivery.insert(), deliveries)
         if database.wake:
             connection.exec_driver_sql(database.wake)
+    notices = [
+        {
+            **vars(d.notice),
+            "event_id": event_id,
+            "destination": d.destination,
+            "mapping": d.mapping,
+        }
+        for event_id, arrival in routed.items()
+        for d in arrival.deliveries
+        if d.notice
+    ]
+    if notices:
+        connection.execute(schema.notice.insert(), notices)
     discards = [
         {"event_id": event_id, "at": now, **vars(d)}
         for event_id, arrival in routed.items()
