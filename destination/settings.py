@@ -210,6 +210,16 @@ class Settings:
         "A receiver tells its own on its own port, and those of a worker beside it.",
         read=count(0, 65_535),
     )
+    notifications_user: str = setting(
+        "", "The user name of the subscribers' API, by Basic auth.", read=text
+    )
+    notifications_password: str = setting(
+        "",
+        "The password of the subscribers' API. Without one, the API is open to whoever reaches "
+        "the receiver, and that must be this machine alone.",
+        read=text,
+        secret=True,
+    )
     log_format: str = setting(
         "text",
         "How a log line is written: text for people, json for machines.",

@@ -20,6 +20,7 @@ from destination import logs, metrics
 from destination.cli.setup import Setup
 from destination.database import connect
 from destination.errors import BadSetting, Problem
+from destination.roster import Roster
 from destination.sandbox import serve as serve_sandbox
 from destination.settings import Environment, Settings
 from destination.store import holds
@@ -83,6 +84,7 @@ def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int) -> None:
         own = {"DESTINATION_HOST": "127.0.0.1", "DESTINATION_METRICS_PORT": str(port)}
         beside["worker"] = own | (sandbox_environment(sandbox_port) if with_sandbox else {})
     receiver.routes.watch()
+    receiver.roster.watch()
     with _Beside(beside):
         _receive(receiver, setup.settings)
 
@@ -99,9 +101,12 @@ def worker() -> None:
         for name in setup.missing(destination):
             log.warning("not set", setting=name, destination=destination.name)
     _offer_metrics(setup.settings)
-    running = Worker(setup.database(), setup.destinations, setup.settings)
+    database = setup.database()
+    roster = Roster(database, setup.destinations)
+    running = Worker(database, roster, setup.settings)
+    roster.watch(running.wake)
     _on_stop(running.stop)
-    log.info("delivering", to={name: d.url for name, d in setup.destinations.items()})
+    log.info("delivering", to={name: d.url for name, d in roster.items()})
     running.run()
     log.info("stopped")
 
@@ -204,6 +209,12 @@ def _refuse_strangers(setup: Setup) -> None:
             f"DESTINATION_HOST is {setup.settings.host}, but nothing keeps strangers from sending "
             f"as {', '.join(open_sources)}. Set DESTINATION_SEGMENT_SHARED_SECRET (webhooks), "
             "DESTINATION_SEGMENT_WRITE_KEYS (Tracking API), or DESTINATION_HOST=127.0.0.1."
+        )
+    if not setup.notifications.closed and not _is_loopback(setup.settings.host):
+        raise BadSetting(
+            f"DESTINATION_HOST is {setup.settings.host}, but nothing keeps strangers from making "
+            "themselves subscribers. Set DESTINATION_NOTIFICATIONS_USER and _PASSWORD, or "
+            "DESTINATION_HOST=127.0.0.1."
         )
 
 

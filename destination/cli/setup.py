@@ -12,7 +12,10 @@ from destination.errors import Problem
 from destination.mapping import files
 from destination.mapping.documents import Fault
 from destination.partners import Destination, Source
+from destination.partners.doors import Door
 from destination.partners.segment import Segment, SegmentSettings
+from destination.partners.webhook import WebhookSettings
+from destination.roster import Roster
 from destination.routing import Routes
 from destination.settings import Environment, Settings
 from destination.store.grouping import Intake
@@ -48,6 +51,15 @@ class Setup:
     def missing(self, destination: Destination) -> list[str]:
         """The credentials of a destination that are not set."""
         return [name for name in destination.credentials if name not in self.environment.values]
+
+    @property
+    def notifications(self) -> Door:
+        """What a request to the subscribers' API must show."""
+        return Door(
+            user=self.settings.notifications_user,
+            password=self.settings.notifications_password,
+            headers={},
+        )
 
     @property
     def actions(self) -> files.Actions:
@@ -94,6 +106,9 @@ class Setup:
                 lambda routes: remember_mappings(database, routes.digest, routes.texts),
             ),
             segment=self.segment,
+            roster=Roster(database, self.destinations),
+            notifications=self.notifications,
+            permit=self.environment.read(WebhookSettings).guard.check,
             max_body_bytes=self.settings.max_body_bytes,
             max_batch_calls=self.settings.max_batch_calls,
         )

@@ -9,7 +9,7 @@ from destination import metrics
 from destination.errors import Refused, StoreUnavailable
 from destination.logs import fault
 from destination.partners import Unauthorized
-from destination.web import health, receive
+from destination.web import health, notifications, receive
 from destination.web.receive import Receiver
 
 #: Seconds after which a sender may try again when the database could not be written.
@@ -24,6 +24,7 @@ def create_app(receiver: Receiver) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = receiver.max_body_bytes
     app.register_blueprint(receive.blueprint(receiver))
     app.register_blueprint(health.blueprint(receiver))
+    app.register_blueprint(notifications.blueprint(receiver))
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> ResponseReturnValue:

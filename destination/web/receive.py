@@ -3,7 +3,7 @@
 import time
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from flask import Blueprint, abort, request
@@ -15,7 +15,9 @@ from destination.database import Database
 from destination.errors import Refused
 from destination.events import REFUSALS, TYPES
 from destination.jsontext import Json
+from destination.partners.doors import Door
 from destination.partners.segment import Segment
+from destination.roster import Roster
 from destination.routing import arrive
 from destination.store.grouping import Intake
 from destination.store.receiving import Outcome
@@ -31,6 +33,12 @@ class Receiver:
     routes: LiveRoutes
     #: The source whose Tracking API we offer.
     segment: Segment
+    #: Everything that can be delivered to, subscribers too.
+    roster: Roster
+    #: What a request to the subscribers' API must show.
+    notifications: Door
+    #: Raises BadAddress for a URL that no subscriber may have.
+    permit: Callable[[str], None]
     max_body_bytes: int
     max_batch_calls: int
     #: Where a worker beside this receiver tells what it counted.
