@@ -208,7 +208,8 @@ def _refuse_strangers(setup: Setup) -> None:
         raise BadSetting(
             f"DESTINATION_HOST is {setup.settings.host}, but nothing keeps strangers from sending "
             f"as {', '.join(open_sources)}. Set DESTINATION_SEGMENT_SHARED_SECRET (webhooks), "
-            "DESTINATION_SEGMENT_WRITE_KEYS (Tracking API), or DESTINATION_HOST=127.0.0.1."
+            "DESTINATION_SEGMENT_WRITE_KEYS (Tracking API), DESTINATION_CAPILLARY_WEBHOOK_PASSWORD "
+            "or _HEADERS, or DESTINATION_HOST=127.0.0.1."
         )
     if not setup.notifications.closed and not _is_loopback(setup.settings.host):
         raise BadSetting(
