@@ -28,7 +28,11 @@ def secret_settings(name):
     """Every secret of a partner, set to something."""
     [table] = [table for table in partners.tables() if f"{PREFIX}{name.upper()}_" == table.PREFIX]
     return Environment(
-        {setting: "canary" for setting, row in rows(table) if row.metadata["secret"]}
+        {
+            setting: "X-Canary: canary" if setting.endswith("_HEADERS") else "canary"
+            for setting, row in rows(table)
+            if row.metadata["secret"]
+        }
     )
 
 

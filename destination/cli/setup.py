@@ -58,7 +58,6 @@ class Setup:
         return Door(
             user=self.settings.notifications_user,
             password=self.settings.notifications_password,
-            headers={},
         )
 
     @property

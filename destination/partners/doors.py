@@ -14,8 +14,8 @@ class Door:
 
     user: str = ""
     password: str = ""
-    #: By name, as they must be.
-    headers: Mapping[str, str]
+    #: Names, and the values that they must have.
+    headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def closed(self) -> bool:
@@ -25,7 +25,7 @@ class Door:
     def check(self, headers: Mapping[str, str], *, remedy: str) -> None:
         """Raises Unauthorized, with the remedy, unless the headers show all that is asked for."""
         given = {name.lower(): value for name, value in headers.items()}
-        pairs = [(given.get(name.lower(), ""), value) for name, value in self.headers.items()]
+        pairs = [(given.get(name.lower(), ""), value) for name, value in self.headers]
         if self.password:
             credentials = _basic(given.get("authorization", ""))
             pairs.append((credentials, f"{self.user}:{self.password}"))
@@ -38,15 +38,15 @@ class Door:
             raise Unauthorized(remedy)
 
 
-def header_lines(value: str) -> dict[str, str]:
-    """`X-Key: abc, X-Other: def` → a header's value by its name. Raises ValueError."""
-    found = {}
+def header_lines(value: str) -> tuple[tuple[str, str], ...]:
+    """`X-Key: abc, X-Other: def` → names and values. Raises ValueError."""
+    found = []
     for line in value.split(","):
         name, colon, text = line.partition(":")
         if not (colon and name.strip() and text.strip()):
             raise ValueError("must be headers such as X-Key: abc, X-Other: def")
-        found[name.strip()] = text.strip()
-    return found
+        found.append((name.strip(), text.strip()))
+    return tuple(found)
 
 
 def _basic(authorization: str) -> str:
