@@ -11,7 +11,6 @@ from typing import Any
 import structlog
 from flask import Blueprint, Response, request
 from marshmallow import ValidationError
-from werkzeug.exceptions import HTTPException
 
 from destination import jsontext
 from destination.errors import StoreUnavailable
@@ -24,6 +23,9 @@ from destination.store import accounts
 from destination.store.records import Row
 from destination.web.receive import Receiver
 from destination.web.shapes import WebHookRequest, errors, event_log, web_hook
+
+#: Below what stands everything of this API.
+PREFIX = "/v3/"
 
 #: Who changes accounts where nobody has to say who they are.
 ANYBODY = "anybody"
@@ -43,7 +45,7 @@ class _Error(Exception):
 
 def blueprint(receiver: Receiver) -> Blueprint:
     """Everything below `/v3/webHooks`."""
-    views = Blueprint("notifications", __name__, url_prefix="/v3/webHooks")
+    views = Blueprint("notifications", __name__, url_prefix=f"{PREFIX}webHooks")
     database = receiver.database
 
     @views.before_request
@@ -152,38 +154,36 @@ def blueprint(receiver: Receiver) -> Blueprint:
 def _answer_errors(views: Blueprint) -> None:
     """Errors take the same shape as answers."""
 
-    def answer(status: int, message: str | None) -> Response:
-        return _answer(None, [{"code": status, "message": message}], status=status)
-
     @views.errorhandler(_Error)
     def refused(error: _Error) -> Response:
         return _answer(None, error.errors, status=error.status)
 
     @views.errorhandler(BadAddress)
     def bad_address(error: BadAddress) -> Response:
-        return answer(400, f"webHookUrl: {error}.")
+        return failure(400, f"webHookUrl: {error}.")
 
     @views.errorhandler(Unauthorized)
     def unauthorized(error: Unauthorized) -> Response:
-        found = answer(401, str(error))
+        found = failure(401, str(error))
         found.headers["WWW-Authenticate"] = 'Basic realm="notifications"'
         return found
-
-    @views.errorhandler(HTTPException)
-    def http_error(error: HTTPException) -> Response:
-        return answer(error.code or 500, error.description)
 
     @views.errorhandler(StoreUnavailable)
     def unavailable(error: StoreUnavailable) -> Response:
         log.error("store unavailable", cause=str(error))
-        found = answer(503, "It cannot be done right now. Send it again later.")
+        found = failure(503, "It cannot be done right now. Send it again later.")
         found.headers["Retry-After"] = "5"
         return found
 
     @views.errorhandler(Exception)
     def broken(error: Exception) -> Response:
         log.error("request failed", **fault(error))
-        return answer(500, "A fault of ours, which is in the log.")
+        return failure(500, "A fault of ours, which is in the log.")
+
+
+def failure(status: int, message: str | None) -> Response:
+    """An error in the API's shape, whose code is its status."""
+    return _answer(None, [{"code": status, "message": message}], status=status)
 
 
 def _error(status: int, code: int, message: str) -> _Error:

@@ -161,7 +161,7 @@ class WebHookRequest(Schema):
         attribute="sla",
         metadata={
             "description": "A notification that takes longer is marked in its log.",
-            "type": ["number", "null"],
+            "type": "number",
         },
     )
     webHookHeaders = Headers(  # noqa: N815
