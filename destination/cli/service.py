@@ -18,7 +18,7 @@ from waitress.server import create_server
 
 from destination import logs, metrics
 from destination.cli.setup import Setup
-from destination.database import connect
+from destination.database import Database, connect
 from destination.errors import BadSetting, Problem
 from destination.roster import Roster
 from destination.sandbox import serve as serve_sandbox
@@ -120,9 +120,8 @@ def hold(name: str) -> None:
     Example:
       destination hold rehook
     """
-    setup = Setup.read()
-    _refuse_unknown(setup, name)
-    holds.hold(setup.kept(), name)
+    database = _known(name)
+    holds.hold(database, name)
     click.echo(f"{name} is on hold. `destination resume {name}` ends it.")
 
 
@@ -135,9 +134,7 @@ def resume(name: str) -> None:
     Example:
       destination resume rehook
     """
-    setup = Setup.read()
-    _refuse_unknown(setup, name)
-    held = holds.resume(setup.kept(), name)
+    held = holds.resume(_known(name), name)
     click.echo(f"{name} goes on." if held else f"{name} was not on hold.")
 
 
@@ -180,9 +177,13 @@ def sandbox_environment(port: int) -> dict[str, str]:
     }
 
 
-def _refuse_unknown(setup: Setup, name: str) -> None:
-    if name not in setup.destinations:
-        raise Problem(f"There is no destination {name}. There is {listed(setup.destinations)}.")
+def _known(name: str) -> Database:
+    """The database, in which there may be something for a destination. Raises Problem."""
+    setup = Setup.read()
+    database = setup.kept()
+    if name not in (roster := Roster(database, setup.destinations)):
+        raise Problem(f"There is no destination {name}. There is {listed(roster)}.")
+    return database
 
 
 def _offer_metrics(settings: Settings) -> None:

@@ -143,6 +143,10 @@ _BODIES: dict[str, type[Schema] | Schema] = {
     "notifications.change": WebHookRequest(partial=True),
 }
 
+#: What is answered as something else than JSON.
+_JSON = "application/json"
+_MEDIA = {"openapi.page": "text/html", "health.page": "text/plain"}
+
 #: The values that a part of a path can have.
 _CHOICES = {"kind": [*TYPES, "batch"]}
 
@@ -212,7 +216,10 @@ def _operation(rule: Rule, app: Flask, method: str) -> dict[str, Any]:
         "tags": [rule.endpoint.partition(".")[0]],
         "parameters": [_parameter(name) for name in sorted(rule.arguments)],
         "responses": {
-            status: {"description": words, "content": _media(rule.endpoint, schema)}
+            status: {
+                "description": words,
+                "content": {_media(rule.endpoint, status): {"schema": schema}},
+            }
             for status, (words, schema) in answers.items()
         },
     }
@@ -235,9 +242,8 @@ def _parameter(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
-def _media(endpoint: str, schema: Any) -> dict[str, Any]:
-    kind = "text/html" if endpoint == "openapi.page" else "application/json"
-    return {kind: {"schema": schema}}
+def _media(endpoint: str, status: str) -> str:
+    return _MEDIA.get(endpoint, _JSON) if status == "200" else _JSON
 
 
 def _answer(endpoint: str, *, subscribers: bool) -> Any:
