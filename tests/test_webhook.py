@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import time
 import uuid
 
 import jsonschema
@@ -12,11 +13,20 @@ import pytest
 from destination.deliveries import Discard
 from destination.events import read_event
 from destination.partners.catalogue import kinds
-from destination.partners.webhook import Account, Subscriber, Webhook, WebhookSettings, sign
+from destination.partners.webhook import (
+    Account,
+    Subscriber,
+    Webhook,
+    WebhookSettings,
+    new_secret,
+    sign,
+)
 from destination.roster import Roster
 from destination.routing import route
 from destination.store import accounts, records
 from destination.web.app import create_app
+from destination.web.shapes import WebHookRequest
+from tests.conftest import ROOT
 from tests.running import until
 from tests.subscribers import CALL, HERE, account, delivering, mappings, subscriber
 
@@ -295,3 +305,25 @@ def test_a_deactivated_account_is_told_nothing_until_it_is_active_again(service)
             until(lambda: statuses(service) == ["delivered"])
 
     assert [body["apiRequestId"] for _, body in arrived] == ["m1"]
+
+
+def test_the_check_that_the_page_shows_accepts_what_we_sign_and_nothing_else():
+    page = (ROOT / "docs" / "notifications.md").read_text()
+    found = {}
+    exec(page.partition("```python\n")[2].partition("```")[0], found)
+    account = account_value(old_secret=new_secret(), old_secret_until=time.time() + 60)
+    request = request_of(account)
+    headers, body = request.sign(time.time()), request.body.encode()
+
+    assert found["is_ours"](headers, body, account.secret)
+    assert found["is_ours"](headers, body, account.old_secret)
+    assert not found["is_ours"](headers, body + b" ", account.secret)
+    assert not found["is_ours"](headers, body, new_secret())
+    assert not found["is_ours"](request.sign(time.time() - 600), body, account.secret)
+
+
+def test_the_page_names_every_field_of_an_account():
+    page = (ROOT / "docs" / "notifications.md").read_text()
+
+    for name in WebHookRequest().fields:
+        assert f"`{name}`" in page

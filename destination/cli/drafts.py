@@ -36,6 +36,20 @@ def directions(setup: Setup) -> list[str]:
     ]
 
 
+def likely(setup: Setup, action: str | None) -> list[str]:
+    """The directions that a new mapping with this action can mean: those that the folder has
+    files for already, or else all.
+    """
+    every = directions(setup)
+    used = [each for each in every if (setup.settings.mappings / each).is_dir()]
+    able = [
+        each
+        for each in used or every
+        if action in (None, *setup.destinations[each.partition("-to-")[2]].actions)
+    ]
+    return able or used or every
+
+
 def mappings(setup: Setup) -> list[Mapping]:
     """The mappings of the folder that pass lint; none where there is no folder yet."""
     return setup.read_mappings(setup.settings.mappings)[0]

@@ -254,11 +254,8 @@ def _json(file: Any) -> Any:
 
 def _direction(setup: Setup, content: Map[str, Any]) -> str:
     """The way whose destination has the action; where none has, lint says which there are."""
-    known = [each for each in drafts.directions(setup) if each.startswith("segment-to-")]
-    having = [
-        each for each in known if content["action"] in setup.actions[each.partition("-to-")[2]]
-    ]
-    candidates = having or known
+    likely = drafts.likely(setup, content["action"])
+    candidates = [each for each in likely if each.startswith("segment-to-")] or likely
     if len(candidates) > 1:
         raise Problem(f"Say where it leads: --direction {listed(candidates, 'or')}.")
     return candidates[0]

@@ -71,6 +71,8 @@ def new(
     """
     setup = Setup.read()
     ask = _Asking(yes=yes)
+    if direction is None and len(likely := drafts.likely(setup, action_name)) == 1:
+        [direction] = likely
     known = dict.fromkeys(drafts.directions(setup), "")
     direction = ask.which("Where does it lead?", direction, "--direction", known)
     source, _, destination = direction.partition("-to-")
