@@ -4,13 +4,13 @@ It follows the database: what an account's owner changes holds everywhere within
 """
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 
 import structlog
 
 from destination.database import Database
 from destination.errors import StoreUnavailable
+from destination.logs import fault
 from destination.partners import Destination
 from destination.partners.webhook import Subscriber, Webhook
 from destination.store import accounts
@@ -69,15 +69,27 @@ class Roster(Mapping[str, Destination]):
         self._all = {**self._partners, **found}
         return changed
 
-    def watch(self, changed: Callable[[], None] = lambda: None) -> None:
-        """Look from now on, in a thread that ends with the process, and say when it changed."""
-        threading.Thread(target=self._watch, args=(changed,), name="roster", daemon=True).start()
+    def watch(self, changed: Callable[[], None] = lambda: None) -> Callable[[], None]:
+        """Look from now on, in a thread of its own, and say when something changed; until what
+        is returned is called.
+        """
+        ended = threading.Event()
 
-    def _watch(self, changed: Callable[[], None]) -> None:
-        while True:
-            time.sleep(LOOK_EVERY)
-            try:
-                if self.look():
-                    changed()
-            except StoreUnavailable as error:
-                log.error("subscribers could not be looked at", cause=str(error))
+        def watch() -> None:
+            while not ended.wait(LOOK_EVERY):
+                try:
+                    if self.look():
+                        changed()
+                except StoreUnavailable as error:
+                    log.error("subscribers could not be looked at", cause=str(error))
+                except Exception as error:  # it must go on looking
+                    log.error("subscribers could not be looked at", **fault(error))
+
+        watching = threading.Thread(target=watch, name="roster", daemon=True)
+        watching.start()
+
+        def end() -> None:
+            ended.set()
+            watching.join()
+
+        return end

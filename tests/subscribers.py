@@ -75,11 +75,12 @@ def delivering(setup, database):
     """A worker that delivers to the subscribers of the database."""
     roster = Roster(database, setup.destinations)
     worker = Worker(database, roster, setup.settings)
-    roster.watch(worker.wake)
+    end_watching = roster.watch(worker.wake)
     running = threading.Thread(target=worker.run)
     running.start()
     try:
         yield worker
     finally:
+        end_watching()
         worker.stop()
         running.join(20)

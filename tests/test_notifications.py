@@ -301,7 +301,9 @@ def test_no_body_is_a_fault_of_ours(client, body):
 
 
 def test_a_receiver_that_strangers_reach_does_not_start_without_a_password(tmp_path):
-    with service(tmp_path, HOST="0.0.0.0", SEGMENT_WRITE_KEYS="k") as found:
+    with service(
+        tmp_path, HOST="0.0.0.0", SEGMENT_WRITE_KEYS="k", CAPILLARY_WEBHOOK_PASSWORD="c"
+    ) as found:
         ended = found.run("serve")
 
     assert ended.returncode == 2

@@ -141,5 +141,6 @@ def test_every_action_is_shown_with_its_fields(setup):
             (name, type(each).__name__.lower(), "yes" if each.required else "no")
             for name, each in schema.fields.items()
         ]
-        for action, schema in setup().actions["rehook"].items()
+        for destination in ("rehook", "webhook")
+        for action, schema in setup().actions[destination].items()
     }
