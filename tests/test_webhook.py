@@ -13,13 +13,12 @@ import pytest
 from destination.deliveries import Discard
 from destination.events import read_event
 from destination.partners.catalogue import kinds
+from destination.partners.signing import new_secret, sign
 from destination.partners.webhook import (
     Account,
     Subscriber,
     Webhook,
     WebhookSettings,
-    new_secret,
-    sign,
 )
 from destination.roster import Roster
 from destination.routing import route

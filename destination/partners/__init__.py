@@ -157,7 +157,7 @@ class Source(Protocol):
 
 
 #: Modules in this folder that are no partners.
-_HELPERS = ("addresses", "catalogue", "doors", "fields", "http")
+_HELPERS = ("addresses", "catalogue", "doors", "fields", "http", "signing")
 
 
 def names() -> list[str]:

@@ -5,11 +5,7 @@ What a notification looks like is Capillary's; it is signed as Standard Webhooks
 lanes, pace and holds are its own, and its outage touches no other.
 """
 
-import base64
-import hashlib
-import hmac
 import re
-import secrets
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,6 +22,7 @@ from destination.partners import Action, Copy, Request
 from destination.partners.addresses import Guard
 from destination.partners.catalogue import kinds, misfit
 from destination.partners.fields import ActionFields, Id, Object
+from destination.partners.signing import signature_headers
 from destination.settings import PREFIX, Pacing, count, setting, switch
 
 #: Seconds for which a notification is tried: Capillary's "at least 7 days".
@@ -102,6 +99,11 @@ class Account:
     secret: str = field(repr=False)
     old_secret: str | None = field(default=None, repr=False)
     old_secret_until: float | None = None
+
+    def signing(self, now: float) -> list[str]:
+        """The secrets that sign at a moment, in seconds since 1970 UTC."""
+        replaced = self.old_secret and now < (self.old_secret_until or 0.0)
+        return [self.secret, *([self.old_secret] if self.old_secret and replaced else [])]
 
 
 class NotifyFields(ActionFields):
@@ -252,18 +254,6 @@ def endpoint(account_id: str) -> str:
     return f"{Webhook.name}:{account_id}"
 
 
-def new_secret() -> str:
-    """What signs an account's notifications: `whsec_` and 24 bytes in Base64."""
-    return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
-
-
-def sign(secret: str, *, message_id: str, timestamp: int, body: str) -> str:
-    """`v1,` and the Base64 of the HMAC-SHA256 over id, time in seconds and body."""
-    key = base64.b64decode(secret.removeprefix("whsec_"))
-    signed = f"{message_id}.{timestamp}.{body}".encode()
-    return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
-
-
 def problem_of_header(name: str, value: str) -> str | None:
     """Why an account's header cannot be sent; None where it can. The value is never repeated."""
     if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", name):
@@ -281,18 +271,10 @@ def _requests(
     body = jsontext.dumps(payload)
 
     def signed(now: float) -> Mapping[str, str]:
-        message_id, timestamp = payload["eventId"], int(now)
-        own = [account.secret] if account else []
-        if account and account.old_secret and now < (account.old_secret_until or 0.0):
-            own.append(account.old_secret)
-        signatures = [
-            sign(secret, message_id=message_id, timestamp=timestamp, body=body) for secret in own
-        ]
-        return {
-            "webhook-id": message_id,
-            "webhook-timestamp": str(timestamp),
-            "webhook-signature": " ".join(signatures),
-        }
+        signing = account.signing(now) if account else []
+        return signature_headers(
+            signing, message_id=payload["eventId"], timestamp=int(now), body=body
+        )
 
     # A repeated notification has the same eventId, by which the subscriber ignores it.
     return [Request(method=method, path=path, body=body, idempotent=True, sign=signed)]

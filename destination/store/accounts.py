@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from destination import jsontext
 from destination.database import Database
-from destination.partners.webhook import Account, endpoint, new_secret
+from destination.partners.signing import new_secret
+from destination.partners.webhook import Account, endpoint
 from destination.store import schema
 from destination.store.records import Row
 

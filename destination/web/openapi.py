@@ -13,8 +13,7 @@ from flask.typing import ResponseReturnValue
 from marshmallow import Schema, fields
 from werkzeug.routing import Rule
 
-from destination import __version__
-from destination.events import TYPES, CallSchema
+from destination import __version__, events
 from destination.partners.webhook import METHODS
 from destination.web.shapes import WebHookRequest
 
@@ -137,10 +136,18 @@ _ANSWERS: dict[str, type[Schema] | list[type[Schema]]] = {
 
 #: What an endpoint is sent. A PUT changes what it mentions.
 _BODIES: dict[str, type[Schema] | Schema] = {
-    "receive.webhook": CallSchema,
-    "receive.track": CallSchema,
+    "receive.webhook": events.CallSchema,
+    "receive.track": events.CallSchema,
     "notifications.add": WebHookRequest,
     "notifications.change": WebHookRequest(partial=True),
+}
+
+#: The types of a call's fields; what is of another type reads as none.
+_KINDS = {
+    events.Id: "string",
+    events.Text: "string",
+    events.Time: "string",
+    events.Object: "object",
 }
 
 #: What is answered as something else than JSON.
@@ -148,7 +155,7 @@ _JSON = "application/json"
 _MEDIA = {"openapi.page": "text/html", "health.page": "text/plain"}
 
 #: The values that a part of a path can have.
-_CHOICES = {"kind": [*TYPES, "batch"]}
+_CHOICES = {"kind": [*events.TYPES, "batch"]}
 
 
 def blueprint() -> Blueprint:
@@ -178,12 +185,15 @@ def blueprint() -> Blueprint:
 
 def describe(app: Flask) -> dict[str, Any]:
     """The app's OpenAPI 3.1 document."""
+    plugin = MarshmallowPlugin(schema_name_resolver=_name)
     spec = APISpec(
         title="Loyalty destination",
         version=__version__,
         openapi_version="3.1.0",
-        plugins=[MarshmallowPlugin(schema_name_resolver=_name)],
+        plugins=[plugin],
     )
+    for field, kind in _KINDS.items():
+        plugin.map_to_openapi_type(field, kind, None)
     spec.components.security_scheme("basic", {"type": "http", "scheme": "basic"})
     for rule in sorted(app.url_map.iter_rules(), key=str):
         operations = {
