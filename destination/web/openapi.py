@@ -10,128 +10,29 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Blueprint, Flask, current_app, render_template
 from flask.typing import ResponseReturnValue
-from marshmallow import Schema, fields
+from marshmallow import Schema
 from werkzeug.routing import Rule
 
 from destination import __version__, events
-from destination.partners.webhook import METHODS
+from destination.web import answers
 from destination.web.shapes import WebHookRequest
-
-
-class Result(Schema):
-    """What became of one call."""
-
-    messageId = fields.String(required=True)  # noqa: N815
-    outcome = fields.String(
-        required=True, metadata={"enum": ["accepted", "duplicate", "discarded"]}
-    )
-    reason = fields.String(required=True, allow_none=True)
-    detail = fields.String(required=True, allow_none=True)
-
-
-class Results(Schema):
-    """What became of each call of a body."""
-
-    results = fields.List(fields.Nested(Result), required=True)
-
-
-class Message(Schema):
-    """An error: what is wrong, and the remedy."""
-
-    message = fields.String(required=True)
-    reason = fields.String()
-    results = fields.List(fields.Nested(Result))
-
-
-class User(Schema):
-    id = fields.Integer(required=True)
-    code = fields.String(required=True)
-    description = fields.String(required=True)
-    name = fields.String(required=True)
-    type = fields.String(required=True)
-
-
-class Attribution(Schema):
-    createdOn = fields.String(required=True)  # noqa: N815
-    lastUpdatedOn = fields.String(required=True)  # noqa: N815
-    lastUpdatedBy = fields.Nested(User, required=True)  # noqa: N815
-    createdBy = fields.Nested(User, required=True)  # noqa: N815
-
-
-class WebHook(Schema):
-    """An account."""
-
-    attribution = fields.Nested(Attribution, required=True)
-    webHookId = fields.String(required=True)  # noqa: N815
-    name = fields.String(required=True)
-    eventNames = fields.List(fields.String(), required=True)  # noqa: N815
-    webHookUrl = fields.String(required=True)  # noqa: N815
-    webHookType = fields.String(required=True, metadata={"enum": ["HTTP"]})  # noqa: N815
-    methodType = fields.String(required=True, metadata={"enum": list(METHODS)})  # noqa: N815
-    webHookHeaders = fields.Dict(  # noqa: N815
-        keys=fields.String(), values=fields.String(), required=True
-    )
-    noOfRetryAttempts = fields.Integer(required=True)  # noqa: N815
-    maxAllowedConnections = fields.Integer(required=True)  # noqa: N815
-    active = fields.Boolean(required=True)
-    slaInSeconds = fields.Integer(required=True, allow_none=True)  # noqa: N815
-    consumerGroupId = fields.String(required=True)  # noqa: N815
-
-
-class Secret(Schema):
-    """What signs an account's notifications."""
-
-    webHookId = fields.String(required=True)  # noqa: N815
-    secret = fields.String(required=True)
-
-
-class EventName(Schema):
-    active = fields.Boolean(required=True)
-    eventName = fields.String(required=True)  # noqa: N815
-
-
-class EventMetaData(EventName):
-    """An event, and the JSON Schema of its notifications."""
-
-    schema = fields.Dict(required=True)
-
-
-class ConsumerResponse(Schema):
-    webhookHttpStatus = fields.Float(required=True, allow_none=True)  # noqa: N815
-    time_taken = fields.Float(required=True, metadata={"description": "Milliseconds."})
-
-
-class EventLog(Schema):
-    """What became of a notification."""
-
-    refId = fields.String(required=True)  # noqa: N815
-    requestId = fields.String(required=True)  # noqa: N815
-    eventName = fields.String(required=True)  # noqa: N815
-    eventId = fields.String(required=True)  # noqa: N815
-    consumerGroupId = fields.String(required=True)  # noqa: N815
-    eventIngestionTimestamp = fields.String(required=True)  # noqa: N815
-    eventStartTimestamp = fields.String(required=True, allow_none=True)  # noqa: N815
-    eventEndTimestamp = fields.String(required=True, allow_none=True)  # noqa: N815
-    slaBreachTimestamp = fields.String(required=True, allow_none=True)  # noqa: N815
-    consumerResponse = fields.Nested(ConsumerResponse, required=True, allow_none=True)  # noqa: N815
-
 
 #: What an endpoint answers, by its name in the app: a schema, or a list of it; wrapped as
 #: `{"data", "errors"}` below /v3. Endpoints that are not here answer some JSON.
 _ANSWERS: dict[str, type[Schema] | list[type[Schema]]] = {
-    "receive.webhook": Results,
-    "receive.track": Results,
-    "notifications.add": WebHook,
-    "notifications.list_all": [WebHook],
-    "notifications.change": WebHook,
-    "notifications.deactivate": WebHook,
-    "notifications.secret": Secret,
-    "notifications.rotate": Secret,
-    "notifications.events": [EventName],
-    "notifications.event": EventMetaData,
-    "notifications.log_of": EventLog,
-    "notifications.log_of_request": [EventLog],
-    "notifications.log_of_reference": [EventLog],
+    "receive.webhook": answers.Results,
+    "receive.track": answers.Results,
+    "notifications.add": answers.WebHook,
+    "notifications.list_all": [answers.WebHook],
+    "notifications.change": answers.WebHook,
+    "notifications.deactivate": answers.WebHook,
+    "notifications.secret": answers.Secret,
+    "notifications.rotate": answers.Secret,
+    "notifications.events": [answers.EventName],
+    "notifications.event": answers.EventMetaData,
+    "notifications.log_of": answers.EventLog,
+    "notifications.log_of_request": [answers.EventLog],
+    "notifications.log_of_reference": [answers.EventLog],
 }
 
 #: What an endpoint is sent. A PUT changes what it mentions.
@@ -193,7 +94,7 @@ def describe(app: Flask) -> dict[str, Any]:
         plugins=[plugin],
     )
     for field, kind in _KINDS.items():
-        plugin.map_to_openapi_type(field, kind, None)
+        plugin.map_to_openapi_type(field, kind, None)  # type: ignore[no-untyped-call]
     spec.components.security_scheme("basic", {"type": "http", "scheme": "basic"})
     for rule in sorted(app.url_map.iter_rules(), key=str):
         operations = {
@@ -209,7 +110,7 @@ def describe(app: Flask) -> dict[str, Any]:
 def _operation(rule: Rule, app: Flask, method: str) -> dict[str, Any]:
     view = app.view_functions[rule.endpoint]
     subscribers = str(rule).startswith("/v3/")
-    answers = {"200": ("As asked.", _answer(rule.endpoint, subscribers=subscribers))}
+    told = {"200": ("As asked.", _answer(rule.endpoint, subscribers=subscribers))}
     failed = _failed(subscribers=subscribers)
     for status, words in (
         ("400", "It cannot be taken as it stands."),
@@ -219,7 +120,7 @@ def _operation(rule: Rule, app: Flask, method: str) -> dict[str, Any]:
         ("415", "Its encoding is not known."),
         ("503", "It cannot be kept right now: send it again after Retry-After seconds."),
     ):
-        answers[status] = (words, failed)
+        told[status] = (words, failed)
     found: dict[str, Any] = {
         "operationId": f"{rule.endpoint}.{method.lower()}",
         "summary": _first_sentence(view.__doc__ or rule.endpoint),
@@ -230,7 +131,7 @@ def _operation(rule: Rule, app: Flask, method: str) -> dict[str, Any]:
                 "description": words,
                 "content": {_media(rule.endpoint, status): {"schema": schema}},
             }
-            for status, (words, schema) in answers.items()
+            for status, (words, schema) in told.items()
         },
     }
     if subscribers:
@@ -270,7 +171,7 @@ def _answer(endpoint: str, *, subscribers: bool) -> Any:
 
 def _failed(*, subscribers: bool) -> Any:
     if not subscribers:
-        return Message
+        return answers.Message
     return {
         "type": "object",
         "required": ["data", "errors"],
