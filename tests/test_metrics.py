@@ -66,7 +66,14 @@ def test_a_receiver_tells_what_the_worker_beside_it_counted(tmp_path):
             assert CANARY not in text
             return samples(text)
 
+        def engine_is_up():
+            try:
+                return requests.get(f"{running.engine_url}/_sandbox/requests", timeout=5).ok
+            except requests.RequestException:
+                return False
+
         until(told)
+        until(engine_is_up)  # an attempt before it would be counted too
         call = {"type": "track", "userId": CANARY, "event": "Order Completed"}
         running.send(*({**call, "messageId": f"{CANARY}{n}"} for n in range(3)))
         running.send({"type": "track", "event": CANARY, "messageId": "m"})
