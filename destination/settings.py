@@ -7,6 +7,7 @@ an optional `.env` in the working directory, then from the default.
 
 import io
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -58,14 +59,22 @@ def names(value: str) -> tuple[str, ...]:
 
 
 def headers(value: str) -> tuple[tuple[str, str], ...]:
-    """`X-Token: abc, X-Team: loyalty` → `(("X-Token", "abc"), ("X-Team", "loyalty"))`."""
+    """`X-Token: abc, X-Team: loyalty` → `(("X-Token", "abc"), ("X-Team", "loyalty"))`. A comma
+    that no name of a header follows is part of the value.
+    """
     found = tuple(
         (name.strip(), content.strip())
-        for name, _, content in (each.partition(":") for each in names(value))
+        for name, _, content in (
+            each.partition(":") for each in _HEADER_BEGINS.split(value.rstrip(", "))
+        )
     )
     if not all(name and content for name, content in found):
         raise ValueError("must be headers such as X-Token: abc, comma-separated")
     return found
+
+
+#: A comma behind which a header's name stands.
+_HEADER_BEGINS = re.compile(r",(?=\s*[\w!#$%&'*+.^`|~-]+:)")
 
 
 def web_address(value: str) -> str:
@@ -300,6 +309,15 @@ class Settings:
         "How long a call's messageId is still known after its payload is gone, so that the same "
         "call again changes nothing: 7d or more.",
         read=age_from("7d"),
+    )
+    notifications_user: str = setting(
+        "", "The user name of the subscribers' API, by Basic auth.", read=text
+    )
+    notifications_password: str = setting(
+        "",
+        "The password of the subscribers' API. Without one, the API is open to this machine alone.",
+        read=text,
+        secret=True,
     )
     log_format: str = setting(
         "text",

@@ -183,6 +183,7 @@ def test_a_list_of_bodies_is_a_batch_of_them(name):
 def test_a_destination_can_be_checked_without_changing_anything(name):
     request = DESTINATIONS[name].check()
 
+    assert request or not DESTINATIONS[name].credentials or name == "reward"
     if request is not None:
         assert (request.method, request.body, request.idempotent) == ("GET", None, True)
 
@@ -195,7 +196,7 @@ def test_credentials_are_named_and_never_shown(name):
     assert set(destination.credentials) <= set(secret_settings(name).values)
     sent = " ".join(destination.headers().values())
     hidden = ("canary", b64encode(b"canary:canary").decode(), b64encode(b"canary:").decode())
-    assert any(each in sent for each in hidden)
+    assert not destination.credentials or any(each in sent for each in hidden)
     assert "canary" not in repr(destination) + destination.url
 
 
@@ -235,6 +236,8 @@ FIELDS = {
     "trigger_id": "order_completed",
     "traits": {"points": 1},
     "message_id": "m1",
+    "eventName": "pointsIssued",
+    "customer": "u1",
 }
 
 

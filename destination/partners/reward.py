@@ -89,6 +89,7 @@ class Reward:
     label = "Reward"
     integration = "Reward"
     horizon = None
+    guard = None
     credentials = (RewardSettings.PREFIX + "API_KEY",)
 
     def __init__(self, settings: RewardSettings) -> None:
