@@ -21,6 +21,9 @@ from destination.partners import Action, Destination, Source
 #: The reason of an event that a mapping broke on: it is parked, and runs again after the fix.
 PARKED = "mapping_failed"
 
+#: The reason of what no subscriber wants to be told of.
+NO_SUBSCRIBER = "no_subscriber"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Routes:
@@ -110,7 +113,9 @@ def route(event: Event, routes: Routes) -> list[Delivery | Discard]:
     if not fired:
         detail = f"No mapping of {event.source} has a trigger that matches it."
         return [Discard(reason="no_matching_mapping", detail=detail)]
-    return [made for mapping in fired for made in _map(event, mapping, routes)]
+    made = [each for mapping in fired for each in _map(event, mapping, routes)]
+    # That nobody subscribed to an event is worth a word only where nothing else becomes of it.
+    return [each for each in made if not _unwanted(each)] or made[:1]
 
 
 def route_again(
@@ -129,7 +134,7 @@ def route_again(
                 # A discard of all of them is this one's, too.
                 if mine := [each for each in made if each.destination in (kind, destination)]:
                     return mine
-                reason, detail = "no_subscriber", "It has not subscribed to it any more."
+                reason, detail = NO_SUBSCRIBER, "It has not subscribed to it any more."
                 break
             reason = "no_matching_mapping"
             detail = f"The mapping {mapping} does not fire on it any more."
@@ -156,6 +161,10 @@ def _drop(event: Event, anonymous: str) -> Discard | None:
         detail = "The call has an anonymousId, and DESTINATION_ANONYMOUS=drop drops those."
         return Discard(reason="anonymous", detail=detail)
     return None
+
+
+def _unwanted(made: Delivery | Discard) -> bool:
+    return isinstance(made, Discard) and made.reason == NO_SUBSCRIBER
 
 
 def _fires(mapping: Mapping, event: Event) -> bool:
@@ -223,9 +232,7 @@ def _map(event: Event, mapping: Mapping, routes: Routes) -> list[Delivery | Disc
         )
         for copy in action.copies(payload, event, mapping.name)
     ]
-    return copies or discard(
-        "no_subscriber", f"Nobody has subscribed to it at {destination.label}."
-    )
+    return copies or discard(NO_SUBSCRIBER, f"Nobody has subscribed to it at {destination.label}.")
 
 
 def _award(event: Event, mapping: Mapping, routes: Routes) -> Award:

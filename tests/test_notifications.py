@@ -11,7 +11,6 @@ from destination import logs
 from destination.errors import StoreUnavailable
 from destination.store import accounts
 from destination.web.app import create_app
-from tests.running import service
 from tests.subscribers import CALL, HERE, account, mappings
 from tests.test_jsontext import anything
 
@@ -300,11 +299,8 @@ def test_no_body_is_a_fault_of_ours(client, body):
     assert answer.get_json()["errors"]
 
 
-def test_a_receiver_that_strangers_reach_does_not_start_without_a_password(tmp_path):
-    with service(
-        tmp_path, HOST="0.0.0.0", SEGMENT_WRITE_KEYS="k", CAPILLARY_WEBHOOK_PASSWORD="c"
-    ) as found:
-        ended = found.run("serve")
+def test_the_api_is_closed_where_strangers_reach_it_and_nothing_keeps_them_out(make):
+    answer = make(HOST="0.0.0.0", SEGMENT_WRITE_KEYS="k").get(HOOKS)
 
-    assert ended.returncode == 2
-    assert "DESTINATION_NOTIFICATIONS_USER" in ended.stderr
+    assert answer.status_code == 401
+    assert "DESTINATION_NOTIFICATIONS_USER" in answer.get_json()["errors"][0]["message"]

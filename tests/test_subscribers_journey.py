@@ -30,7 +30,7 @@ def test_a_new_subscriber_is_told_by_a_worker_that_runs_already(tmp_path):
 
     assert [body["apiRequestId"] for _, body in arrived] == ["m2"]
     assert held.returncode == 0
-    assert f"There is rehook and webhook:{made}." in refused.stderr
+    assert f"webhook:{made}." in refused.stderr
     assert [hold["destination"] for hold in ready["holds"]] == [f"webhook:{made}"]
 
 

@@ -15,7 +15,8 @@ from destination.events import Event
 from destination.jsontext import Json
 from destination.partners.credentials import Lock
 from destination.partners.notices import part, read_notices
-from destination.settings import PREFIX, headers, one_of, setting, text
+from destination.settings import PREFIX, setting
+from destination.values import headers, one_of, text
 
 #: How deep notifications are wrapped at most, and one more.
 _WRAPPERS = 4
@@ -27,7 +28,9 @@ class CapillarySettings:
 
     PREFIX: ClassVar[str] = PREFIX + "CAPILLARY_"
 
-    webhook_user: str = setting("", "The user name of its calls, by Basic auth.", read=text)
+    webhook_user: str = setting(
+        "", "The user name of its calls, by Basic auth.", read=text, secret=True
+    )
     webhook_password: str = setting(
         "", "The password of its calls, by Basic auth.", read=text, secret=True
     )

@@ -19,7 +19,8 @@ from destination.partners import Action, Request, Unauthorized
 from destination.partners.credentials import basic_or_bearer, fits
 from destination.partners.fields import ActionFields, Id, Number, Object
 from destination.partners.notices import first_date, part, read_notices
-from destination.settings import PREFIX, Pacing, setting, text, web_address
+from destination.settings import PREFIX, Pacing, setting
+from destination.values import text, web_address
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,8 @@ from destination.partners.addresses import Guard
 from destination.partners.catalogue import kinds, misfit
 from destination.partners.fields import ActionFields, Id, Object
 from destination.partners.signing import signature_headers
-from destination.settings import PREFIX, Pacing, count, setting, switch
+from destination.settings import PREFIX, Pacing, setting
+from destination.values import count, switch
 
 #: Seconds for which a notification is tried: Capillary's "at least 7 days".
 HORIZON = 7 * 24 * 3600.0
