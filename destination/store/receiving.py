@@ -29,6 +29,7 @@ class Outcome:
 Key = tuple[str, str]
 
 _KEEP_DELIVERIES = schema.delivery.insert()
+_KEEP_NOTICES = schema.notice.insert()
 _KEEP_DISCARDS = schema.discard.insert()
 
 #: Why calls that are here already made no delivery, the newest reason first.
@@ -160,6 +161,19 @@ def queue(
     ]
     if deliveries:
         connection.execute(_KEEP_DELIVERIES, deliveries)
+    notices = [
+        {
+            **vars(d.notice),
+            "event_id": event_id,
+            "destination": d.destination,
+            "mapping": d.mapping,
+        }
+        for event_id, arrival in routed
+        for d in arrival.deliveries
+        if d.notice
+    ]
+    if notices:
+        connection.execute(_KEEP_NOTICES, notices)
     discards = [
         {"event_id": event_id, "at": now, **vars(d)}
         for event_id, arrival in routed
