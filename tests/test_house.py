@@ -25,6 +25,8 @@ ROOMS = [
     ["partners"],
     ["routing", "database"],
     ["store"],
+    ["performing"],
+    ["suspects"],
     ["worker", "web", "payloads"],
     ["sandbox"],
     ["cli"],

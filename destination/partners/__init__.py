@@ -64,7 +64,7 @@ class Action:
 
 
 class Destination(Protocol):
-    """Receives our deliveries."""
+    """Receives our deliveries. It can be pickled: some are sent by a process of their own."""
 
     @property
     def name(self) -> str: ...
