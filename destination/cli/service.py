@@ -188,8 +188,8 @@ def sandbox(
 def migrate() -> None:
     """Bring the database's tables to the version that this program needs."""
     settings = Environment.load().read(Settings)
-    connect(settings.database_url).migrate()
-    click.echo("The tables are of the newest version.")
+    left = connect(settings.database_url).migrate()
+    click.echo(left or "The tables are of the newest version.")
 
 
 def sandbox_environment(port: int) -> dict[str, str]:
