@@ -112,6 +112,7 @@ def open_line(destination: Destination, settings: Settings) -> Line:
         connect_timeout=settings.connect_timeout,
         read_timeout=settings.read_timeout,
         connections=destination.pacing.concurrency,
+        guard=destination.guard,
     )
     return Line(destination=destination, settings=settings, client=client)
 

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "destination"
 
 #: Who may import whom: a room imports only from rooms that stand before it, and from itself.
 ROOMS = [
-    ["errors", "logs", "wording", "metrics", "waking", "beside"],
+    ["errors", "logs", "wording", "metrics", "waking", "beside", "values"],
     ["settings", "jsontext"],
     ["events", "deliveries", "mapping"],
     ["partners"],
@@ -27,7 +27,8 @@ ROOMS = [
     ["store"],
     ["performing"],
     ["suspects"],
-    ["worker", "web", "payloads"],
+    ["worker", "roster", "payloads"],
+    ["web"],
     ["sandbox"],
     ["cli"],
     ["__main__"],
@@ -35,7 +36,7 @@ ROOMS = [
 
 #: What a room may not import, though it stands before.
 NEVER = {
-    "mapping": {"settings", "logs", "events", "deliveries", "jsontext"},
+    "mapping": {"settings", "values", "logs", "events", "deliveries", "jsontext"},
     "sandbox": {name for rank in ROOMS for name in rank} - {"sandbox"},
     "partners": {"routing", "database", "store"},
     "worker": {"web", "payloads"},
