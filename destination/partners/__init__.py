@@ -193,7 +193,10 @@ class Source(Protocol):
 
 
 #: Modules in this folder that are no partners.
-_HELPERS = ("addresses", "catalogue", "credentials", "fields", "http", "notices", "signing")
+_HELPERS = (
+    *("addresses", "catalogue", "connecting", "credentials", "fields", "http", "notices"),
+    "signing",
+)
 
 
 def names() -> list[str]:
