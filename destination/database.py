@@ -28,6 +28,9 @@ PATIENCE = 3.0
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
+#: A database's own insert, which knows ON CONFLICT: statements made of it are made once for each.
+Insert = Callable[[sa.Table], sqlite.Insert | postgresql.Insert]
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -44,7 +47,7 @@ class Database:
     #: Now, by the database's own clock, in seconds since 1970 UTC.
     now: sa.ColumnElement[float]
     #: The insert that knows ON CONFLICT.
-    insert: Any
+    insert: Insert
     #: Held while the tables are made or changed, so that only one process does it.
     lock_schema: str
     #: Said at the beginning of a transaction that only reads.
@@ -54,6 +57,14 @@ class Database:
     #: Calls a function whenever something may have been queued, from a thread of its own;
     #: returns what ends it.
     listen: Callable[[Callable[[], None]], Callable[[], None]]
+
+    def read_clock(self, connection: sa.Connection) -> float:
+        """What `now` is."""
+        return connection.execute(self._read_clock).scalar_one()
+
+    @functools.cached_property
+    def _read_clock(self) -> sa.Select[float]:
+        return sa.select(self.now)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sa.Connection]:

@@ -25,6 +25,7 @@ from destination.settings import Environment, Settings
 from destination.store import holds
 from destination.web import door
 from destination.web.app import create_app
+from destination.web.crew import Crew
 from destination.web.receive import Receiver
 from destination.wording import listed
 from destination.worker import Worker
@@ -287,10 +288,12 @@ def _receive(receiver: Receiver, settings: Settings) -> None:
     # The door stops by itself on these, and then lets whoever asked before it know.
     _on_stop(lambda: None)
     log.info("receiving", at=f"http://{settings.host}:{settings.port}/webhooks/segment")
+    crew: Crew[door.Answer] = Crew(settings.threads)
+    receiver.intake.company = crew.busy
     door.serve(
         create_app(receiver),
         listener,
-        threads=settings.threads,
+        crew,
         # The app refuses a large body with a message; this is only the bound of memory.
         max_body_bytes=settings.max_body_bytes * 2,
     )
