@@ -269,6 +269,18 @@ def test_what_is_kept_of_a_customer_is_bounded(database, routes, monkeypatch):
     ]
 
 
+def test_times_that_an_older_program_kept_still_count(database, routes):
+    take(database, routes, identify("u", 2, {"a": 2}))
+    with database.writing() as connection:
+        table = schema.profile
+        [times] = connection.execute(sa.select(table.c.times)).scalars()
+        alone = {name: moment[0] for name, moment in jsontext.loads(times).items()}
+        connection.execute(sa.update(table).values(times=jsontext.dumps(alone)))
+
+    assert take(database, routes, identify("u", 1, {"a": 1})) == ["stale"]
+    assert take(database, routes, identify("u", 2, {"a": 3}, messageId="again")) == ["accepted"]
+
+
 def test_receivers_at_once_end_in_the_same_customers(database, routes):
     names = [f"u{n}" for n in range(5)]
     barrier = threading.Barrier(6)

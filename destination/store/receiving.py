@@ -11,6 +11,7 @@ from destination.deliveries import Status
 from destination.routing import Arrival
 from destination.store import awards, codes, schema, traits
 from destination.store.confirming import confirm
+from destination.store.superseding import supersede
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ def accept(database: Database, arrivals: Sequence[Arrival]) -> list[Outcome]:
         new = _insert_events(database, connection, arrivals, now)
         routed = {event_id: arrivals[i] for event_id, i in new.items()}
         routed = decide(database, connection, routed, now)
-        queue(database, connection, list(routed.items()), now)
+        routed = dict(queue(database, connection, list(routed.items()), now))
         confirm(connection, {event_id: arrivals[i].confirms for event_id, i in new.items()}, now)
         outcomes = {i: _outcome(routed[event_id]) for event_id, i in new.items()}
         duplicates = [i for i in range(len(arrivals)) if i not in outcomes]
@@ -91,14 +92,15 @@ def queue(
     connection: sa.Connection,
     routed: Sequence[tuple[int, Arrival]],
     now: float,
-) -> None:
-    """Queue what was decided, each with its event's id."""
+) -> Sequence[tuple[int, Arrival]]:
+    """Queue what was decided, each with its event's id; the same, but for what is superseded."""
     lanes: dict[tuple[str, str], bool] = {}
     for _, arrival in routed:
         for d in arrival.deliveries:
             key = d.destination, d.customer
             lanes[key] = lanes.get(key, True) and d.bulk
     lane_ids = open_lanes(database, connection, lanes, now)
+    routed = supersede(connection, routed, lane_ids, now)
     deliveries = [
         {
             "event_id": event_id,
@@ -126,6 +128,7 @@ def queue(
     if discards:
         connection.execute(schema.discard.insert(), discards)
     codes.free_old(connection, dict(routed))  # behind the lanes, as a worker does
+    return routed
 
 
 def open_lanes(

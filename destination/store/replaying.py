@@ -225,7 +225,9 @@ def _put(
             renewed = {rerun.place: d for rerun, kept in decided for d in kept.deliveries}
             _renew(database, connection, renewed, now)
         else:
-            queue(database, connection, [(rerun.event_id, kept) for rerun, kept in decided], now)
+            again = [(rerun.event_id, kept) for rerun, kept in decided]
+            queued = queue(database, connection, again, now)
+            decided = [(rerun, kept) for (rerun, _), (_, kept) in zip(decided, queued, strict=True)]
         if not keep:
             connection.rollback()
     return {rerun.place: kept for rerun, kept in decided}

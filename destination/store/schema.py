@@ -203,7 +203,7 @@ profile = sa.Table(
     metadata,
     sa.Column("destination", sa.Text, primary_key=True),
     sa.Column("customer", sa.Text, primary_key=True),
-    # JSON: each place of a payload that was set, and the time of the event that set it.
+    # JSON: each place of a payload that was set, with the time and the id of the event that set it.
     sa.Column("times", sa.Text, nullable=False),
 )
 

@@ -1,7 +1,7 @@
 """Traits: an event that arrives late changes nothing that a newer one has set.
 
 Segment promises no order. For each customer of a destination it is kept when each trait was set,
-by the events' own timestamps. Of two events of the same time, the one that arrives later counts.
+by the events' own timestamps. Of two events of the same time, the one that arrived later counts.
 A trait that is null was set; one that is missing was not.
 """
 
@@ -28,8 +28,12 @@ MOST_TRAITS = 500
 #: A longer name is kept as its digest.
 LONGEST_NAME = 64
 
-#: When each trait of a customer was set, in seconds since 1970 UTC.
-Times = dict[str, float]
+#: When a trait was set, in seconds since 1970 UTC, and by which event: of two at the same time the
+#: later one has the greater number.
+Moment = tuple[float, int]
+
+#: When each trait of a customer was set.
+Times = dict[str, Moment]
 
 
 def moment(timestamp: float | None, received: float) -> float:
@@ -55,8 +59,8 @@ def without_stale(
         return routed
     times = _lock(database, connection, customers)
     judged = {
-        key: arrival.judged(_Judge(times, moment(arrival.timestamp, now)))
-        for key, arrival in routed.items()
+        event_id: arrival.judged(_Judge(times, (moment(arrival.timestamp, now), event_id)))
+        for event_id, arrival in routed.items()
     }
     connection.execute(
         _REMEMBER,
@@ -71,7 +75,7 @@ def without_stale(
 class _Judge:
     """Looks at the deliveries of one event."""
 
-    def __init__(self, times: Mapping[tuple[str, str], Times], at: float) -> None:
+    def __init__(self, times: Mapping[tuple[str, str], Times], at: Moment) -> None:
         self._times = times
         self._at = at
 
@@ -122,7 +126,15 @@ def _lock(
             for destination, customer in sorted(customers)
         ],
     )
-    return {(row.destination, row.customer): json.loads(row.times) for row in rows}
+    return {(row.destination, row.customer): _read(row.times) for row in rows}
+
+
+def _read(written: str) -> Times:
+    """`{"metadata.tier": [1773480000.0, 17]}`; older programs wrote the time alone."""
+    return {
+        name: (set_at[0], set_at[1]) if isinstance(set_at, list) else (set_at, 0)
+        for name, set_at in json.loads(written).items()
+    }
 
 
 def _written(times: Times) -> str:
