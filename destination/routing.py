@@ -37,8 +37,8 @@ class Routes:
     anonymous: str
     #: `keep` or `free` a customer's referral code when it brings another.
     old_codes: str
-    #: `drop` or `send` the traits that something newer has set.
-    stale_traits: str
+    #: Those of the destinations to which no trait is sent that something newer has set.
+    clocked: Map[str, Destination]
     #: Seconds for which it is remembered what was awarded.
     award_memory: float
     max_event_bytes: int
@@ -198,7 +198,7 @@ def _map(event: Event, mapping: Mapping, routes: Routes) -> Delivery | Discard:
         code_field=action.code,
         frees_codes=routes.old_codes == "free",
         used_code=action.used_code(payload) if action.used_code else None,
-        traits=_traits(action, payload) if routes.stale_traits == "drop" else (),
+        traits=traits_of(action, payload) if mapping.destination in routes.clocked else (),
         award=award,
         mapping_set=routes.digest,
         bulk=event.bulk,
@@ -223,7 +223,7 @@ def _is_nothing(value: object) -> bool:
     return value is MISSING or value is None or (isinstance(value, str) and not value.strip())
 
 
-def _traits(action: Action, payload: dict[str, Json]) -> tuple[str, ...]:
+def traits_of(action: Action, payload: dict[str, Json]) -> tuple[str, ...]:
     """The places of a payload that something newer may have set."""
     if action.traits is None:
         return ()

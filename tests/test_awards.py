@@ -15,7 +15,8 @@ from destination.mapping import ages
 from destination.routing import arrive, route
 from destination.store import awards, records, schema
 from destination.store.receiving import accept
-from destination.store.replaying import Kind, replay, send_again
+from destination.store.replaying import Kind, replay
+from destination.store.retrying import send_again
 
 DAY = 86_400.0
 
@@ -50,7 +51,7 @@ def mapped(tmp_path, setup):
 
 def send_failed_again(database):
     failed = [row["id"] for row in records.deliveries(database) if row["status"] == "failed"]
-    return send_again(database, failed, Status.FAILED)
+    return send_again(database, failed, Status.FAILED, by={})
 
 
 def order(message_id, order_id=None, **changes):

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from destination.deliveries import Discard, Status
 from destination.settings import DAY
-from destination.store import records, replaying, retention, schema
+from destination.store import records, replaying, retention, retrying, schema
 from destination.store.filters import Filter
 from destination.store.receiving import accept
 from destination.store.retention import Ages, sweep
@@ -103,7 +103,7 @@ def test_an_age_counts_from_when_a_delivery_was_settled(timed, clock):
     receive(timed, "a", "b", "c", "d")
     settle_all(timed, Verdict.REJECTED)
     clock.now += 25 * DAY
-    replaying.send_again(timed, [1], Status.FAILED)
+    retrying.send_again(timed, [1], Status.FAILED, by={})
     settle_all(timed)
 
     clock.now += 6 * DAY
@@ -116,7 +116,7 @@ def test_one_that_was_sent_again_meanwhile_is_not_removed(timed, clock):
     receive(timed, "a")
     settle_all(timed, Verdict.REJECTED)
     clock.now += 31 * DAY
-    replaying.send_again(timed, [1], Status.FAILED)
+    retrying.send_again(timed, [1], Status.FAILED, by={})
 
     assert retention._remove_deliveries(timed, [1], AGES) == 0
     assert left(timed)[:3] == (1, 0, 1)
@@ -166,7 +166,7 @@ def test_a_replay_does_not_find_what_is_removed(timed, clock):
     [found] = replaying.find_deliveries(timed, Filter(status=Status.FAILED))
     list(sweep(timed, AGES))
 
-    assert replaying.send_again(timed, [found], Status.FAILED) == set()
+    assert retrying.send_again(timed, [found], Status.FAILED, by={}) == set()
     assert list(replaying.find_deliveries(timed, Filter(status=Status.FAILED))) == []
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from destination.deliveries import Status
 from destination.store import outcomes, records, replaying, schema, superseding
 from destination.store.filters import Filter
-from destination.store.replaying import Kind, replay, send_again
+from destination.store.replaying import Kind, replay
+from destination.store.retrying import send_again
 from tests.conftest import ROOT
 from tests.test_late_identifies import identify, take
 from tests.test_store_sending import Verdict, claim, outcome, settle
@@ -186,7 +187,7 @@ def test_one_that_has_been_under_way_is_sent(database, routes, verdict):
 def test_one_that_is_sent_again_by_hand_keeps_its_place_and_is_not_superseded(database, routes):
     take(database, routes, update(1, vip=1))
     settle(database, *(outcome(each, Verdict.REJECTED) for each in claim(database)))
-    send_again(database, [row["id"] for row in records.deliveries(database)], Status.FAILED)
+    send_again(database, [row["id"] for row in records.deliveries(database)], Status.FAILED, by={})
     take(database, routes, update(2, vip=2))
 
     assert told(drain(database)) == [{"vip": 1}, {"vip": 2}]

@@ -18,6 +18,9 @@ from destination.deliveries import Delivery, Discard
 from destination.routing import Arrival
 from destination.store import schema
 
+#: The reason of what sets nothing any more.
+STALE = "stale"
+
 #: Seconds by which a sender's clock may be ahead. One that is further ahead is wrong, and must
 #: not keep out what comes after it.
 AHEAD = 600.0
@@ -92,7 +95,7 @@ class _Judge:
         if not stale:
             return delivery
         if not kept:
-            return delivery.discarded("stale", "Newer events have set all of its traits already.")
+            return delivery.discarded(STALE, "Newer events have set all of its traits already.")
         return _without(delivery, stale)
 
 
