@@ -26,7 +26,7 @@ from rich.table import Table
 ENGINE_TAKES, EACH = 0.02, 0.05
 
 #: How many purchases are measured while it is quiet, and how many may be in all.
-QUIET, MOST = 300, 100_000
+QUIET, MOST = 600, 100_000
 
 #: How many buy at once where answers are slow, and how many customers buy in turn.
 BUYERS, CUSTOMERS = 8, 500
