@@ -178,6 +178,44 @@ def test_a_sweep_of_nothing_takes_no_lock(timed, monkeypatch):
     assert list(sweep(timed, AGES)) == []
 
 
+def test_mapping_files_go_when_no_delivery_names_them_and_they_are_old(timed, clock, monkeypatch):
+    monkeypatch.setattr(retention, "LOOK", 2)
+    made = arrival("a").deliveries[0]
+    for digest in ("first", "named", "last"):
+        records.remember_mappings(timed, digest, {"a.yaml": digest})
+        clock.now += 1
+    named = replace(made, mapping_set="named")
+    receive(timed, *"abcde", deliveries=(replace(made, mapping_set="last"),))
+    receive(timed, "waits", deliveries=(named,))
+
+    clock.now += 30 * DAY - 4
+    list(sweep(timed, AGES))
+    assert kept_sets(timed) == ["first", "last", "named"]
+    clock.now += 2
+    list(sweep(timed, AGES))
+    assert kept_sets(timed) == ["last", "named"]
+    for _ in range(6):  # one lane
+        settle_all(timed)
+    clock.now += 31 * DAY
+    list(sweep(timed, AGES))
+    assert kept_sets(timed) == ["last"]
+
+
+def test_mapping_files_that_are_taken_up_again_stay(timed, clock):
+    for digest in ("first", "second"):
+        records.remember_mappings(timed, digest, {})
+        clock.now += 31 * DAY
+    records.remember_mappings(timed, "first", {})
+
+    list(sweep(timed, AGES))
+    assert kept_sets(timed) == ["first"]
+
+
+def kept_sets(database):
+    with database.reading() as connection:
+        return sorted(connection.execute(sa.select(schema.mapping_set.c.digest)).scalars())
+
+
 def test_sweeping_goes_on_beside_the_work_and_ends(timed, clock, monkeypatch):
     monkeypatch.setattr(retention, "REST", 0.01)
     monkeypatch.setattr(retention, "PAUSE", 0.0)

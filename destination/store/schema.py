@@ -214,5 +214,6 @@ mapping_set = sa.Table(
     sa.Column("digest", sa.Text, primary_key=True),
     # JSON: the path of each file below the folder, and its text.
     sa.Column("texts", sa.Text, nullable=False),
+    # When it was last taken up.
     sa.Column("since", Time, nullable=False),
 )
