@@ -103,7 +103,18 @@ def arrive(call: Json | Refused, source: str, routes: Routes) -> Arrival:
 
 
 def route(event: Event, routes: Routes) -> list[Delivery | Discard]:
-    """A delivery for each mapping that fires, or a discard that says why not; never nothing."""
+    """A delivery for each mapping that fires, or a discard that says why not; never nothing.
+
+    An event on which it breaks is parked as a whole: it must not cost the sender its batch, which
+    would come again and again.
+    """
+    try:
+        return _route(event, routes)
+    except Exception as error:
+        return [Discard(reason=PARKED, detail=f"Routing: {type(error).__name__}, a fault of ours.")]
+
+
+def _route(event: Event, routes: Routes) -> list[Delivery | Discard]:
     if dropped := _drop(event, routes.anonymous) or routes.sources[event.source].rule(event):
         return [dropped]
     fired = [mapping for mapping in routes.mappings if _fires(mapping, event)]
