@@ -194,7 +194,8 @@ def _begin_writing(connection: sa.Connection) -> None:
     another would keep all others out.
     """
     tried_until = time.monotonic() + PATIENCE
-    connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+    driver = connection.connection.cursor()
+    driver.execute("PRAGMA busy_timeout = 0")
     try:
         while True:
             try:
@@ -207,7 +208,8 @@ def _begin_writing(connection: sa.Connection) -> None:
             else:
                 return
     finally:
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {PATIENCE * 1000:.0f}")
+        driver.execute(f"PRAGMA busy_timeout = {PATIENCE * 1000:.0f}")
+        driver.close()
 
 
 def _write_ahead(connection: Any) -> None:
