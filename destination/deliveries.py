@@ -76,6 +76,20 @@ class Award:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Notice:
+    """Under what a subscriber asks what became of a delivery."""
+
+    #: Its own: the same in every try, another for every subscriber.
+    id: str
+    #: Of the call that caused it.
+    request_id: str
+    #: Of what it is about, such as a transaction.
+    ref_id: str
+    #: The event's name, as subscribers know it.
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Delivery:
     """What routing makes of an event for one mapping: frozen from then on."""
 
@@ -103,6 +117,8 @@ class Delivery:
     mapping_set: str | None = None
     #: It may wait for everything that is not: an audience's updates, a replay.
     bulk: bool = False
+    #: For a subscriber's, or None.
+    notice: Notice | None = None
 
     def discarded(self, reason: str, detail: str) -> "Discard":
         """What stands in its place where it is not sent."""

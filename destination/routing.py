@@ -21,6 +21,9 @@ from destination.partners import Action, Destination, Source
 #: The reason of an event that a mapping broke on: it is parked, and runs again after the fix.
 PARKED = "mapping_failed"
 
+#: The reason of what no subscriber wants to be told of.
+NO_SUBSCRIBER = "no_subscriber"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Routes:
@@ -121,26 +124,36 @@ def _route(event: Event, routes: Routes) -> list[Delivery | Discard]:
     if not fired:
         detail = f"No mapping of {event.source} has a trigger that matches it."
         return [Discard(reason="no_matching_mapping", detail=detail)]
-    return [_map(event, mapping, routes) for mapping in fired]
+    made = [each for mapping in fired for each in _map(event, mapping, routes)]
+    # That nobody subscribed to an event is worth a word only where nothing else becomes of it.
+    return [each for each in made if not _unwanted(each)] or made[:1]
 
 
 def route_again(
     event: Event, routes: Routes, *, mapping: str, destination: str
-) -> Delivery | Discard:
-    """What one mapping makes of an event that it broke on before."""
+) -> list[Delivery | Discard]:
+    """What one mapping makes now of an event, of which it made something before; for one endpoint
+    of a destination, `webhook:5e9d…`, what that one gets.
+    """
+    kind = destination.partition(":")[0]
     for found in routes.mappings:
-        if (found.name, found.destination) == (mapping, destination):
+        if (found.name, found.destination) == (mapping, kind):
             if _fires(found, event):
-                return _map(event, found, routes)
+                made = _map(event, found, routes)
+                if destination == kind:
+                    return made
+                # A discard of all of them is this one's, too.
+                if mine := [each for each in made if each.destination in (kind, destination)]:
+                    return mine
+                reason, detail = NO_SUBSCRIBER, "It has not subscribed to it any more."
+                break
+            reason = "no_matching_mapping"
             detail = f"The mapping {mapping} does not fire on it any more."
-            return Discard(
-                reason="no_matching_mapping",
-                detail=detail,
-                mapping=mapping,
-                destination=destination,
-            )
-    detail = f"There is no mapping {mapping} any more. Give one that name, and replay it again."
-    return Discard(reason=PARKED, detail=detail, mapping=mapping, destination=destination)
+            break
+    else:
+        reason = PARKED
+        detail = f"There is no mapping {mapping} any more. Give one that name, and replay it again."
+    return [Discard(reason=reason, detail=detail, mapping=mapping, destination=destination)]
 
 
 def _drop(event: Event, anonymous: str) -> Discard | None:
@@ -161,17 +174,22 @@ def _drop(event: Event, anonymous: str) -> Discard | None:
     return None
 
 
+def _unwanted(made: Delivery | Discard) -> bool:
+    return isinstance(made, Discard) and made.reason == NO_SUBSCRIBER
+
+
 def _fires(mapping: Mapping, event: Event) -> bool:
     return mapping.enabled and mapping.source == event.source and mapping.matches(event.call)
 
 
-def _map(event: Event, mapping: Mapping, routes: Routes) -> Delivery | Discard:
-    """What one mapping makes of the event."""
+def _map(event: Event, mapping: Mapping, routes: Routes) -> list[Delivery | Discard]:
+    """What one mapping makes of the event: a delivery for each endpoint that gets it."""
 
-    def discard(reason: str, detail: str) -> Discard:
-        return Discard(
+    def discard(reason: str, detail: str) -> list[Delivery | Discard]:
+        discarded = Discard(
             reason=reason, detail=detail, mapping=mapping.name, destination=mapping.destination
         )
+        return [discarded]
 
     destination = routes.destinations[mapping.destination]
     carriers = routes.sources[mapping.source].integrations
@@ -199,7 +217,7 @@ def _map(event: Event, mapping: Mapping, routes: Routes) -> Delivery | Discard:
         return discard(PARKED, f"{mapping.path}: {type(error).__name__}, a fault of ours.")
     if action.rule and (objection := action.rule(payload)):
         return discard(objection.reason, objection.detail)
-    return Delivery(
+    delivery = Delivery(
         mapping=mapping.name,
         destination=mapping.destination,
         action=mapping.action,
@@ -214,6 +232,18 @@ def _map(event: Event, mapping: Mapping, routes: Routes) -> Delivery | Discard:
         mapping_set=routes.digest,
         bulk=event.bulk,
     )
+    if action.copies is None:
+        return [delivery]
+    copies: list[Delivery | Discard] = [
+        replace(
+            delivery,
+            destination=copy.endpoint,
+            payload=jsontext.dumps(copy.payload),
+            notice=copy.notice,
+        )
+        for copy in action.copies(payload, event, mapping.name)
+    ]
+    return copies or discard(NO_SUBSCRIBER, f"Nobody has subscribed to it at {destination.label}.")
 
 
 def _award(event: Event, mapping: Mapping, routes: Routes) -> Award:

@@ -11,11 +11,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
-from urllib.parse import urlsplit
 
 from dotenv.parser import parse_stream
 
 from destination.errors import BadSetting
+from destination.values import (
+    DAY,
+    age_from,
+    count,
+    one_of,
+    part,
+    per_second,
+    seconds,
+    text,
+)
 from destination.wording import nearest
 
 #: Every name of ours in the environment begins with this.
@@ -29,9 +38,6 @@ class Table(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
-#: Seconds in a day.
-DAY = 86_400.0
-
 T = TypeVar("T", bound=Table)
 V = TypeVar("V")
 
@@ -43,122 +49,6 @@ def setting(default: V, help: str, *, read: Callable[[str], V], secret: bool = F
     metadata = {"help": help, "read": read, "secret": secret}
     row: V = field(default=default, metadata=metadata, repr=not secret)
     return row
-
-
-def text(value: str) -> str:
-    return value
-
-
-def names(value: str) -> tuple[str, ...]:
-    """`a, b` → `("a", "b")`."""
-    found = tuple(name.strip() for name in value.split(",") if name.strip())
-    if not found:
-        raise ValueError("must name something, or be left out")
-    return found
-
-
-def headers(value: str) -> tuple[tuple[str, str], ...]:
-    """`X-Token: abc, X-Team: loyalty` → `(("X-Token", "abc"), ("X-Team", "loyalty"))`."""
-    found = tuple(
-        (name.strip(), content.strip())
-        for name, _, content in (each.partition(":") for each in names(value))
-    )
-    if not all(name and content for name, content in found):
-        raise ValueError("must be headers such as X-Token: abc, comma-separated")
-    return found
-
-
-def web_address(value: str) -> str:
-    """`https://api.rehook.ai`; credentials have settings of their own."""
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-        raise ValueError("must be an address such as https://api.example.com")
-    return value.rstrip("/")
-
-
-def switch(value: str) -> bool:
-    if value.lower() not in ("yes", "no"):
-        raise ValueError("must be yes or no")
-    return value.lower() == "yes"
-
-
-def one_of(*choices: str) -> Callable[[str], str]:
-    def read(value: str) -> str:
-        if value not in choices:
-            raise ValueError(f"must be {' or '.join(choices)}")
-        return value
-
-    return read
-
-
-def seconds(value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        raise ValueError("must be a number of seconds, such as 2.5") from None
-    if not 0 < number < 10_000_000:
-        raise ValueError("must be more than 0 seconds and less than 10,000,000")
-    return number
-
-
-def number(allowed: Callable[[float], bool], says: str) -> Callable[[str], float]:
-    """A number that is `allowed`; `says` what it must be."""
-
-    def read(value: str) -> float:
-        try:
-            found = float(value)
-        except ValueError:
-            raise ValueError(says) from None
-        if not allowed(found):
-            raise ValueError(says)
-        return found
-
-    return read
-
-
-part = number(lambda found: 0 < found < 1, "must be a number between 0 and 1, such as 0.2")
-per_second = number(
-    lambda found: 0 <= found <= 100_000, "must be a number from 0 to 100,000, such as 50 or 0.5"
-)
-
-
-def age_from(lowest: str) -> Callable[[str], float]:
-    """An age that is as long as `lowest`, or longer."""
-
-    def read(value: str) -> float:
-        if (found := age(value)) < age(lowest):
-            raise ValueError(f"must be at least {lowest}")
-        return found
-
-    return read
-
-
-#: Seconds in each unit of an age.
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY, "w": 7 * DAY}
-
-
-def age(value: str) -> float:
-    """`90s`, `30m`, `2h`, `3d`, `1.5w`: in seconds."""
-    try:
-        number = float(value[:-1]) * _UNITS[value[-1]]
-    except (ValueError, LookupError):
-        raise ValueError("must be an age, such as 30m, 12h or 30d") from None
-    if not 0 < number < 1e10:
-        raise ValueError("must be more than no time, and less than 300 years")
-    return number
-
-
-def count(low: int, high: int) -> Callable[[str], int]:
-    def read(value: str) -> int:
-        try:
-            number = int(value)
-        except ValueError:
-            number = low - 1
-        if not low <= number <= high:
-            raise ValueError(f"must be a whole number from {low:,} to {high:,}")
-        return number
-
-    return read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,6 +190,15 @@ class Settings:
         "How long a call's messageId is still known after its payload is gone, so that the same "
         "call again changes nothing: 7d or more.",
         read=age_from("7d"),
+    )
+    notifications_user: str = setting(
+        "", "The user name of the subscribers' API, by Basic auth.", read=text
+    )
+    notifications_password: str = setting(
+        "",
+        "The password of the subscribers' API. Without one, the API is open to this machine alone.",
+        read=text,
+        secret=True,
     )
     log_format: str = setting(
         "text",

@@ -90,6 +90,10 @@ class Worker:
         self._stopping.set()
         self._done.put(None)
 
+    def wake(self) -> None:
+        """Look at the destinations now: they have changed. Safe from any thread."""
+        self._done.put(None)
+
     def run(self) -> None:
         """Deliver until `stop`; what is under way then is finished, or cut off, and settled."""
         end_listening = self._database.listen(lambda: self._done.put(None))
@@ -104,7 +108,7 @@ class Worker:
                 finished.append(settlement)
             before = _clock()
             try:
-                self._open_lines()
+                self._open_lines(under_way.values())
                 wanted = self._wanted(under_way.values())
                 # A look takes no lock: a worker with nothing to do is in nobody's way.
                 if not finished and (rest := sending.look(self._database, wanted)) > 0:
@@ -119,6 +123,7 @@ class Worker:
             for name, reason in turn.changes.items():
                 log.warning("on hold" if reason else "well again", destination=name, reason=reason)
             under_way |= {claim.attempt_id: claim for claim in turn.claims}
+            self._start_performers(len(under_way))
             for job in self._jobs_of(turn.claims):
                 self._jobs.put((job, before))
         end_listening()
@@ -126,8 +131,14 @@ class Worker:
         for line in self._lines.values():
             line.client.close()
 
-    def _open_lines(self) -> None:
-        """Take up the destinations that are new or changed. Raises StoreUnavailable."""
+    def _open_lines(self, under_way: Iterable[Claim]) -> None:
+        """Take up the destinations that are new or changed, and give up those that are gone.
+
+        Raises StoreUnavailable.
+        """
+        gone = self._lines.keys() - self._destinations.keys()
+        for name in gone - {claim.destination for claim in under_way}:
+            self._lines.pop(name).client.close()
         new = {
             name: destination
             for name, destination in self._destinations.items()
@@ -144,12 +155,17 @@ class Worker:
                 connect_timeout=self._settings.connect_timeout,
                 read_timeout=self._settings.read_timeout,
                 connections=destination.pacing.concurrency,
+                guard=destination.guard,
             )
+            if replaced := self._lines.get(name):
+                replaced.client.close()
             self._lines[name] = _Line(destination, client)
-        wanted = sum(line.destination.pacing.concurrency for line in self._lines.values())
-        for _ in range(wanted - self._performers):
+
+    def _start_performers(self, under_way: int) -> None:
+        """One for each claim under way: those that have no more to do wait for the next."""
+        for _ in range(under_way - self._performers):
             threading.Thread(target=self._perform_jobs, name="perform", daemon=True).start()
-        self._performers = max(wanted, self._performers)
+        self._performers = max(under_way, self._performers)
 
     def _goes_on(self, under_way: Sized, finished: Sized) -> bool:
         if not self._stopping.is_set():
@@ -182,6 +198,8 @@ class Worker:
         busy = Counter((claim.destination, claim.bulk) for claim in under_way)
         wanted = []
         for name in self._destinations:
+            if name not in self._lines:
+                continue  # it came this moment, and is opened in the next turn
             pacing, bulk = self._lines[name].destination.pacing, busy[name, True]
             count = bulk + busy[name, False]
             if count < pacing.concurrency:

@@ -19,13 +19,14 @@ PACKAGE = ROOT / "destination"
 
 #: Who may import whom: a room imports only from rooms that stand before it, and from itself.
 ROOMS = [
-    ["errors", "logs", "wording", "metrics", "waking"],
+    ["errors", "logs", "wording", "metrics", "waking", "values"],
     ["settings", "jsontext"],
     ["events", "deliveries", "mapping"],
     ["partners"],
     ["routing", "database"],
     ["store"],
-    ["worker", "web", "payloads"],
+    ["worker", "roster", "payloads"],
+    ["web"],
     ["sandbox"],
     ["cli"],
     ["__main__"],
@@ -33,7 +34,7 @@ ROOMS = [
 
 #: What a room may not import, though it stands before.
 NEVER = {
-    "mapping": {"settings", "logs", "events", "deliveries", "jsontext"},
+    "mapping": {"settings", "values", "logs", "events", "deliveries", "jsontext"},
     "sandbox": {name for rank in ROOMS for name in rank} - {"sandbox"},
     "partners": {"routing", "database", "store"},
     "worker": {"web", "payloads"},

@@ -204,7 +204,12 @@ def test_segments_own_client_can_be_pointed_at_the_service(tmp_path):
 
 
 def test_a_signed_batch_goes_the_whole_way_and_a_forged_one_nowhere(tmp_path):
-    with service(tmp_path, SEGMENT_SHARED_SECRET="abc123", HOST="0.0.0.0") as running:
+    closed = {
+        "SEGMENT_SHARED_SECRET": "abc123",
+        "CAPILLARY_WEBHOOK_PASSWORD": "c",
+        "NOTIFICATIONS_PASSWORD": "n",
+    }
+    with service(tmp_path, **closed, HOST="0.0.0.0") as running:
         running.sandbox()
         running.serve()
         running.start("worker")

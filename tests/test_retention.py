@@ -6,11 +6,11 @@ import pytest
 import sqlalchemy as sa
 
 from destination.deliveries import Discard, Status
-from destination.settings import DAY
 from destination.store import records, replaying, retention, retrying, schema
 from destination.store.filters import Filter
 from destination.store.receiving import accept
 from destination.store.retention import Ages, sweep
+from destination.values import DAY
 from tests.conftest import arrival
 from tests.running import until
 from tests.test_store_sending import Verdict, claim, outcome, settle

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from destination.deliveries import Status
-from destination.settings import age
 from destination.store.filters import Filter
+from destination.values import age
 
 
 class Moment(click.ParamType[float]):

@@ -37,15 +37,18 @@ def directions(setup: Setup) -> list[str]:
 
 
 def directions_in_use(setup: Setup) -> list[str]:
-    """Those that calls can take as the settings are."""
+    """Those that calls can take as the settings are, and that the folder has files for already;
+    where it has none for them, all of those.
+    """
     sending = {name for name, source in setup.sources.items() if source.protected}
     taking = {name for name, destination in setup.destinations.items() if destination.in_use}
-    return [
+    used = [
         way
         for way in directions(setup)
         if way.partition("-to-")[0] in {setup.segment.name, *sending}
         and way.partition("-to-")[2] in taking
     ]
+    return [way for way in used if (setup.settings.mappings / way).is_dir()] or used
 
 
 def mappings(setup: Setup) -> list[Mapping]:

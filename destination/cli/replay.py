@@ -9,6 +9,7 @@ from destination.cli.choosing import chosen_by
 from destination.cli.counting import Outcome, Pace, counted, steps, summarise
 from destination.cli.setup import Setup
 from destination.database import Database
+from destination.roster import Roster
 from destination.routing import Routes
 from destination.store import replaying
 from destination.store.filters import EVERYTHING, Filter
@@ -99,6 +100,7 @@ def _replay_kept(
         raise click.UsageError("--may-pay-twice is for --uncertain.")
     setup = Setup.read()
     database, routes = setup.kept(), setup.routes()
+    Roster(database, setup.destinations)  # from now on the routes know the subscribers
     found = replaying.find(database, kind, chosen)
     if not dry_run:
         remember_mappings(database, routes.digest, routes.texts)

@@ -17,8 +17,10 @@ import structlog
 
 from destination import logs, metrics
 from destination.cli.setup import Setup
-from destination.database import connect
+from destination.database import Database, connect
 from destination.errors import BadSetting, Problem, StoreUnavailable
+from destination.partners import Destination
+from destination.roster import Roster
 from destination.sandbox import serve as serve_sandbox
 from destination.settings import Environment, Settings
 from destination.store import holds
@@ -92,6 +94,7 @@ def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int) -> None:
         }
         receiver = replace(receiver, worker_metrics=f"http://127.0.0.1:{port}/metrics")
     receiver.routes.watch()
+    receiver.roster.watch()
     with _Beside(beside):
         _receive(receiver, setup.settings)
 
@@ -109,10 +112,11 @@ def worker() -> None:
         for name in setup.missing(destination):
             log.warning("not set", setting=name, destination=destination.name)
     _offer_metrics(setup.settings)
-    database = _as_soon_as_stored(setup.database)
-    running = Worker(database, used, setup.settings)
+    database, roster = _as_soon_as_stored(lambda: _roster(setup, used))
+    running = Worker(database, roster, setup.settings)
+    roster.watch(running.wake)
     _on_stop(running.stop)
-    log.info("delivering", to={name: each.url for name, each in used.items()})
+    log.info("delivering", to={name: each.url for name, each in roster.items()})
     running.run()
     log.info("stopped")
 
@@ -126,9 +130,8 @@ def hold(name: str) -> None:
     Example:
       destination hold rehook
     """
-    setup = Setup.read()
-    _refuse_unknown(setup, name)
-    holds.hold(setup.kept(), name)
+    database = _known(name)
+    holds.hold(database, name)
     click.echo(f"{name} is on hold. `destination resume {name}` ends it.")
 
 
@@ -141,9 +144,7 @@ def resume(name: str) -> None:
     Example:
       destination resume rehook
     """
-    setup = Setup.read()
-    _refuse_unknown(setup, name)
-    held = holds.resume(setup.kept(), name)
+    held = holds.resume(_known(name), name)
     click.echo(f"{name} goes on." if held else f"{name} was not on hold.")
 
 
@@ -222,9 +223,19 @@ def _as_soon_as_stored(make: Callable[[], T]) -> T:
             time.sleep(LOOK_AGAIN)
 
 
-def _refuse_unknown(setup: Setup, name: str) -> None:
-    if name not in setup.destinations:
-        raise Problem(f"There is no destination {name}. There is {listed(setup.destinations)}.")
+def _roster(setup: Setup, used: Mapping[str, Destination]) -> tuple[Database, Roster]:
+    """Where to deliver from, and to. Raises as `Setup.database` does."""
+    database = setup.database()
+    return database, Roster(database, used)
+
+
+def _known(name: str) -> Database:
+    """The database, in which there may be something for a destination. Raises Problem."""
+    setup = Setup.read()
+    database = setup.kept()
+    if name not in (roster := Roster(database, setup.destinations)):
+        raise Problem(f"There is no destination {name}. There is {listed(roster)}.")
+    return database
 
 
 def _offer_metrics(settings: Settings) -> None:
@@ -254,6 +265,9 @@ def _refuse_strangers(setup: Setup) -> None:
     for name in setup.closed:
         settings = " or ".join(setup.sources[name].credentials)
         log.warning("closed, since nothing keeps strangers out", source=name, set=settings)
+    if setup.notifications is None:
+        settings = "DESTINATION_NOTIFICATIONS_USER and _PASSWORD"
+        log.warning("closed, since nothing keeps strangers out", api="/v3/webHooks", set=settings)
 
 
 def _receive(receiver: Receiver, settings: Settings) -> None:

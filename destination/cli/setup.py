@@ -13,7 +13,10 @@ from destination.errors import Problem
 from destination.mapping import files
 from destination.mapping.documents import Fault
 from destination.partners import Destination, Source
+from destination.partners.credentials import Lock
 from destination.partners.segment import Segment, SegmentSettings
+from destination.partners.webhook import WebhookSettings
+from destination.roster import Roster
 from destination.routing import Routes
 from destination.settings import Environment, Settings
 from destination.store.grouping import Intake
@@ -70,6 +73,17 @@ class Setup:
         return self.destinations if self.settings.stale_traits == "drop" else {}
 
     @property
+    def notifications(self) -> Lock | None:
+        """What a request to the subscribers' API must show; None where it would be nothing, and
+        others than this machine could reach it.
+        """
+        lock = Lock(
+            user=self.settings.notifications_user,
+            password=self.settings.notifications_password,
+        )
+        return lock if lock.closed or _is_loopback(self.settings.host) else None
+
+    @property
     def actions(self) -> files.Actions:
         """What the mapping files can name."""
         return {
@@ -123,6 +137,9 @@ class Setup:
             ),
             segment=self.segment,
             closed=self.closed,
+            roster=Roster(database, self.destinations),
+            notifications=self.notifications,
+            permit=self.environment.read(WebhookSettings).guard.check,
             max_body_bytes=self.settings.max_body_bytes,
             max_batch_calls=self.settings.max_batch_calls,
         )

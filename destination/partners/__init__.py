@@ -11,10 +11,11 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, Protocol, runtime_checkable
 
-from destination.deliveries import Confirmation, Discard, Exchange
+from destination.deliveries import Confirmation, Discard, Exchange, Notice
 from destination.errors import Problem, Refused
 from destination.events import Event
 from destination.jsontext import Json
+from destination.partners.addresses import Guard
 from destination.partners.fields import ActionFields
 from destination.settings import Environment, Pacing, Table
 
@@ -33,6 +34,18 @@ class Request:
     #: Reads an answer that the table of verdicts cannot judge: a reason to discard the
     #: delivery, or None to go on.
     objection: Callable[[Exchange], str | None] | None = None
+    #: Headers of this very sending, from its moment in seconds since 1970 UTC: a signature.
+    sign: Callable[[float], Mapping[str, str]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copy:
+    """What one endpoint of a destination gets of a payload."""
+
+    #: A destination by itself when it is delivered to, with lanes of its own: `webhook:5e9d…`.
+    endpoint: str
+    payload: dict[str, Json]
+    notice: Notice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +74,9 @@ class Action:
     traits: str | None = None
     #: A rule of the partner's that drops a payload: the reason, or None.
     rule: Callable[[dict[str, Json]], Discard | None] | None = None
+    #: Who gets a payload that a mapping, given by its name, made of an event: for a destination
+    #: with endpoints of its own. None: the destination itself gets it, as it is.
+    copies: Callable[[dict[str, Json], Event, str], Sequence[Copy]] | None = None
 
 
 class Destination(Protocol):
@@ -87,6 +103,10 @@ class Destination(Protocol):
         """
 
     @property
+    def guard(self) -> Guard | None:
+        """Where it may be, where its address is a stranger's; None: wherever its setting says."""
+
+    @property
     def integration(self) -> str:
         """Its key in a call's `integrations` object."""
 
@@ -107,7 +127,7 @@ class Destination(Protocol):
 
     def check(self) -> Request | None:
         """A request that shows whether the credentials are accepted, and changes nothing; None
-        where the destination offers none.
+        where there is nothing to check them with.
         """
 
 
@@ -173,7 +193,7 @@ class Source(Protocol):
 
 
 #: Modules in this folder that are no partners.
-_HELPERS = ("credentials", "fields", "http", "notices")
+_HELPERS = ("addresses", "catalogue", "credentials", "fields", "http", "notices", "signing")
 
 
 def names() -> list[str]:

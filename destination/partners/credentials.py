@@ -3,6 +3,44 @@
 import hmac
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from destination.partners import Unauthorized
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lock:
+    """What a request must show: Basic auth and headers. What is empty is not asked for."""
+
+    user: str = ""
+    password: str = field(default="", repr=False)
+    #: Names, and the values that they must have.
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it keeps anybody out."""
+        return bool(self.user or self.password or self.headers)
+
+    def key(self) -> Mapping[str, str]:
+        """The headers that open it."""
+        if not (self.user or self.password):
+            return dict(self.headers)
+        return {**dict(self.headers), "Authorization": basic(self.user, self.password)}
+
+    def check(self, headers: Mapping[str, str], *, remedy: str) -> None:
+        """Raises Unauthorized, with the remedy, unless the headers show all that is asked for."""
+        given = {name.lower(): value for name, value in headers.items()}
+        # All are compared, and none is named that fails: a stranger learns nothing.
+        found = [
+            fits(given.get(name.lower(), "").strip().encode(errors="replace"), [value.encode()])
+            for name, value in self.headers
+        ]
+        if self.user or self.password:
+            wanted = f"{self.user}:{self.password}".encode()
+            found.append(fits(user_and_password(headers), [wanted]))
+        if not all(found):
+            raise Unauthorized(remedy)
 
 
 def basic(user: str, password: str) -> str:

@@ -11,16 +11,23 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+)
 
 from destination.deliveries import Exchange, Trouble
 from destination.partners import Request
+from destination.partners.addresses import Guard
 
 #: How much of an answer is kept.
 MAX_ANSWER_BYTES = 64 * 1024
@@ -41,23 +48,25 @@ class Client:
         connect_timeout: float,
         read_timeout: float,
         connections: int,
+        guard: Guard | None = None,
     ) -> None:
+        """`guard` says where connections may lead, where the address is a stranger's."""
         self._url = url
+        self._guard = guard
         self._headers = {
-            **headers,
             "User-Agent": "loyalty-destination",
             "Content-Type": "application/json",
+            **headers,
             "Accept-Encoding": "identity",  # nothing to unpack, and so no bomb
         }
         self._longest = connect_timeout + read_timeout
         self._timeout = Timeout(connect=connect_timeout, read=read_timeout)
         self._adapter = _Adapter(pool_connections=1, pool_maxsize=connections)
-        self._watch = _Watch()
 
     def exchange(self, request: Request) -> Exchange:
         """Send `request` and read the answer. Never raises: what went wrong is in the exchange."""
         url = self._url + request.path
-        call = self._watch.begin(self._longest)
+        call = _watch.begin(self, self._longest, self._guard)
         try:
             status, retry_after, answer = self._send(request)
             if call.late:
@@ -65,7 +74,7 @@ class Client:
         except (HTTPError, http.client.HTTPException, OSError) as error:  # requests' are OSErrors
             return self.without_answer(request, _trouble(error, call), _words(error))
         finally:
-            self._watch.end(call)
+            _watch.end(call)
         return Exchange(
             method=request.method, url=url, status=status, answer=answer, retry_after=retry_after
         )
@@ -77,10 +86,10 @@ class Client:
 
     def cut(self) -> None:
         """End every call that is under way: each returns at once, with what is known of it."""
-        self._watch.cut()
+        _watch.cut(self)
 
     def close(self) -> None:
-        self._watch.stop()
+        """Give the idle connections up; calls that are under way go on to their ends."""
         self._adapter.close()
 
     @functools.cached_property
@@ -93,6 +102,8 @@ class Client:
         options: Any = requests.Session().merge_environment_settings(
             self._url, {}, True, None, None
         )
+        if self._guard:
+            options["proxies"] = {}  # a proxy would connect to where we could not look
         root = requests.Request("POST", self._url + "/").prepare()
         pool = self._adapter.get_connection_with_tls_context(
             root, options["verify"], proxies=options["proxies"], cert=options["cert"]
@@ -102,11 +113,12 @@ class Client:
     def _send(self, request: Request) -> tuple[int, str | None, str]:
         """The status, the Retry-After and the text of the answer."""
         pool, base = self._route
+        signed = request.sign(time.time()) if request.sign else {}
         response = pool.urlopen(
             request.method,
             base + request.path,
             body=None if request.body is None else request.body.encode(),
-            headers=self._headers,
+            headers={**self._headers, **signed},
             timeout=self._timeout,
             retries=False,  # it raises what went wrong, and follows no redirect
             redirect=False,
@@ -156,8 +168,12 @@ def _words(error: BaseException) -> str:
 class _Call:
     """One request under way: whether a byte of it may have left, and on which socket."""
 
-    def __init__(self, ends: float) -> None:
+    def __init__(
+        self, client: Client | None = None, ends: float = 0.0, guard: Guard | None = None
+    ) -> None:
+        self.client = client
         self.ends = ends
+        self.guard = guard
         self.left = False
         self.late = False
         self.socket: socket.socket | None = None
@@ -173,7 +189,7 @@ class _Call:
 class _Here(threading.local):
     """The call of this thread."""
 
-    call = _Call(0.0)
+    call = _Call()
 
 
 _here = _Here()
@@ -186,37 +202,62 @@ class _Watch:
 
     def __init__(self) -> None:
         self._calls: set[_Call] = set()
-        self._stopped = threading.Event()
-        threading.Thread(target=self._run, name="deadlines", daemon=True).start()
 
-    def begin(self, seconds: float) -> _Call:
-        call = _here.call = _Call(time.monotonic() + seconds)
+    def begin(self, client: Client, seconds: float, guard: Guard | None) -> _Call:
+        call = _here.call = _Call(client, time.monotonic() + seconds, guard)
         self._calls.add(call)
+        self._watching()
         return call
 
     def end(self, call: _Call) -> None:
         self._calls.discard(call)
 
-    def cut(self) -> None:
+    def cut(self, client: Client) -> None:
         for call in self._calls.copy():
-            call.cut()
+            if call.client is client:
+                call.cut()
 
-    def stop(self) -> None:
-        self._stopped.set()
+    @functools.cache  # noqa: B019 - there is one of it
+    def _watching(self) -> None:
+        """One thread, from the first call on, watches those of all clients."""
+        threading.Thread(target=self._run, name="deadlines", daemon=True).start()
 
     def _run(self) -> None:
-        while not self._stopped.wait(0.25):
+        while True:
+            time.sleep(0.25)
             now = time.monotonic()
             for call in self._calls.copy():
                 if now > call.ends:
                     call.cut()
 
 
+_watch = _Watch()
+
+
 class _Traced:
-    """A connection that tells when a request leaves on it, and is not reused when long idle."""
+    """A connection that tells when a request leaves on it, and is not reused when long idle.
+
+    Where the call is guarded, it leads to an address that the guard has looked at.
+    """
 
     sock: socket.socket | None
     used = 0.0
+
+    def _new_conn(self) -> socket.socket:
+        guard, own = _here.call.guard, cast(HTTPConnection, self)
+        if guard is None:
+            return cast(socket.socket, super()._new_conn())  # type: ignore[misc]
+        try:
+            return guard.connect(
+                own.host,
+                own.port,
+                timeout=cast(float, own.timeout),
+                socket_options=own.socket_options or (),
+            )
+        except TimeoutError as error:
+            raise ConnectTimeoutError(own, "the connection took too long") from error
+        except OSError as error:
+            raise NewConnectionError(own, str(error)) from error
 
     def connect(self) -> None:
         try:

@@ -19,7 +19,8 @@ from destination.partners import Action, Request, Unauthorized
 from destination.partners.credentials import basic_or_bearer, fits
 from destination.partners.fields import ActionFields, Id, Number, Object
 from destination.partners.notices import first_date, part, read_notices
-from destination.settings import PREFIX, Pacing, setting, text, web_address
+from destination.settings import PREFIX, Pacing, setting
+from destination.values import text, web_address
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +90,7 @@ class Reward:
     label = "Reward"
     integration = "Reward"
     horizon = None
+    guard = None
     credentials = (RewardSettings.PREFIX + "API_KEY",)
 
     def __init__(self, settings: RewardSettings) -> None:

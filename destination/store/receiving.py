@@ -120,6 +120,19 @@ def queue(
     ]
     if deliveries:
         connection.execute(schema.delivery.insert(), deliveries)
+    notices = [
+        {
+            **vars(d.notice),
+            "event_id": event_id,
+            "destination": d.destination,
+            "mapping": d.mapping,
+        }
+        for event_id, arrival in routed
+        for d in arrival.deliveries
+        if d.notice
+    ]
+    if notices:
+        connection.execute(schema.notice.insert(), notices)
     discards = [
         {"event_id": event_id, "at": now, **vars(d)}
         for event_id, arrival in routed

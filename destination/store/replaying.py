@@ -103,8 +103,7 @@ def _run(kind: Kind, row: Any, routes: Routes) -> _Rerun:
     try:
         event = _read(row, routes.max_event_bytes)
         if row.mapping:
-            again = route_again(event, routes, mapping=row.mapping, destination=row.destination)
-            results = [again]
+            results = route_again(event, routes, mapping=row.mapping, destination=row.destination)
         else:
             results = route(event, routes)
     except Refused as refused:

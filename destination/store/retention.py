@@ -226,8 +226,12 @@ def _remove_events(database: Database, ids: Sequence[int]) -> int:
 
 
 def empty(database: Database, connection: sa.Connection, events: Sequence[int]) -> None:
-    """Remove the payloads of events of which nothing is left that was made of them."""
-    table = schema.event
+    """Remove the payloads of events of which nothing is left that was made of them, and what
+    their subscribers could ask about them by.
+    """
+    table, notice = schema.event, schema.notice
+    left = sa.select(table.c.id).where(table.c.id.in_(events), _NOTHING_LEFT)
+    connection.execute(sa.delete(notice).where(notice.c.event_id.in_(left)))
     connection.execute(
         sa.update(table)
         .where(table.c.id.in_(events), _NOTHING_LEFT)

@@ -217,3 +217,47 @@ mapping_set = sa.Table(
     # When it was last taken up.
     sa.Column("since", Time, nullable=False),
 )
+
+#: Somebody who subscribed to events, and where they are delivered: a destination `webhook:<id>`.
+account = sa.Table(
+    "account",
+    metadata,
+    # 24 hexadecimal digits.
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("active", sa.Boolean, nullable=False),
+    # JSON: a list of names.
+    sa.Column("event_names", sa.Text, nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("method", sa.Text, nullable=False),
+    # JSON: what every delivery carries, mostly a credential.
+    sa.Column("headers", sa.Text, nullable=False),
+    # How many requests may be under way to it.
+    sa.Column("connections", sa.Integer, nullable=False),
+    # Seconds after which a delivery is late; NULL: never.
+    sa.Column("sla", sa.Integer),
+    sa.Column("consumer_group", sa.Text, nullable=False),
+    # What signs its deliveries; the one before it signs too, until its time is over.
+    sa.Column("secret", sa.Text, nullable=False),
+    sa.Column("old_secret", sa.Text),
+    sa.Column("old_secret_until", Time),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("updated_at", Time, nullable=False),
+    sa.Column("updated_by", sa.Text, nullable=False),
+)
+
+#: Under what a subscriber asks what became of a delivery: one for each that is for a subscriber.
+notice = sa.Table(
+    "notice",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("request_id", sa.Text, nullable=False, index=True),
+    sa.Column("ref_id", sa.Text, nullable=False, index=True),
+    sa.Column("name", sa.Text, nullable=False),
+    # The delivery, by what makes it the only one.
+    sa.Column("event_id", sa.ForeignKey("event.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("destination", sa.Text, nullable=False),
+    sa.Column("mapping", sa.Text, nullable=False),
+    sa.UniqueConstraint("event_id", "destination", "mapping"),
+)

@@ -1,7 +1,7 @@
 """The receiver's app: its endpoints, and how errors are answered."""
 
 import structlog
-from flask import Flask
+from flask import Flask, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, NotFound
 
@@ -9,7 +9,7 @@ from destination import metrics
 from destination.errors import Refused, StoreUnavailable
 from destination.logs import fault
 from destination.partners import Unauthorized
-from destination.web import health, receive
+from destination.web import health, notifications, openapi, receive
 from destination.web.receive import Receiver
 
 #: Seconds after which a sender may try again when the database could not be written.
@@ -24,13 +24,18 @@ def create_app(receiver: Receiver) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = receiver.max_body_bytes
     app.register_blueprint(receive.blueprint(receiver))
     app.register_blueprint(health.blueprint(receiver))
+    app.register_blueprint(notifications.blueprint(receiver))
+    app.register_blueprint(openapi.blueprint())
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> ResponseReturnValue:
         said = error.description
         if isinstance(error, NotFound) and said == NotFound.description:
             said = "There is nothing here. Calls go to /webhooks/segment, or below /v1."
-        return {"message": said}, error.code or 500
+        status = error.code or 500
+        if request.path.startswith(notifications.PREFIX):
+            return notifications.failure(status, said)
+        return {"message": said}, status
 
     @app.errorhandler(Refused)
     def refused(error: Refused) -> ResponseReturnValue:

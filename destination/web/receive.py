@@ -3,7 +3,7 @@
 import time
 import zlib
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from flask import Blueprint, abort, request
@@ -16,7 +16,9 @@ from destination.errors import Refused
 from destination.events import REFUSALS, TYPES
 from destination.jsontext import Json
 from destination.partners import Source, Unauthorized
+from destination.partners.credentials import Lock
 from destination.partners.segment import Segment
+from destination.roster import Roster
 from destination.routing import arrive
 from destination.store.grouping import Intake
 from destination.store.receiving import Outcome
@@ -35,13 +37,19 @@ class Receiver:
     segment: Segment
     #: Sources that nothing protects, where strangers could reach them: they are let in by none.
     closed: Collection[str]
+    #: Everything that can be delivered to, subscribers too.
+    roster: Roster
+    #: What a request to the subscribers' API must show; None where it is closed, as a source is.
+    notifications: Lock | None
+    #: Raises BadAddress for a URL that no subscriber may have.
+    permit: Callable[[str], None]
     max_body_bytes: int
     max_batch_calls: int
     #: Where a worker beside this receiver tells what it counted.
     worker_metrics: str | None = None
 
     def take(self, calls: Sequence[Json | Refused], source: str) -> list[Outcome]:
-        """Route and keep `calls`, all of them or, of bulk, the first ones. Raises StoreUnavailable."""
+        """Route and keep `calls`, all of them; or of bulk the first. Raises StoreUnavailable."""
         if len(calls) > self.max_batch_calls:
             raise RequestEntityTooLarge(
                 f"The batch has {len(calls):,} calls; {self.max_batch_calls:,} are allowed. Send "

@@ -75,6 +75,7 @@ class Rehook:
     horizon = None
     #: It is what the service is for: what waits for it waits until its keys are set.
     in_use = True
+    guard = None
     credentials = (RehookSettings.PREFIX + "API_KEY", RehookSettings.PREFIX + "API_SECRET")
 
     def __init__(self, settings: RehookSettings) -> None:

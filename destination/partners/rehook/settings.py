@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from destination.settings import PREFIX, Pacing, headers, names, setting, switch, text, web_address
+from destination.settings import PREFIX, Pacing, setting
+from destination.values import headers, names, switch, text, web_address
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,7 @@ from destination.deliveries import Confirmation, Discard
 from destination.errors import Refused
 from destination.events import Event, derived_id, problem_of_id
 from destination.jsontext import Json
-from destination.partners import Unauthorized
-from destination.partners.credentials import basic, fits, user_and_password
+from destination.partners.credentials import Lock
 from destination.partners.notices import first_date, part, read_notices
 from destination.partners.rehook.settings import RehookSettings
 
@@ -51,32 +50,24 @@ class RehookWebhook:
         """`clock` tells seconds since 1970 UTC."""
         self._clock = clock
         self._wanted = frozenset(map(_one_spelling, settings.webhook_events))
-        self._headers = dict(settings.webhook_headers)
-        self._basic: dict[str, str] = {}
-        if settings.webhook_user or settings.webhook_password:
-            user, password = settings.webhook_user, settings.webhook_password
-            self._basic = {"Authorization": basic(user, password)}
-        self.protected = bool(self._headers or self._basic)
+        self._lock = Lock(
+            user=settings.webhook_user,
+            password=settings.webhook_password,
+            headers=settings.webhook_headers,
+        )
+        self.protected = self._lock.closed
 
     def vouch(self, _body: bytes) -> Mapping[str, str]:
-        return {**self._headers, **self._basic}
+        return self._lock.key()
 
     def authenticate(self, headers: Mapping[str, str], _body: bytes) -> None:
         """Raises Unauthorized unless the Basic auth and every required header are there."""
-        given = {name.lower(): value for name, value in headers.items()}
-        # All are compared, and none is named that fails: a stranger learns nothing.
-        found = [
-            fits(given.get(name.lower(), "").strip().encode(errors="replace"), [value.encode()])
-            for name, value in self._headers.items()
-        ]
-        if self._basic:
-            found.append(fits(user_and_password(headers), [user_and_password(self._basic)]))
-        if not all(found):
-            raise Unauthorized(
-                "The credentials do not fit. Enter the same Basic authorization and headers in "
-                f"Rehook's webhook configuration as in {RehookSettings.PREFIX}WEBHOOK_USER, "
-                "_PASSWORD and _HEADERS."
-            )
+        self._lock.check(
+            headers,
+            remedy="The credentials do not fit. Enter the same Basic authorization and headers in "
+            f"Rehook's webhook configuration as in {RehookSettings.PREFIX}WEBHOOK_USER, "
+            "_PASSWORD and _HEADERS.",
+        )
 
     def rule(self, event: Event) -> Discard | None:
         if not self._wanted or event.name in self._wanted:

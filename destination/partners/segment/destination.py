@@ -113,6 +113,7 @@ class Tracking:
     label = "Segment"
     integration = "Segment"
     horizon = None
+    guard = None
     credentials = (SegmentSettings.PREFIX + "TRACKING_KEY",)
 
     def __init__(self, settings: SegmentSettings) -> None:

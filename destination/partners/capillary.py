@@ -1,0 +1,187 @@
+"""Capillary, a loyalty engine: its event notifications bring us what its members did and earned.
+
+It sends them in four wrappers, whole numbers now and then as floats, and again until they are
+answered 2xx: `eventId` tells that it is the same. Each becomes a track call about the customer.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from destination import jsontext
+from destination.deliveries import Confirmation, Discard
+from destination.errors import Refused
+from destination.events import Event
+from destination.jsontext import Json
+from destination.partners.credentials import Lock
+from destination.partners.notices import part, read_notices
+from destination.settings import PREFIX, setting
+from destination.values import headers, one_of, text
+
+#: How deep notifications are wrapped at most, and one more.
+_WRAPPERS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapillarySettings:
+    """What an event notification account at Capillary is configured to send."""
+
+    PREFIX: ClassVar[str] = PREFIX + "CAPILLARY_"
+
+    webhook_user: str = setting(
+        "", "The user name of its calls, by Basic auth.", read=text, secret=True
+    )
+    webhook_password: str = setting(
+        "", "The password of its calls, by Basic auth.", read=text, secret=True
+    )
+    webhook_headers: tuple[tuple[str, str], ...] = setting(
+        (),
+        "Headers that its calls must carry, comma-separated: AccessToken: abc, X-Other: def "
+        "(its webHookHeaders).",
+        read=headers,
+        secret=True,
+    )
+    customer: str = setting(
+        "externalId",
+        "Which of its identifiers is your own id of a customer, and so the userId: externalId, "
+        "customerId, mobile or email. A notification without it is discarded.",
+        read=one_of("externalId", "customerId", "mobile", "email"),
+    )
+
+
+class Capillary:
+    """The source: `POST /webhooks/capillary`."""
+
+    name = "capillary"
+    integrations = ("Capillary",)
+    credentials = (
+        CapillarySettings.PREFIX + "WEBHOOK_USER",
+        CapillarySettings.PREFIX + "WEBHOOK_PASSWORD",
+        CapillarySettings.PREFIX + "WEBHOOK_HEADERS",
+    )
+    warnings: Sequence[str] = ()
+
+    def __init__(self, settings: CapillarySettings) -> None:
+        self._settings = settings
+        self._lock = Lock(
+            user=settings.webhook_user,
+            password=settings.webhook_password,
+            headers=settings.webhook_headers,
+        )
+        self.protected = self._lock.closed
+
+    def vouch(self, _body: bytes) -> Mapping[str, str]:
+        return self._lock.key()
+
+    def authenticate(self, headers: Mapping[str, str], _body: bytes) -> None:
+        """Raises Unauthorized unless the headers are those that are configured."""
+        self._lock.check(
+            headers,
+            remedy="The credentials do not fit. Let the event notification account at Capillary "
+            f"send the headers that {CapillarySettings.PREFIX}WEBHOOK_USER, _PASSWORD and "
+            "_HEADERS name.",
+        )
+
+    def rule(self, _event: Event) -> Discard | None:
+        return None
+
+    def confirms(self, _event: Event) -> Confirmation | None:
+        return None
+
+    def calls(self, body: bytes) -> tuple[list[Json | Refused], bool]:
+        """One notification, or a list of them."""
+        notices, batch = read_notices(body)
+        return [self._call(each) for each in notices], batch
+
+    def _call(self, given: Json) -> Json | Refused:
+        """A track call: the event's name, its data as properties, and what is told around it."""
+        told = _unwrapped(given)
+        if told is None:
+            detail = "It is no event notification: no eventName in any wrapper that is known."
+            return Refused("bad_request", detail, _text(given))
+        data = told.get("data")
+        properties = data if isinstance(data, dict) else {}
+        around = ("eventId", "refId", "apiRequestId", "orgId", "loyaltyEventId", "eventLogId")
+        call = {
+            "type": "track",
+            "event": told["eventName"],
+            "userId": self._customer(properties.get("customerIdentifiers")),
+            "properties": properties,
+            "context": {"capillary": {key: told[key] for key in around if key in told}},
+        }
+        if told.get("eventId"):
+            call["messageId"] = told["eventId"]
+        if (moment := _moment(told.get("createdAt"))) is not None:
+            call["timestamp"] = moment
+        return call
+
+    def _customer(self, identifiers: Json) -> Json:
+        """The customer's id; None where the notification does not name it."""
+        name = self._settings.customer
+        known = part(identifiers, name)
+        return known if known is not None else part(identifiers, "instore", name)
+
+
+def _unwrapped(given: Json) -> dict[str, Json] | None:
+    """A notification without its wrapper; None where none is in it.
+
+    The wrappers: none; `{"eventId", "eventType", "attributes": {…}}`; `{"data": {…}}`;
+    `{"event": {"body": …}}`.
+    """
+    around: dict[str, Json] = {}
+    for _ in range(_WRAPPERS):
+        if isinstance(given, str):
+            given = _parsed(given)
+        if not isinstance(given, dict):
+            return None
+        if isinstance(given.get("eventName"), str) and given["eventName"].strip():
+            return {**around, **given}
+        inner = given.get("attributes")
+        if isinstance(inner, dict):
+            around = {"eventId": given.get("eventId"), **_named(given), **around}
+            if "eventName" not in inner and "eventName" in around:
+                return {**around, **inner}
+            given = inner
+        elif isinstance(given.get("event"), dict):
+            given = given["event"].get("body")
+        else:
+            around = {**{key: given[key] for key in ("eventId",) if key in given}, **around}
+            given = given.get("data")
+    return None
+
+
+def _named(given: dict[str, Json]) -> dict[str, Json]:
+    """The event's name out of `eventType`: `50074_pointsIssued`, or bare."""
+    kind = given.get("eventType")
+    if not isinstance(kind, str) or not kind.strip():
+        return {}
+    number, _, name = kind.partition("_")
+    return {"eventName": name if number.isdigit() and name else kind}
+
+
+def _parsed(text: str) -> Json:
+    try:
+        return jsontext.loads(text)
+    except ValueError:
+        return None
+
+
+def _moment(milliseconds: Json) -> str | None:
+    """When it happened, from milliseconds since 1970; None where that is no time."""
+    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
+        return None
+    try:
+        return jsontext.moment(milliseconds / 1000)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _text(given: Json) -> str:
+    try:
+        return jsontext.dumps(given)
+    except (RecursionError, ValueError):
+        return ""
+
+
+SETTINGS = CapillarySettings
+source = Capillary

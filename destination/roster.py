@@ -1,0 +1,95 @@
+"""The roster: everything that can be delivered to, the partners and each active subscriber.
+
+It follows the database: what an account's owner changes holds everywhere within two seconds.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+
+import structlog
+
+from destination.database import Database
+from destination.errors import StoreUnavailable
+from destination.logs import fault
+from destination.partners import Destination
+from destination.partners.webhook import Subscriber, Webhook
+from destination.store import accounts
+
+log = structlog.get_logger()
+
+#: Seconds between two looks at the accounts.
+LOOK_EVERY = 1.0
+
+
+class Roster(Mapping[str, Destination]):
+    """Destinations by name, at this moment. One that did not change stays the same object."""
+
+    def __init__(self, database: Database, destinations: Mapping[str, Destination]) -> None:
+        """`destinations` are the partners. Raises StoreUnavailable."""
+        self._database = database
+        self._partners = {
+            name: destination
+            for name, destination in destinations.items()
+            if not isinstance(destination, Webhook)
+        }
+        self._kinds = [found for found in destinations.values() if isinstance(found, Webhook)]
+        self._subscribers: dict[str, Destination] = {}
+        self._all: Mapping[str, Destination] = {}
+        self._turn = threading.Lock()
+        self.look()
+
+    def __getitem__(self, name: str) -> Destination:
+        return self._all[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def look(self) -> bool:
+        """Read the accounts; whether anything changed. Raises StoreUnavailable."""
+        with self._turn:  # who looks last must not know less than who looked before
+            return self._look()
+
+    def _look(self) -> bool:
+        active = accounts.active(self._database)
+        found: dict[str, Destination] = {}
+        for kind in self._kinds:
+            for account in active:
+                new = Subscriber(account, kind)
+                old = self._subscribers.get(new.name)
+                same = isinstance(old, Subscriber) and old.account == account
+                found[new.name] = old if same and old else new
+            kind.subscribe(active)
+        changed = found.keys() != self._subscribers.keys() or any(
+            found[name] is not self._subscribers[name] for name in found
+        )
+        self._subscribers = found
+        self._all = {**self._partners, **found}
+        return changed
+
+    def watch(self, changed: Callable[[], None] = lambda: None) -> Callable[[], None]:
+        """Look from now on, in a thread of its own, and say when something changed; until what
+        is returned is called.
+        """
+        ended = threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(LOOK_EVERY):
+                try:
+                    if self.look():
+                        changed()
+                except StoreUnavailable as error:
+                    log.error("subscribers could not be looked at", cause=str(error))
+                except Exception as error:  # it must go on looking
+                    log.error("subscribers could not be looked at", **fault(error))
+
+        watching = threading.Thread(target=watch, name="roster", daemon=True)
+        watching.start()
+
+        def end() -> None:
+            ended.set()
+            watching.join()
+
+        return end

@@ -1,0 +1,238 @@
+"""The subscribers' API: who is told of which events, and what became of each notification.
+
+It is Capillary's, so that a client of that API works against this one: `{"data", "errors"}`, and
+`warnings` where there are any.
+"""
+
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import structlog
+from flask import Blueprint, Response, request
+from marshmallow import ValidationError
+
+from destination import jsontext
+from destination.errors import StoreUnavailable
+from destination.jsontext import Json
+from destination.logs import fault
+from destination.partners import Unauthorized
+from destination.partners.addresses import BadAddress
+from destination.partners.catalogue import kinds
+from destination.store import accounts
+from destination.store.records import Row
+from destination.web.receive import Receiver
+from destination.web.shapes import WebHookRequest, errors, event_log, web_hook
+
+#: Below what stands everything of this API.
+PREFIX = "/v3/"
+
+#: Who changes accounts where nobody has to say who they are.
+ANYBODY = "anybody"
+
+log = structlog.get_logger()
+
+_request = WebHookRequest()
+
+
+class _Error(Exception):
+    """A request cannot be done: its status, and `[{"code", "message"}]`."""
+
+    def __init__(self, status: int, errors: list[Json]) -> None:
+        self.status = status
+        self.errors = errors
+
+
+def blueprint(receiver: Receiver) -> Blueprint:
+    """Everything below `/v3/webHooks`."""
+    views = Blueprint("notifications", __name__, url_prefix=f"{PREFIX}webHooks")
+    database = receiver.database
+
+    @views.before_request
+    def authenticate() -> None:
+        settings = "DESTINATION_NOTIFICATIONS_USER and _PASSWORD"
+        if receiver.notifications is None:
+            raise Unauthorized(
+                "Nothing keeps strangers from making themselves subscribers, so nobody is let in. "
+                f"Set {settings}, and send them by Basic auth."
+            )
+        remedy = f"Send the user and the password of {settings} by Basic auth."
+        receiver.notifications.check(dict(request.headers), remedy=remedy)
+
+    @views.after_request
+    def name_request(answer: Response) -> Response:
+        answer.headers["X-CAP-REQUEST-ID"] = str(uuid.uuid4())
+        return answer
+
+    @views.post("")
+    def add() -> Response:
+        """Subscribe: make an account."""
+        values = {"method": "POST", "headers": {}, "sla": None, "active": True, **_read()}
+        receiver.permit(values["url"])
+        return _saved(lambda: accounts.add(database, values, _user()))
+
+    @views.get("")
+    def list_all() -> Response:
+        """Every account, active or not."""
+        return _answer([web_hook(row) for row in accounts.listed(database)])
+
+    @views.put("/<account_id>")
+    def change(account_id: str) -> Response:
+        """Change an account; event names are replaced, what is left out stays."""
+        _find(account_id)
+        values = _read(partial=True)
+        if "url" in values:
+            receiver.permit(values["url"])
+        return _saved(lambda: accounts.change(database, account_id, values, _user()))
+
+    @views.delete("/<account_id>")
+    def deactivate(account_id: str) -> Response:
+        """Tell it nothing more; what waits for it waits until it is active again."""
+        _find(account_id)
+        return _saved(lambda: accounts.change(database, account_id, {"active": False}, _user()))
+
+    @views.get("/<account_id>/secret")
+    def secret(account_id: str) -> Response:
+        """What signs the account's notifications."""
+        return _answer(_secret(_find(account_id)))
+
+    @views.post("/<account_id>/secret")
+    def rotate(account_id: str) -> Response:
+        """Make a new secret; the one before it signs too, for a day."""
+        _find(account_id)
+        row = accounts.rotate(database, account_id, _user())
+        receiver.roster.look()
+        return _answer(_secret(row))
+
+    @views.get("/eventMetaData")
+    def events() -> Response:
+        """Every event that can be subscribed to."""
+        return _answer([{"active": True, "eventName": name} for name in kinds()])
+
+    @views.get("/eventMetaData/<path:name>")
+    def event(name: str) -> Response:
+        """What a notification of an event looks like, as JSON Schema."""
+        if name not in kinds():
+            raise _error(404, 404, f"No event is called {name}. GET eventMetaData lists them.")
+        return _answer({"active": True, "eventName": name, "schema": kinds()[name].schema})
+
+    @views.get("/eventLog/<event_id>")
+    def log_of(event_id: str) -> Response:
+        """What became of a notification."""
+        row = accounts.log_of(database, event_id) if _is_id(event_id) else None
+        if row is None:
+            raise _error(404, 404, "There is no notification with this eventId.")
+        return _answer(event_log(row))
+
+    @views.get("/eventLog/requestId/<path:request_id>")
+    def log_of_request(request_id: str) -> Response:
+        """What became of the notifications that a call caused."""
+        found = accounts.log_of_request(database, request_id) if _is_id(request_id) else []
+        return _answer([event_log(row) for row in found])
+
+    @views.get("/eventLog/refId/<path:ref_id>")
+    def log_of_reference(ref_id: str) -> Response:
+        """What became of the notifications about something."""
+        found = accounts.log_of_reference(database, ref_id) if _is_id(ref_id) else []
+        return _answer([event_log(row) for row in found])
+
+    def _find(account_id: str) -> Row:
+        row = accounts.find(database, account_id) if _is_id(account_id) else None
+        if row is None:
+            raise _error(400, 400, "webHookId is invalid: no account has it.")
+        return row
+
+    def _saved(save: Callable[[], Row]) -> Response:
+        try:
+            row = save()
+        except accounts.NameTaken as error:
+            raise _error(400, 400, "name is taken by another account. Give another.") from error
+        receiver.roster.look()
+        return _answer(web_hook(row), warnings=_unknown(row["event_names"]))
+
+    _answer_errors(views)
+    return views
+
+
+def _answer_errors(views: Blueprint) -> None:
+    """Errors take the same shape as answers."""
+
+    @views.errorhandler(_Error)
+    def refused(error: _Error) -> Response:
+        return _answer(None, error.errors, status=error.status)
+
+    @views.errorhandler(BadAddress)
+    def bad_address(error: BadAddress) -> Response:
+        return failure(400, f"webHookUrl: {error}.")
+
+    @views.errorhandler(Unauthorized)
+    def unauthorized(error: Unauthorized) -> Response:
+        found = failure(401, str(error))
+        found.headers["WWW-Authenticate"] = 'Basic realm="notifications"'
+        return found
+
+    @views.errorhandler(StoreUnavailable)
+    def unavailable(error: StoreUnavailable) -> Response:
+        log.error("store unavailable", cause=str(error))
+        found = failure(503, "It cannot be done right now. Send it again later.")
+        found.headers["Retry-After"] = "5"
+        return found
+
+    @views.errorhandler(Exception)
+    def broken(error: Exception) -> Response:
+        log.error("request failed", **fault(error))
+        return failure(500, "A fault of ours, which is in the log.")
+
+
+def failure(status: int, message: str | None) -> Response:
+    """An error in the API's shape, whose code is its status."""
+    return _answer(None, [{"code": status, "message": message}], status=status)
+
+
+def _error(status: int, code: int, message: str) -> _Error:
+    return _Error(status, [{"code": code, "message": message}])
+
+
+def _answer(
+    data: Json, errors: list[Json] | None = None, *, status: int = 200, warnings: Json = None
+) -> Response:
+    body = {"data": data, "errors": errors, **({"warnings": warnings} if warnings else {})}
+    return Response(jsontext.dumps(body), status, mimetype="application/json")
+
+
+def _read(*, partial: bool = False) -> dict[str, Any]:
+    """What the request says of an account. Raises _Error."""
+    try:
+        body = jsontext.loads(request.get_data(cache=False).decode())
+    except ValueError as error:
+        raise _error(400, 400, f"The body cannot be read as JSON: {error}.") from error
+    try:
+        values: dict[str, Any] = _request.load(body, partial=partial)
+    except ValidationError as problem:
+        raise _Error(400, errors(problem)) from problem
+    values.pop("webHookType", None)
+    return values
+
+
+def _unknown(names: Iterable[str]) -> list[Json]:
+    """A warning where a name is not in the catalogue: a mapping may send it all the same."""
+    return [
+        {"code": 400, "message": f"{name} is no event of the catalogue: is it spelt so?"}
+        for name in names
+        if name not in kinds()
+    ]
+
+
+def _secret(row: Row) -> Json:
+    return {"webHookId": row["id"], "secret": row["secret"]}
+
+
+def _user() -> str:
+    """Who asks, as their credentials have shown."""
+    given = request.authorization
+    return (given.username if given and given.type == "basic" else None) or ANYBODY
+
+
+def _is_id(text: str) -> bool:
+    """Whether it can be looked for: a database does not take every text."""
+    return 0 < len(text) <= 600 and text.isprintable() and jsontext.is_unicode(text)

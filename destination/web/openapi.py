@@ -1,0 +1,210 @@
+"""OpenAPI: every endpoint of the receiver, described by the app itself and by the schemas.
+
+`/openapi.json` is for machines, `/openapi` is the same for people.
+"""
+
+import re
+from typing import Any
+
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from flask import Blueprint, Flask, current_app, render_template
+from flask.typing import ResponseReturnValue
+from marshmallow import Schema
+from werkzeug.routing import Rule
+
+from destination import __version__, events
+from destination.web import answers
+from destination.web.shapes import WebHookRequest
+
+#: What an endpoint answers, by its name in the app: a schema, or a list of it; wrapped as
+#: `{"data", "errors"}` below /v3. Endpoints that are not here answer some JSON.
+_ANSWERS: dict[str, type[Schema] | list[type[Schema]]] = {
+    "receive.webhook": answers.Results,
+    "receive.track": answers.Results,
+    "notifications.add": answers.WebHook,
+    "notifications.list_all": [answers.WebHook],
+    "notifications.change": answers.WebHook,
+    "notifications.deactivate": answers.WebHook,
+    "notifications.secret": answers.Secret,
+    "notifications.rotate": answers.Secret,
+    "notifications.events": [answers.EventName],
+    "notifications.event": answers.EventMetaData,
+    "notifications.log_of": answers.EventLog,
+    "notifications.log_of_request": [answers.EventLog],
+    "notifications.log_of_reference": [answers.EventLog],
+}
+
+#: What an endpoint is sent. A PUT changes what it mentions.
+_BODIES: dict[str, type[Schema] | Schema] = {
+    "receive.webhook": events.CallSchema,
+    "receive.track": events.CallSchema,
+    "notifications.add": WebHookRequest,
+    "notifications.change": WebHookRequest(partial=True),
+}
+
+#: The types of a call's fields; what is of another type reads as none.
+_KINDS = {
+    events.Id: "string",
+    events.Text: "string",
+    events.Time: "string",
+    events.Object: "object",
+}
+
+#: What is answered as something else than JSON.
+_JSON = "application/json"
+_MEDIA = {"openapi.page": "text/html", "health.page": "text/plain"}
+
+#: The values that a part of a path can have.
+_CHOICES = {"kind": [*events.TYPES, "batch"]}
+
+
+def blueprint() -> Blueprint:
+    """`/openapi.json`, and `/openapi` for people."""
+    views = Blueprint("openapi", __name__)
+
+    @views.get("/openapi.json")
+    def document() -> ResponseReturnValue:
+        """This description, for machines."""
+        return describe(current_app)
+
+    @views.get("/openapi")
+    def page() -> ResponseReturnValue:
+        """This description, for people."""
+        spec = describe(current_app)
+        sections: dict[str, list[Any]] = {}
+        for path, operations in spec["paths"].items():
+            for method, operation in operations.items():
+                listed = sections.setdefault(operation["tags"][0], [])
+                listed.append((method.upper(), path, operation))
+        return render_template(
+            "openapi.html", spec=spec, sections=sections, name_of=_shape_of, kind_of=_kind_of
+        )
+
+    return views
+
+
+def describe(app: Flask) -> dict[str, Any]:
+    """The app's OpenAPI 3.1 document."""
+    plugin = MarshmallowPlugin(schema_name_resolver=_name)
+    spec = APISpec(
+        title="Loyalty destination",
+        version=__version__,
+        openapi_version="3.1.0",
+        plugins=[plugin],
+    )
+    for field, kind in _KINDS.items():
+        plugin.map_to_openapi_type(field, kind, None)  # type: ignore[no-untyped-call]
+    spec.components.security_scheme("basic", {"type": "http", "scheme": "basic"})
+    for rule in sorted(app.url_map.iter_rules(), key=str):
+        operations = {
+            method.lower(): _operation(rule, app, method)
+            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+        }
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", str(rule))
+        spec.path(path=path, operations=operations)
+    found: dict[str, Any] = spec.to_dict()
+    return found
+
+
+def _operation(rule: Rule, app: Flask, method: str) -> dict[str, Any]:
+    view = app.view_functions[rule.endpoint]
+    subscribers = str(rule).startswith("/v3/")
+    told = {"200": ("As asked.", _answer(rule.endpoint, subscribers=subscribers))}
+    failed = _failed(subscribers=subscribers)
+    for status, words in (
+        ("400", "It cannot be taken as it stands."),
+        ("401", "Whoever asks does not show who they are."),
+        ("404", "There is no such thing."),
+        ("413", "It is too large."),
+        ("415", "Its encoding is not known."),
+        ("503", "It cannot be kept right now: send it again after Retry-After seconds."),
+    ):
+        told[status] = (words, failed)
+    found: dict[str, Any] = {
+        "operationId": f"{rule.endpoint}.{method.lower()}",
+        "summary": _first_sentence(view.__doc__ or rule.endpoint),
+        "tags": [rule.endpoint.partition(".")[0]],
+        "parameters": [_parameter(name) for name in sorted(rule.arguments)],
+        "responses": {
+            status: {
+                "description": words,
+                "content": {_media(rule.endpoint, status): {"schema": schema}},
+            }
+            for status, (words, schema) in told.items()
+        },
+    }
+    if subscribers:
+        found["security"] = [{"basic": []}, {}]
+    if body := _BODIES.get(rule.endpoint):
+        found["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": body}},
+        }
+    return found
+
+
+def _first_sentence(text: str) -> str:
+    return re.split(r"(?<=\.)\s", " ".join(text.split()))[0]
+
+
+def _parameter(name: str) -> dict[str, Any]:
+    schema = {"type": "string", **({"enum": _CHOICES[name]} if name in _CHOICES else {})}
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _media(endpoint: str, status: str) -> str:
+    return _MEDIA.get(endpoint, _JSON) if status == "200" else _JSON
+
+
+def _answer(endpoint: str, *, subscribers: bool) -> Any:
+    found: Any = _ANSWERS.get(endpoint, {})
+    schema = {"type": "array", "items": found[0]} if isinstance(found, list) else found
+    if not subscribers:
+        return schema
+    return {
+        "type": "object",
+        "required": ["data", "errors"],
+        "properties": {"data": schema, "errors": {"type": "null"}, "warnings": _errors()},
+    }
+
+
+def _failed(*, subscribers: bool) -> Any:
+    if not subscribers:
+        return answers.Message
+    return {
+        "type": "object",
+        "required": ["data", "errors"],
+        "properties": {"data": {"type": "null"}, "errors": _errors()},
+    }
+
+
+def _errors() -> dict[str, Any]:
+    said = {"code": {"type": "integer"}, "message": {"type": "string"}}
+    return {"type": "array", "items": {"type": "object", "properties": said}}
+
+
+def _name(schema: Any) -> str:
+    kind = schema if isinstance(schema, type) else type(schema)
+    part = "Change" if isinstance(schema, Schema) and schema.partial else ""
+    return f"{kind.__name__.removesuffix('Schema')}{part}"
+
+
+def _shape_of(part: dict[str, Any]) -> str:
+    """The name of the shape that a request or an answer has; empty where it has none."""
+    schema = next(iter(part["content"].values()))["schema"]
+    schema = schema.get("properties", {}).get("data", schema)
+    schema = schema.get("items", schema)
+    return str(schema.get("$ref", "")).rpartition("/")[2]
+
+
+def _kind_of(about: dict[str, Any]) -> str:
+    """A field's type, for people: `number or null`, `list of string`."""
+    if "$ref" in about:
+        return str(about["$ref"]).rpartition("/")[2]
+    if "anyOf" in about:
+        return " or ".join(_kind_of(each) for each in about["anyOf"])
+    found = about.get("type", "any")
+    if found == "array":
+        return f"list of {_kind_of(about.get('items', {}))}"
+    return " or ".join(dict.fromkeys([found] if isinstance(found, str) else found))

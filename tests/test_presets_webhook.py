@@ -1,0 +1,82 @@
+"""The presets that tell subscribers of the engine's events, by Capillary's names and its own."""
+
+import json
+import shutil
+
+import jsonschema
+import pytest
+
+from destination.events import read_event
+from destination.partners.catalogue import kinds
+from destination.partners.webhook import Account
+from destination.routing import route
+from tests.conftest import ROOT
+
+#: An account that is told of everything.
+EVERYTHING = Account(
+    id="1",
+    name="A",
+    event_names=tuple(kinds()),
+    url="https://a.example/",
+    method="POST",
+    headers=(),
+    connections=1,
+    secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+)
+
+WALLET = {"points": 10, "payout": "engine", "wallet": {"points": 10, "transaction_id": "trhi_1"}}
+REWARD = {"points": 100, "payout": "you", "reward": {"redemption_id": "redm_1"}, "wallet": {}}
+
+
+@pytest.fixture
+def told(setup, tmp_path):
+    """What is told of an engine's event: notifications by name. The calls of any source are
+    alike, so Segment stands in for the engine here.
+    """
+    shutil.copytree(
+        ROOT / "mappings" / "rehook-to-webhook", tmp_path / "mappings" / "segment-to-webhook"
+    )
+    made = setup(MAPPINGS=str(tmp_path / "mappings"))
+    made.destinations["webhook"].subscribe([EVERYTHING])
+    routes = made.routes()
+
+    def told(event, properties):
+        call = {
+            "type": "track",
+            "event": event,
+            "messageId": "m1",
+            "userId": "ada",
+            "properties": properties,
+        }
+        results = route(read_event(call, source="segment", max_bytes=9999), routes)
+        found = [json.loads(result.payload) for result in results]
+        return {each["eventName"]: each for each in found}
+
+    return told
+
+
+@pytest.mark.parametrize(
+    ("event", "properties", "name", "reference", "data"),
+    [
+        ("customer.created", {"CustomerID": "cust_1"}, "customerAdded", "ada", {}),
+        ("customer.updated", {}, "customerUpdated", "ada", {}),
+        ("customer.meta.updated", {}, "customerUpdated", "ada", {}),
+        ("order_success", {"total": 250}, "transactionAdded", "m1", {"amount": 250}),
+        ("order_success", {"total_amount": "250"}, "transactionAdded", "m1", {"amount": 250}),
+        ("wallet.credited", WALLET, "pointsIssued", "trhi_1", {"totalPointsIssued": 10}),
+        ("wallet.debited", WALLET, "pointsRedeemed", "trhi_1", {"totalPointsRedeemed": 10}),
+        ("customer.rewarded", REWARD, "rewardIssued", "redm_1", REWARD),
+        ("coupon.rewarded", {"code": "A"}, "CouponIssue", "m1", {"code": "A"}),
+        ("coupon.redeemed", {"code": "A"}, "CouponRedeem", "m1", {"code": "A"}),
+    ],
+)
+def test_an_event_is_told_by_both_names(told, event, properties, name, reference, data):
+    found = told(event, properties)
+
+    assert set(found) == {event, name}
+    assert found[name]["refId"] == reference
+    identifiers = {"customerIdentifiers": {"instore": {"externalId": "ada"}}}
+    assert found[name]["data"] == {**identifiers, **data}
+    assert found[event]["data"] == {**identifiers, **properties}
+    for notification in found.values():
+        jsonschema.validate(notification, kinds()[notification["eventName"]].schema)
