@@ -12,6 +12,7 @@ from destination.routing import Arrival
 from destination.store import awards, codes, schema, traits
 from destination.store.confirming import confirm
 from destination.store.superseding import supersede
+from destination.store.traits import Customer, Times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +39,10 @@ def accept(database: Database, arrivals: Sequence[Arrival]) -> list[Outcome]:
     """
     with database.writing() as connection:
         now = connection.execute(sa.select(database.now)).scalar_one()
+        known = traits.hold(database, connection, arrivals)
         new = _insert_events(database, connection, arrivals, now)
         routed = {event_id: arrivals[i] for event_id, i in new.items()}
-        routed = decide(database, connection, routed, now)
+        routed = decide(database, connection, routed, known, now)
         routed = dict(queue(database, connection, list(routed.items()), now))
         confirm(connection, {event_id: arrivals[i].confirms for event_id, i in new.items()}, now)
         outcomes = {i: _outcome(routed[event_id]) for event_id, i in new.items()}
@@ -50,11 +52,17 @@ def accept(database: Database, arrivals: Sequence[Arrival]) -> list[Outcome]:
 
 
 def decide(
-    database: Database, connection: sa.Connection, routed: dict[int, Arrival], now: float
+    database: Database,
+    connection: sa.Connection,
+    routed: dict[int, Arrival],
+    known: dict[Customer, Times],
+    now: float,
 ) -> dict[int, Arrival]:
-    """What becomes of new events, by their ids, in view of what was received before."""
+    """What becomes of new events, by their ids, in view of what was received before; of their
+    customers' traits this is `known`, as they hold it.
+    """
     routed = codes.claim(database, connection, routed, now)
-    routed = traits.without_stale(database, connection, routed, now)
+    routed = traits.without_stale(connection, routed, known, now)
     return awards.claim(database, connection, routed, now)
 
 

@@ -7,7 +7,7 @@ A trait that is null was set; one that is missing was not.
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 import sqlalchemy as sa
@@ -35,6 +35,12 @@ LONGEST_NAME = 64
 #: later one has the greater number.
 Moment = tuple[float, int]
 
+#: (destination, customer)
+Customer = tuple[str, str]
+
+#: The times of a customer of whom nothing was set.
+_NOTHING = "{}"
+
 #: When each trait of a customer was set.
 Times = dict[str, Moment]
 
@@ -46,39 +52,52 @@ def moment(timestamp: float | None, received: float) -> float:
     return received if timestamp is None or timestamp > received + AHEAD else timestamp
 
 
-def without_stale(
-    database: Database, connection: sa.Connection, routed: dict[int, Arrival], now: float
-) -> dict[int, Arrival]:
-    """The same arrivals, without the traits that something newer has set; a delivery of which
-    nothing is left became a discard. What they set is remembered.
+def hold(
+    database: Database, connection: sa.Connection, arrivals: Iterable[Arrival]
+) -> dict[Customer, Times]:
+    """What is known of the customers whose traits `arrivals` set. Until the commit nobody else
+    changes it: held before new events get their numbers, since these are a lane's order.
     """
     customers = {
         (delivery.destination, delivery.customer)
-        for arrival in routed.values()
+        for arrival in arrivals
         for delivery in arrival.deliveries
         if delivery.traits
     }
-    if not customers:
+    return _lock(database, connection, customers) if customers else {}
+
+
+def without_stale(
+    connection: sa.Connection,
+    routed: dict[int, Arrival],
+    known: dict[Customer, Times],
+    now: float,
+) -> dict[int, Arrival]:
+    """The same arrivals, without the traits that something newer has set; a delivery of which
+    nothing is left became a discard. What they set is remembered, beside what was `known`.
+    """
+    if not known:
         return routed
-    times = _lock(database, connection, customers)
     judged = {
-        event_id: arrival.judged(_Judge(times, (moment(arrival.timestamp, now), event_id)))
+        event_id: arrival.judged(_Judge(known, (moment(arrival.timestamp, now), event_id)))
         for event_id, arrival in routed.items()
     }
-    connection.execute(
-        _REMEMBER,
-        [
-            {"whose": customer, "of": destination, "set": _written(times[destination, customer])}
-            for destination, customer in sorted(customers)
-        ],
-    )
+    written = [
+        {"whose": customer, "of": destination, "set": _written(times)}
+        for (destination, customer), times in sorted(known.items())
+    ]
+    # Of whom nothing was set, nothing is kept: a call that was here already brings nobody back.
+    if kept := [row for row in written if row["set"] != _NOTHING]:
+        connection.execute(_REMEMBER, kept)
+    if empty := [row for row in written if row["set"] == _NOTHING]:
+        connection.execute(_LET_GO, empty)
     return judged
 
 
 class _Judge:
     """Looks at the deliveries of one event."""
 
-    def __init__(self, times: Mapping[tuple[str, str], Times], at: Moment) -> None:
+    def __init__(self, times: Mapping[Customer, Times], at: Moment) -> None:
         self._times = times
         self._at = at
 
@@ -113,9 +132,8 @@ def _without(delivery: Delivery, stale: Collection[str]) -> Delivery:
 
 
 def _lock(
-    database: Database, connection: sa.Connection, customers: Collection[tuple[str, str]]
-) -> dict[tuple[str, str], Times]:
-    """What is known of customers. Until the commit nobody else changes it."""
+    database: Database, connection: sa.Connection, customers: Collection[Customer]
+) -> dict[Customer, Times]:
     table = schema.profile
     insert = database.insert(table)
     upsert = insert.on_conflict_do_update(
@@ -125,7 +143,7 @@ def _lock(
         upsert.returning(table),
         [
             # sorted: two receivers that know the same customers must not wait for each other
-            {"destination": destination, "customer": customer, "times": "{}"}
+            {"destination": destination, "customer": customer, "times": _NOTHING}
             for destination, customer in sorted(customers)
         ],
     )
@@ -153,11 +171,9 @@ def _name(place: str) -> str:
     return hashlib.sha256(place.encode(errors="surrogatepass")).hexdigest()
 
 
-_REMEMBER = (
-    sa.update(schema.profile)
-    .where(
-        schema.profile.c.destination == sa.bindparam("of"),
-        schema.profile.c.customer == sa.bindparam("whose"),
-    )
-    .values(times=sa.bindparam("set"))
+_whose = (
+    schema.profile.c.destination == sa.bindparam("of"),
+    schema.profile.c.customer == sa.bindparam("whose"),
 )
+_REMEMBER = sa.update(schema.profile).where(*_whose).values(times=sa.bindparam("set"))
+_LET_GO = sa.delete(schema.profile).where(*_whose, schema.profile.c.times == sa.bindparam("set"))
