@@ -1,10 +1,10 @@
 """Whether a purchase waits while an audience is connected: real processes, an engine of 20 ms.
 
-    python benchmarks/audience.py [--members 100000] [--only sqlite]
+    python benchmarks/audience.py [--members 100000] [--rate 1000] [--only sqlite]
 
 Customers buy all the time, one purchase each 50 ms. First it is quiet; then an audience sends all
-its members, as fast as they are taken in, by batches of 100. A purchase takes from when it is sent
-to us to when it arrives at the engine.
+its members, so many a second, by batches of 100. A purchase takes from when it is sent to us to
+when it arrives at the engine.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -43,6 +43,7 @@ COLUMNS = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--members", type=int, default=100_000, help="of the audience")
+    parser.add_argument("--rate", type=float, default=1000, help="members a second; 0: all at once")
     parser.add_argument("--only", choices=tuple(databases.KINDS), help="this database alone")
     arguments = parser.parse_args()
     table = Table()
@@ -52,7 +53,7 @@ def main() -> None:
         for name, kind in databases.KINDS.items():
             if arguments.only in (None, name):
                 with kind(Path(folder)) as kept:
-                    table.add_row(*_measure(kept, arguments.members, Path(folder)))
+                    table.add_row(*_measure(kept, arguments.members, arguments.rate, Path(folder)))
         Console(width=110).print(table)
         print(load.conditions(Path(folder)))
     print(
@@ -62,7 +63,7 @@ def main() -> None:
     )
 
 
-def _measure(kind: databases.Kind, members: int, folder: Path) -> Iterator[str]:
+def _measure(kind: databases.Kind, members: int, rate: float, folder: Path) -> Iterator[str]:
     """The cells of a line."""
     requests = [
         load.request([_member(start + number) for number in range(BATCH)])
@@ -86,7 +87,7 @@ def _measure(kind: databases.Kind, members: int, folder: Path) -> Iterator[str]:
 
         def flood() -> None:
             nonlocal taken_in
-            load.send(port, requests, SENDERS)
+            _send(port, requests, rate)
             taken_in = time.perf_counter() - began
 
         sending = threading.Thread(target=flood)
@@ -103,6 +104,26 @@ def _measure(kind: databases.Kind, members: int, folder: Path) -> Iterator[str]:
     yield from (kind.name, f"{total:,}", f"{total / taken_in:,.0f}", f"{total / seconds:,.0f}")
     yield from (f"{p50:.1f}", f"{p99:.1f}", f"{flood_p50:.1f}", f"{flood_p99:.1f}")
     yield f"{flood_p99 / p99:.2f}"
+
+
+def _send(port: int, requests: Sequence[bytes], rate: float) -> None:
+    """Send batches, `rate` members a second; as fast as they are taken in where it is 0."""
+    began, turns = time.monotonic(), itertools.count()
+
+    def send() -> None:
+        connection = socket.create_connection(("127.0.0.1", port))
+        while (turn := next(turns)) < len(requests):
+            due = began + turn * BATCH / rate if rate else began
+            time.sleep(max(0.0, due - time.monotonic()))
+            if not load.exchange(connection, requests[turn]):
+                raise SystemExit("The receiver closed a connection.")
+        connection.close()
+
+    senders = [threading.Thread(target=send) for _ in range(SENDERS)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
 
 
 class Orders:

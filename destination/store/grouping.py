@@ -2,7 +2,8 @@
 
 A commit costs nearly the same for one call as for ten. Whoever comes last of those who are under
 way commits for all of them; where one of them is slow, the others do not wait for it. Bulk has
-commits of its own, small ones, and every other one at most: nobody waits long for it.
+small commits of its own, which begin when no other one is under way: nobody waits for them, or on
+SQLite, where there is one writer, not long.
 """
 
 import threading
@@ -19,7 +20,7 @@ MAX_GROUP = 1000
 
 #: The same of bulk. A larger request of bulk is kept in several commits: where one of them fails,
 #: the sender sends all again, and what is kept already is a duplicate.
-MAX_BULK = 100
+MAX_BULK = 25
 
 #: Seconds that a request waits for those who are under way beside it.
 GATHER = 0.004
@@ -32,41 +33,31 @@ class Intake:
         #: How many requests are under way: whoever serves them says it.
         self.company: Callable[[], int] = lambda: 1
         self._database = database
-        self._queues: dict[bool, deque[_Request]] = {False: deque(), True: deque()}
-        #: Whether the last commit was of bulk.
-        self._bulk = True
-        self._turn = threading.Lock()
+        self._single, self._bulk = _Queue(MAX_GROUP), _Queue(MAX_BULK)
 
     def accept(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
         """As `receiving.accept`, in a commit that is shared with whoever comes at the same time."""
-        if len(arrivals) > MAX_BULK and _is_bulk(arrivals):
-            starts = range(0, len(arrivals), MAX_BULK)
-            return [o for start in starts for o in self._keep(arrivals[start : start + MAX_BULK])]
-        return self._keep(arrivals)
+        if not _is_bulk(arrivals):
+            return self._keep(arrivals, self._single)
+        starts = range(0, len(arrivals), MAX_BULK)
+        parts = (arrivals[start : start + MAX_BULK] for start in starts)
+        return [outcome for part in parts for outcome in self._keep(part, self._bulk)]
 
-    def _keep(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
+    def _keep(self, arrivals: Sequence[Arrival], queue: "_Queue") -> list[Outcome]:
         request = _Request(arrivals)
-        self._queues[request.bulk].append(request)
-        if sum(map(len, self._queues.values())) < self.company():
+        queue.requests.append(request)
+        if len(self._single.requests) + len(self._bulk.requests) < self.company():
             request.done.wait(GATHER)
         if not request.done.is_set():
-            with self._turn:
+            with queue.turn:
                 while not request.done.is_set():
-                    self._commit(self._next_group())
+                    if queue is self._bulk:
+                        with self._single.turn:
+                            pass  # whoever came while the last bulk was kept goes first
+                    self._commit(queue.next_group())
         if request.error:
             raise request.error
         return request.outcomes
-
-    def _next_group(self) -> list["_Request"]:
-        turn = not self._bulk
-        self._bulk = turn if self._queues[turn] else not turn
-        queue = self._queues[self._bulk]
-        group = [queue.popleft()]
-        size, most = len(group[0].arrivals), MAX_BULK if self._bulk else MAX_GROUP
-        while queue and size + len(queue[0].arrivals) <= most:
-            group.append(queue.popleft())
-            size += len(group[-1].arrivals)
-        return group
 
     def _commit(self, group: Sequence["_Request"]) -> None:
         try:
@@ -93,10 +84,27 @@ class _Request:
 
     def __init__(self, arrivals: Sequence[Arrival]) -> None:
         self.arrivals = arrivals
-        self.bulk = _is_bulk(arrivals)
         self.done = threading.Event()
         self.outcomes: list[Outcome] = []
         self.error: Exception | None = None
+
+
+class _Queue:
+    """Requests that wait, and the turn to commit for them."""
+
+    def __init__(self, most: int) -> None:
+        self.requests: deque[_Request] = deque()
+        self.turn = threading.Lock()
+        self._most = most
+
+    def next_group(self) -> list[_Request]:
+        """The first, and as many behind it as fit in a commit with it."""
+        group = [self.requests.popleft()]
+        size = len(group[0].arrivals)
+        while self.requests and size + len(self.requests[0].arrivals) <= self._most:
+            group.append(self.requests.popleft())
+            size += len(group[-1].arrivals)
+        return group
 
 
 def _is_bulk(arrivals: Sequence[Arrival]) -> bool:
