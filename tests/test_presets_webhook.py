@@ -37,9 +37,7 @@ def told(setup, tmp_path):
 
     def told(engine, event, properties):
         folder = tmp_path / engine
-        shutil.copytree(
-            ROOT / "mappings" / f"{engine}-to-webhook", folder / "segment-to-webhook"
-        )
+        shutil.copytree(ROOT / "mappings" / f"{engine}-to-webhook", folder / "segment-to-webhook")
         made = setup(MAPPINGS=str(folder))
         made.destinations["webhook"].subscribe([EVERYTHING])
         call = {

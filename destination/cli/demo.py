@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +26,14 @@ from rich.text import Text
 from destination import database, jsontext, partners, payloads
 from destination.cli import returns, tables
 from destination.cli.sender import Result, Sender
+from destination.cli.sent import body_of
 from destination.cli.service import SANDBOX_PORT, STOP_WITHIN, sandbox_environment
 from destination.database import Database
 from destination.errors import Problem
+from destination.partners import Destination
 from destination.partners.segment import Segment, SegmentSettings
 from destination.payloads import Payload
-from destination.settings import Settings, Table, rows
+from destination.settings import Environment, Settings, Table, rows
 from destination.store import records
 from destination.store.filters import Filter
 
@@ -82,24 +84,30 @@ def run_demo(once: bool, fixtures: Path) -> None:
     port, sandbox_port = _free_port(Settings().port), _free_port(SANDBOX_PORT)
     environment = _environment(port, sandbox_port)
     with _service(environment, sandbox_port) as process:
-        url = f"http://127.0.0.1:{port}/webhooks/segment"
-        _wait_until_up(process, f"http://127.0.0.1:{port}/readyz")
-        _wait_until_up(process, f"http://127.0.0.1:{sandbox_port}/_sandbox/requests")
+        service_url = f"http://127.0.0.1:{port}"
+        sandbox_url = f"http://127.0.0.1:{sandbox_port}"
+        url = f"{service_url}/webhooks/segment"
+        _wait_until_up(process, f"{service_url}/readyz")
+        _wait_until_up(process, f"{sandbox_url}/_sandbox/requests")
+        returns.subscribe(service_url, sandbox_url)
         kept = database.connect(environment["DESTINATION_DATABASE_URL"])
         sender = Sender(url, Segment(SegmentSettings()))
-        sandbox_url = f"http://127.0.0.1:{sandbox_port}"
         before = returns.newest_event(kept)
-        shown = _send(list(payloads.read_all([str(fixtures)])), sender, kept)
+        destinations = partners.destinations(Environment.load(environment))
+        shown = [
+            _row(payload, result, kept, destinations)
+            for payload, result in _send(list(payloads.read_all([str(fixtures)])), sender, kept)
+        ]
         _print(shown)
         until = time.monotonic() + PATIENCE
         came = returns.wait_for_webhooks(sandbox_url, kept, after=before, until=until)
-        click.echo("What the engines told by webhook, and what of it went on to Segment:\n")
+        click.echo("What the engines told by webhook, and what of it went on:\n")
         returns.print_returns(kept, after=before)
         wrong = [row for row in shown if not row.as_expected]
         if once:
             click.echo(f"{len(shown)} payloads, {len(wrong)} not as expected.")
             if not came:
-                click.echo("Not everything that the engines told has reached Segment.")
+                click.echo("Not everything that the engines told has reached whom it concerns.")
             sys.exit(0 if came and not wrong else 1)
         _print_next(url, sandbox_port, environment["DESTINATION_DATABASE_URL"])
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -169,7 +177,7 @@ def _wait_until_up(process: subprocess.Popen[bytes], url: str) -> None:
     raise Problem(f"{url} does not answer.")
 
 
-def _send(found: list[Payload], sender: Sender, kept: Database) -> list[Row]:
+def _send(found: list[Payload], sender: Sender, kept: Database) -> list[tuple[Payload, Result]]:
     """Send the payloads as new calls, one by one, and wait until all have been delivered."""
     suffix = f"-{time.time_ns():x}"
     results: list[tuple[Payload, Result]] = []
@@ -181,7 +189,7 @@ def _send(found: list[Payload], sender: Sender, kept: Database) -> list[Row]:
                 _wait_until_settled(kept, sender.send([text]))
             results += [(payload, result) for result in sender.send([new.text])]
     _wait_until_settled(kept, [result for _, result in results])
-    return [_row(payload, result, kept) for payload, result in results]
+    return results
 
 
 def _wait_until_settled(kept: Database, results: Sequence[Result]) -> None:
@@ -191,14 +199,17 @@ def _wait_until_settled(kept: Database, results: Sequence[Result]) -> None:
         time.sleep(0.05)
 
 
-def _row(payload: Payload, result: Result, kept: Database) -> Row:
+def _row(
+    payload: Payload, result: Result, kept: Database, destinations: Mapping[str, Destination]
+) -> Row:
     reached, answered = [], []
     if result.outcome == "accepted" and result.message_id:
-        for delivery in records.deliveries(kept, Filter(message_id=result.message_id)):
+        made = list(records.deliveries(kept, Filter(message_id=result.message_id)))
+        for delivery in reversed(made):  # they are listed newest first
             full = records.delivery(kept, delivery["id"]) or {}
             for attempt in full["attempt_list"]:
                 path = "/" + (attempt["url"] or "").partition("://")[2].partition("/")[2]
-                body = "" if attempt["method"] == "GET" else full["payload"]
+                body = body_of(full, destinations, attempt["method"]) or ""
                 reached.append(f"{attempt['method']} {path} {body}")
                 answered.append(f"{attempt['status']} {(attempt['answer'] or '').strip()}")
     return Row(payload=payload, result=result, reached=reached, answered=answered)
@@ -206,7 +217,7 @@ def _row(payload: Payload, result: Result, kept: Database) -> Row:
 
 def _print(shown: list[Row]) -> None:
     console = tables.console()
-    table = tables.new_table(("payload", "outcome", "reached the engine", "the engine answered"))
+    table = tables.new_table(("payload", "outcome", "reached an engine", "the engine answered"))
     payload, outcome, *exchange = table.columns
     payload.width = 1 + max(len(_name(row)) for row in shown)
     # An outcome and its reason stand in one line where there is room, else in two.
@@ -250,6 +261,8 @@ def _print_next(url: str, sandbox_port: int, database_url: str) -> None:
     click.echo(f"  curl http://127.0.0.1:{sandbox_port}/_sandbox/customers\n")
     click.echo("and what Segment got of it:\n")
     click.echo(f"  curl http://127.0.0.1:{sandbox_port}/_sandbox/tracked\n")
+    click.echo("and what the subscriber was told of it:\n")
+    click.echo(f"  curl http://127.0.0.1:{sandbox_port}/_sandbox/notified\n")
     click.echo("and what is kept of it:\n")
     command = shlex.join([sys.argv[0], "deliveries"])
     click.echo(f"  DESTINATION_DATABASE_URL={shlex.quote(database_url)} {command}\n")

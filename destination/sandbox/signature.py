@@ -3,7 +3,8 @@
 import base64
 import hmac
 import time
-from collections.abc import Mapping
+
+from werkzeug.datastructures import Headers
 
 #: Seconds that a notification may be old, or ahead.
 TOLERANCE = 300
@@ -29,7 +30,7 @@ class Signature:
     def forget(self) -> None:
         self._key = None
 
-    def fits(self, headers: Mapping[str, str], body: bytes) -> bool:
+    def fits(self, headers: Headers, body: bytes) -> bool:
         """Whether one of the signatures is of this body, and of this time."""
         if self._key is None:
             return True

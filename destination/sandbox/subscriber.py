@@ -1,4 +1,4 @@
-"""A stand-in for somebody who subscribed to event notifications: what it is told is written down."""
+"""A stand-in for somebody who subscribed to notifications: what it is told is written down."""
 
 from flask import Blueprint, Response, g, jsonify, request
 
