@@ -56,8 +56,8 @@ class Row:
 
     payload: Payload
     result: Result
-    reached: list[str]
-    answered: list[str]
+    #: Each request, with the status and the body of its answer.
+    exchanges: list[tuple[str, int | None, str]]
 
     @property
     def as_expected(self) -> bool:
@@ -202,7 +202,7 @@ def _wait_until_settled(kept: Database, results: Sequence[Result]) -> None:
 def _row(
     payload: Payload, result: Result, kept: Database, destinations: Mapping[str, Destination]
 ) -> Row:
-    reached, answered = [], []
+    exchanges = []
     if result.outcome == "accepted" and result.message_id:
         made = list(records.deliveries(kept, Filter(message_id=result.message_id)))
         for delivery in reversed(made):  # they are listed newest first
@@ -210,29 +210,40 @@ def _row(
             for attempt in full["attempt_list"]:
                 path = "/" + (attempt["url"] or "").partition("://")[2].partition("/")[2]
                 body = body_of(full, destinations, attempt["method"]) or ""
-                reached.append(f"{attempt['method']} {path} {body}")
-                answered.append(f"{attempt['status']} {(attempt['answer'] or '').strip()}")
-    return Row(payload=payload, result=result, reached=reached, answered=answered)
+                answer = (attempt["answer"] or "").strip()
+                exchanges.append((f"{attempt['method']} {path} {body}", attempt["status"], answer))
+    return Row(payload=payload, result=result, exchanges=exchanges)
 
 
 def _print(shown: list[Row]) -> None:
     console = tables.console()
-    table = tables.new_table(("payload", "outcome", "reached an engine", "the engine answered"))
+    wide = console.width >= 140
+    headings = ("reached an engine", "the engine answered") if wide else ("reached an engine",)
+    table = tables.new_table(("payload", "outcome", *headings))
     payload, outcome, *exchange = table.columns
     payload.width = 1 + max(len(_name(row)) for row in shown)
     # An outcome and its reason stand in one line where there is room, else in two.
-    outcome.width = 42 if console.width >= 140 else 32
+    outcome.width = 42 if wide else 32
     for column in exchange:
-        column.width = max(8, (console.width - payload.width - outcome.width - 8) // 2)
+        left = console.width - payload.width - outcome.width - 8
+        column.width = max(8, left // len(exchange))
         column.overflow, column.no_wrap = "ellipsis", True
     for folder, found in itertools.groupby(shown, key=_folder):
         table.add_section()
         table.add_row(Text(folder, style="bold"))
         for row in found:
-            reached, answered = "\n".join(row.reached), "\n".join(row.answered)
-            cells = (_outcome(row), Text(reached or "—"), Text(answered or "—"))
-            table.add_row(f" {_name(row)}", *cells)
+            table.add_row(f" {_name(row)}", _outcome(row), *_exchanged(row, wide=wide))
     console.print(table)
+
+
+def _exchanged(row: Row, *, wide: bool) -> list[Text]:
+    """What left and what was answered, a line each; beside each other where there is room."""
+    if not wide:
+        lines = [f"{status} {request}" for request, status, _ in row.exchanges]
+        return [Text("\n".join(lines) or "—")]
+    requests = [request for request, _, _ in row.exchanges]
+    answers = [f"{status} {answer}" for _, status, answer in row.exchanges]
+    return [Text("\n".join(lines) or "—") for lines in (requests, answers)]
 
 
 def _folder(row: Row) -> str:

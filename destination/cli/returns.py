@@ -1,6 +1,4 @@
-"""The way back of the demonstration: what the engines told, and whom it reached: Segment, and a
-subscriber.
-"""
+"""The way back of the demonstration: what the engines told, and whom of the others it reached."""
 
 import time
 from collections import Counter
@@ -132,7 +130,8 @@ def print_returns(kept: Database, *, after: int) -> None:
     table = tables.new_table(("the engines told", "times", "outcome", "reached", ""))
     event, times, outcome, whom, what = table.columns
     times.width, times.justify = len("times"), "right"
-    event.width = max([len("the engines told"), *map(len, found)])
+    lines = [line for name in found for line in name.splitlines()]
+    event.width = max([len("the engines told"), *map(len, lines)])
     outcome.width = max([len("outcome"), *(len(_outcome(told)) for told in found.values())])
     whom.width = max(map(len, STAND_INS.values()))
     taken = event.width + times.width + outcome.width + whom.width
@@ -165,9 +164,9 @@ def _events(kept: Database, after: int) -> list[dict[str, Any]]:
 
 
 def _named(call: dict[str, Any]) -> str:
-    """The event, and who pays, where somebody does."""
+    """The event, and in a second line who pays, where somebody does."""
     payout = call["properties"].get("payout")
-    return f"{call['event']}, payout: {payout}" if payout else str(call["event"])
+    return f"{call['event']}\n  payout: {payout}" if payout else str(call["event"])
 
 
 def _kind(destination: str) -> str:
