@@ -97,20 +97,7 @@ def gunicorn(port: int) -> None:
 
 
 def granian(port: int, threads: int, backpressure: int) -> None:
-    found = importlib.import_module("granian")
-    found.Granian(
-        "candidates:make",
-        factory=True,
-        address="127.0.0.1",
-        port=port,
-        interface="wsgi",
-        http="1",
-        websockets=False,
-        blocking_threads=threads,
-        backpressure=backpressure,
-        workers_kill_timeout=10,
-        log_enabled=False,
-    ).serve()
+    _granian(port, "wsgi", make, blocking_threads=threads, backpressure=backpressure)
 
 
 def make_rsgi() -> Any:
@@ -130,18 +117,22 @@ def make_rsgi() -> Any:
 
 
 def granian_rsgi(port: int) -> None:
+    _granian(port, "rsgi", make_rsgi, backpressure=MANY)
+
+
+def _granian(port: int, interface: str, app: Callable[[], Any], **bounds: int) -> None:
     found = importlib.import_module("granian")
     found.Granian(
-        "candidates:make_rsgi",
+        f"candidates:{app.__name__}",
         factory=True,
         address="127.0.0.1",
         port=port,
-        interface="rsgi",
+        interface=interface,
         http="1",
         websockets=False,
-        backpressure=MANY,
         workers_kill_timeout=10,
         log_enabled=False,
+        **bounds,
     ).serve()
 
 

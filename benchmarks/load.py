@@ -5,6 +5,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import platform
 import re
 import socket
 import statistics
@@ -23,16 +24,19 @@ ROOT = Path(__file__).parents[1]
 #: How many customers the events are about.
 CUSTOMERS = 500
 
+#: Seconds that the engine takes to answer.
+ENGINE_TAKES = 0.02
+
 #: Seconds after which something that does not happen is given up.
 PATIENCE = 120.0
 
 
-def call(number: int) -> dict[str, object]:
+def call(number: int, customers: int = CUSTOMERS) -> dict[str, object]:
     """A track call of about 1 KB."""
     return {
         "type": "track",
         "messageId": f"{os.getpid()}-{time.time_ns()}-{number}",
-        "userId": f"customer-{number % CUSTOMERS}",
+        "userId": f"customer-{number % customers}",
         "event": "Order Completed",
         "timestamp": "2026-03-14T09:26:53.589Z",
         "context": {"library": {"name": "benchmark"}, "userAgent": "x" * 300},
@@ -45,13 +49,18 @@ def requests(events: int, batch: int) -> list[bytes]:
     made = []
     for start in range(0, events, batch):
         calls = [call(start + number) for number in range(batch)]
-        body = json.dumps(calls[0] if batch == 1 else calls).encode()
-        head = (
-            "POST /webhooks/segment HTTP/1.1\r\nHost: localhost\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        made.append(head.encode() + body)
+        made.append(request(calls[0] if batch == 1 else calls))
     return made
+
+
+def request(calls: object) -> bytes:
+    """A whole HTTP request with `calls` in it."""
+    body = json.dumps(calls).encode()
+    head = (
+        "POST /webhooks/segment HTTP/1.1\r\nHost: localhost\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 def send(port: int, bodies: Sequence[bytes], senders: int) -> list[float]:
@@ -239,7 +248,16 @@ def _ancestry(pid: int, parents: Mapping[int, int]) -> Iterable[int]:
 
 def peak_memory(pid: int) -> int:
     """The most memory that a process has had, in MB."""
-    found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    return _memory(pid, "VmHWM")
+
+
+def memory(pid: int) -> int:
+    """The memory that a process has now, in MB."""
+    return _memory(pid, "VmRSS")
+
+
+def _memory(pid: int, name: str) -> int:
+    found = re.search(rf"{name}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
     return int(found[1]) // 1024 if found else 0
 
 
@@ -254,3 +272,17 @@ def fsync_takes(folder: Path) -> float:
             took.append(time.perf_counter() - began)
             file.flush()
     return statistics.median(took) * 1000
+
+
+def conditions(folder: Path) -> str:
+    """On what it was measured."""
+    models = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return (
+        f"{platform.python_implementation()} {platform.python_version()}, Linux "
+        f"{platform.release()}, {os.cpu_count()} x {models[0] if models else platform.machine()}, "
+        f"load {os.getloadavg()[0]:.1f}, a write to the disk {fsync_takes(folder):.2f} ms."
+    )

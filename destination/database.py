@@ -28,6 +28,9 @@ PATIENCE = 3.0
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
+#: A database's own insert, which knows ON CONFLICT: statements made of it are made once for each.
+Insert = Callable[[sa.Table], sqlite.Insert | postgresql.Insert]
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -44,7 +47,7 @@ class Database:
     #: Now, by the database's own clock, in seconds since 1970 UTC.
     now: sa.ColumnElement[float]
     #: The insert that knows ON CONFLICT.
-    insert: Any
+    insert: Insert
     #: Held while the tables are made or changed, so that only one process does it.
     lock_schema: str
     #: Said at the beginning of a transaction that only reads.
@@ -54,6 +57,14 @@ class Database:
     #: Calls a function whenever something may have been queued, from a thread of its own;
     #: returns what ends it.
     listen: Callable[[Callable[[], None]], Callable[[], None]]
+
+    def read_clock(self, connection: sa.Connection) -> float:
+        """What `now` is."""
+        return connection.execute(self._read_clock).scalar_one()
+
+    @functools.cached_property
+    def _read_clock(self) -> sa.Select[float]:
+        return sa.select(self.now)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sa.Connection]:
@@ -83,30 +94,38 @@ class Database:
         with self.reading() as connection:
             return _version(connection) is not None
 
-    def prepare(self) -> None:
-        """Make the tables where there are none. Raises Problem when theirs are of another
-        version: a running service never changes them by itself.
+    def prepare(self) -> str | None:
+        """Make the tables where there are none. Raises Problem when theirs are of an older
+        version: a running service never changes them by itself. Those of a newer one can be
+        worked on, since migrations only add; returns what to say of it then.
         """
         with self.reading() as connection:
             found = _version(connection)
         if found is None:
             self.migrate()
-            return
-        newest = ScriptDirectory(str(_MIGRATIONS)).get_current_head()
-        if found != newest:
+            return None
+        needed = _newest()
+        if found != needed and not _is_newer(found, needed):
             raise Problem(
-                f"The database's tables are of version {found}, but this program needs {newest}. "
+                f"The database's tables are of version {found}, but this program needs {needed}. "
                 "Run `destination migrate`, or use the program that fits them."
             )
+        return _newer(found, needed) if found != needed else None
 
-    def migrate(self) -> None:
-        """Bring the tables to the newest version, in one transaction."""
+    def migrate(self) -> str | None:
+        """Bring the tables to the newest version, in one transaction; those of a newer program
+        stay as they are, and what to say of it is returned.
+        """
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS))
         with self.writing() as connection:
             connection.exec_driver_sql(self.lock_schema)
+            found, needed = _version(connection), _newest()
+            if found and _is_newer(found, needed):
+                return _newer(found, needed)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+        return None
 
 
 def tried_again(
@@ -240,6 +259,23 @@ def _postgresql(address: sa.URL) -> Database:
         listen=lambda heard: waking.listen_postgresql(
             address.set(drivername="postgresql").render_as_string(hide_password=False), heard
         ),
+    )
+
+
+def _newest() -> str:
+    """The version that this program's migrations lead to."""
+    return str(ScriptDirectory(str(_MIGRATIONS)).get_current_head())
+
+
+def _is_newer(found: str, needed: str) -> bool:
+    """Versions are numbers of four digits, each one more than the one before."""
+    return found.isdigit() and found > needed
+
+
+def _newer(found: str, needed: str) -> str:
+    return (
+        f"The database's tables are of version {found}, newer than this program, which needs "
+        f"{needed} and works on them all the same. Start the newer program to end the upgrade."
     )
 
 

@@ -6,28 +6,27 @@ performers have finished since the last turn, and claims what comes next.
 
 import contextlib
 import queue
-import random
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass, replace
 from typing import cast
 
 import structlog
 
-from destination import deliveries, jsontext, metrics
+from destination import metrics, performing
 from destination.database import Database
-from destination.deliveries import Exchange, Status, Trouble, Verdict
+from destination.deliveries import Status, Trouble, Verdict
 from destination.errors import StoreUnavailable
 from destination.logs import fault
-from destination.partners import Batching, Destination, Request
-from destination.partners.http import Client
+from destination.partners import Batching, Destination
+from destination.performing import Line, open_line, parked
 from destination.settings import Settings
 from destination.store import paces, sending
 from destination.store.claims import Claim, Settlement
 from destination.store.paces import Terms, Wanted
 from destination.store.retention import Ages, keep_sweeping
+from destination.suspects import perform_alone
 
 log = structlog.get_logger()
 
@@ -43,9 +42,6 @@ PAUSE = 1.0
 #: Seconds that a stopping worker gives to what is under way, before it cuts it off.
 GRACE = 8.0
 
-#: How many workers a delivery may take down before it is set aside.
-MAX_DEATHS = 3
-
 
 class Worker:
     """Delivers to every destination until it is told to stop."""
@@ -55,7 +51,6 @@ class Worker:
         database: Database,
         destinations: Mapping[str, Destination],
         settings: Settings,
-        chance: random.Random | None = None,
     ) -> None:
         self._database = database
         self._destinations = destinations
@@ -73,9 +68,8 @@ class Worker:
             ids=settings.keep_ids,
             awards=settings.award_memory,
         )
-        self._chance = chance or random.Random()  # noqa: S311 - jitter, no secret
         #: What it delivers to, as it was opened: destinations may come, change and go.
-        self._lines: dict[str, _Line] = {}
+        self._lines: dict[str, Line] = {}
         self._performers = 0
         #: Claims to perform together, with the moment before which they were claimed.
         self._jobs: queue.SimpleQueue[tuple[list[Claim], float]] = queue.SimpleQueue()
@@ -106,7 +100,7 @@ class Worker:
             for settlement in self._gather(longest, len(under_way)):
                 del under_way[settlement.claim.attempt_id]
                 finished.append(settlement)
-            before = _clock()
+            before = performing.clock()
             try:
                 self._open_lines(under_way.values())
                 wanted = self._wanted(under_way.values())
@@ -149,17 +143,9 @@ class Worker:
         for name in paces.enter(self._database, list(new)):
             log.warning("on hold", destination=name)
         for name, destination in new.items():
-            client = Client(
-                destination.url,
-                headers=destination.headers(),
-                connect_timeout=self._settings.connect_timeout,
-                read_timeout=self._settings.read_timeout,
-                connections=destination.pacing.concurrency,
-                guard=destination.guard,
-            )
             if replaced := self._lines.get(name):
                 replaced.client.close()
-            self._lines[name] = _Line(destination, client)
+            self._lines[name] = open_line(destination, self._settings)
 
     def _start_performers(self, under_way: int) -> None:
         """One for each claim under way: those that have no more to do wait for the next."""
@@ -221,7 +207,7 @@ class Worker:
         jobs = []
         for claim in claims:
             batching = isinstance(self._lines[claim.destination].destination, Batching)
-            if batching and not (claim.interrupted or claim.probe):
+            if batching and not (claim.suspect or claim.probe):
                 together.setdefault(claim.destination, []).append(claim)
             else:
                 jobs.append([claim])
@@ -232,6 +218,7 @@ class Worker:
         while True:
             claims, before = self._jobs.get()
             for settlement in self._perform_all(claims, before):
+                _tell(settlement)
                 self._done.put(settlement)
 
     def _perform_all(self, claims: Sequence[Claim], before: float) -> Iterator[Settlement]:
@@ -240,11 +227,11 @@ class Worker:
         try:
             while len(rest) > 1:
                 line = self._lines[rest[0].destination]
-                requests = [_requests(line, claim)[claim.step] for claim in rest]
+                requests = [line.requests(claim)[claim.step] for claim in rest]
                 request, count = cast(Batching, line.destination).batch(requests)
-                exchange = self._exchange(line, request, before)
+                exchange = line.exchange(request, before)
                 settlements = [
-                    self._judge(claim, request, exchange, last=True) for claim in rest[:count]
+                    line.judge(claim, request, exchange, last=True) for claim in rest[:count]
                 ]
                 if count > 1 and settlements[0].verdict is Verdict.REJECTED:
                     break  # it does not tell which of them is wrong: each is sent by itself
@@ -252,97 +239,35 @@ class Worker:
                 rest = rest[count:]
         except Exception as error:
             log.error("performing failed", delivery=rest[0].delivery_id, **fault(error))
-            yield _broken(rest.pop(0), error)
+            yield parked(rest.pop(0), Trouble.FAULT, type(error).__name__)
         for claim in rest:
             try:
                 yield self._perform(claim, before)
             except Exception as error:
                 log.error("performing failed", delivery=claim.delivery_id, **fault(error))
-                yield _broken(claim, error)
+                yield parked(claim, Trouble.FAULT, type(error).__name__)
 
     def _perform(self, claim: Claim, before: float) -> Settlement:
         line = self._lines[claim.destination]
-        requests = _requests(line, claim)
-        request = requests[claim.step]
-        if claim.interrupted:
-            words = "The worker that held it died, and nobody saw the answer."
-            exchange = line.client.without_answer(request, Trouble.WORKER_DIED, words)
-        else:
-            exchange = self._exchange(line, request, before)
-        settlement = self._judge(claim, request, exchange, last=request is requests[-1])
-        code = line.destination.actions[claim.action].code
-        if request.objection and settlement.verdict is Verdict.REJECTED and code:
-            return replace(settlement, lost_code=jsontext.loads(claim.payload)[code])
-        return settlement
+        if claim.suspect:
+            return perform_alone(line.destination, self._settings, claim, before)
+        return line.perform(claim, before)
 
-    def _exchange(self, line: "_Line", request: Request, before: float) -> Exchange:
-        """Send it, unless its claim is too old."""
-        if _clock() - before > self._settings.lease / 2:
-            # Another worker may take the lane over while this request would be under way.
-            words = "Half of its lease had gone before it could be sent."
-            return line.client.without_answer(request, Trouble.LATE, words)
-        with metrics.answering.labels(line.destination.name).time():
-            return line.client.exchange(request)
 
-    def _judge(
-        self, claim: Claim, request: Request, exchange: Exchange, *, last: bool
-    ) -> Settlement:
-        """What the exchange means for the delivery."""
-        verdict = deliveries.verdict(
-            exchange, idempotent=request.idempotent, ambiguous=self._settings.ambiguous
+def _tell(settlement: Settlement) -> None:
+    """Log what was not delivered."""
+    claim, exchange = settlement.claim, settlement.exchange
+    if settlement.verdict is not Verdict.DELIVERED:
+        log.warning(
+            "not delivered",
+            delivery=claim.delivery_id,
+            destination=claim.destination,
+            attempt=claim.attempts,
+            verdict=settlement.verdict.value,
+            reason=settlement.reason,
+            **({"wait": round(settlement.wait, 1)} if settlement.wait else {}),
+            **({} if exchange.status else {"cause": exchange.answer}),
         )
-        reason = None if verdict is Verdict.DELIVERED else deliveries.reason(exchange)
-        if request.objection and verdict in (Verdict.DELIVERED, Verdict.REJECTED):
-            reason = request.objection(exchange)
-            verdict = Verdict.REJECTED if reason else Verdict.DELIVERED
-        status, wait, step = verdict.status, 0.0, claim.step
-        if verdict is Verdict.DELIVERED and not last:
-            status, step = Status.PENDING, claim.step + 1
-        if verdict is Verdict.RETRY:
-            horizon = self._lines[claim.destination].destination.horizon
-            tried_for = claim.claimed_at - claim.first_attempt_at
-            too_long = tried_for >= (horizon or self._settings.retry_horizon)
-            if too_long or claim.deaths >= MAX_DEATHS:
-                status = Status.FAILED
-            else:
-                wait = self._wait_before_retry(claim, exchange)
-        if verdict is not Verdict.DELIVERED:
-            log.warning(
-                "not delivered",
-                delivery=claim.delivery_id,
-                destination=claim.destination,
-                attempt=claim.attempts,
-                verdict=verdict.value,
-                reason=reason,
-                **({"wait": round(wait, 1)} if wait else {}),
-                **({} if exchange.status else {"cause": exchange.answer}),
-            )
-        return Settlement(
-            claim=claim,
-            exchange=exchange,
-            verdict=verdict,
-            status=status,
-            reason=reason,
-            wait=wait,
-            step=step,
-        )
-
-    def _wait_before_retry(self, claim: Claim, exchange: Exchange) -> float:
-        asked = deliveries.retry_after(exchange.retry_after, now=time.time())
-        return asked if asked is not None else deliveries.backoff(claim.attempts, self._chance)
-
-
-@dataclass(frozen=True)
-class _Line:
-    """A destination as the worker has opened it."""
-
-    destination: Destination
-    client: Client
-
-
-def _requests(line: _Line, claim: Claim) -> Sequence[Request]:
-    action = line.destination.actions[claim.action]
-    return action.requests(jsontext.loads(claim.payload))
 
 
 def _count(settlements: Sequence[Settlement]) -> None:
@@ -354,21 +279,3 @@ def _count(settlements: Sequence[Settlement]) -> None:
         if settlement.status is Status.DELIVERED:
             waited = settlement.claim.claimed_at - settlement.claim.created_at
             metrics.waiting.labels(name).observe(max(0.0, waited))
-
-
-def _broken(claim: Claim, error: Exception) -> Settlement:
-    """A fault of ours, at a moment that nobody knows: somebody looks before it is sent again."""
-    exchange = Exchange(method="", url="", trouble=Trouble.FAULT, answer=type(error).__name__)
-    return Settlement(
-        claim=claim,
-        exchange=exchange,
-        verdict=Verdict.UNKNOWN,
-        status=Status.UNCERTAIN,
-        reason=Trouble.FAULT.value,
-        step=claim.step,
-    )
-
-
-def _clock() -> float:
-    """Seconds that pass even while the machine sleeps: leases do not wait for it."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

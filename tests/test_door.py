@@ -1,38 +1,61 @@
 """The door of the receiver, as a process of its own: slow, large and many senders."""
 
+import asyncio
 import contextlib
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 import requests
 
 from destination.web import door
+from destination.web.crew import Crew
 from tests.running import PATIENCE, Service, answers, until
 
 #: `destination serve`, with bounds that a test can wait for.
 SERVE = """
 from destination.web import door
-door.WITHIN, door.MAX_BYTES = 1.0, 5000
+{}
 from destination.cli import main
 main(["serve"])
 """
 
 HEAD = b"POST /webhooks/segment HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
 
+#: A request, as uvicorn tells it.
+SCOPE = {
+    "method": "POST",
+    "path": "/webhooks/segment",
+    "query_string": b"",
+    "http_version": "1.1",
+    "scheme": "http",
+    "server": ("127.0.0.1", 80),
+    "client": None,
+    "headers": [],
+}
 
-@pytest.fixture
-def running(tmp_path):
-    service = Service(tmp_path)
-    process = subprocess.Popen([sys.executable, "-c", SERVE], env=service.environment)
+
+@contextlib.contextmanager
+def serving(folder, bounds):
+    service = Service(folder)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE.format(bounds)], env=service.environment
+    )
     try:
         until(lambda: answers(f"{service.url}/readyz"))
         yield service
     finally:
         process.terminate()
         process.wait(PATIENCE)
+
+
+@pytest.fixture
+def running(tmp_path):
+    with serving(tmp_path, "door.WITHIN, door.MAX_BYTES = 1.0, 5000") as service:
+        yield service
 
 
 def connect(running):
@@ -94,17 +117,67 @@ def test_many_slow_senders_and_idle_connections_hold_up_nobody(running):
         assert running.send(call)[0]["outcome"] == "accepted"
 
 
+def test_one_connection_too_many_is_told_to_come_back_and_harms_no_other(tmp_path):
+    with serving(tmp_path, "door.MAX_CONNECTIONS = 3") as running, contextlib.ExitStack() as stack:
+        welcome = [stack.enter_context(connect(running)) for _ in range(3)]
+        late = stack.enter_context(connect(running))
+        late.sendall(HEAD % 2 + b"[]")
+        welcome[0].sendall(HEAD.replace(b"Host", b"Connection: close\r\nHost") % 2 + b"[]")
+
+        answer = read(late)
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"retry-after: 5" in answer.lower()
+        assert read(welcome[0]).startswith(b"HTTP/1.1 200 ")
+
+
+async def ask(entrance):
+    """Send it a request: the status of its answer, and when to come back."""
+    told = []
+
+    async def receive():
+        return {"body": b"[]"}
+
+    async def send(message):
+        told.append(message)
+
+    await entrance(SCOPE, receive, send)
+    return told[0]["status"], dict(told[0]["headers"]).get(b"retry-after")
+
+
+@pytest.mark.parametrize(
+    ("bound", "answers"),
+    [
+        ("FULL", [(200, None), (200, None), (503, b"5")]),
+        ("STALE", [(200, None), (503, b"5"), (503, b"5")]),
+    ],
+)
+def test_where_others_wait_for_a_thread_a_request_is_told_to_come_back(bound, answers, monkeypatch):
+    working, free = threading.Event(), threading.Event()
+
+    def app(_environ, start_response):
+        working.set()
+        free.wait(PATIENCE)
+        start_response("200 OK", [])
+        return [b""]
+
+    async def ask_thrice():
+        entrance = door.Door(app, Crew(1), 100)
+        asking = [asyncio.create_task(ask(entrance))]
+        await asyncio.to_thread(working.wait, PATIENCE)
+        monkeypatch.setattr(door, bound, 0.0)
+        for _ in range(2):
+            asking.append(asyncio.create_task(ask(entrance)))
+            await asyncio.sleep(0)  # it has come
+        free.set()
+        return await asyncio.gather(*asking)
+
+    monkeypatch.setattr(door, "FULL", PATIENCE)
+    monkeypatch.setattr(door, "STALE", PATIENCE)
+    assert asyncio.run(ask_thrice()) == answers
+
+
 def test_no_header_passes_for_another():
     """`X_Signature` and `X-Signature` are one name to WSGI."""
-    scope = {
-        "method": "POST",
-        "path": "/webhooks/segment",
-        "query_string": b"",
-        "http_version": "1.1",
-        "scheme": "http",
-        "server": ("127.0.0.1", 80),
-        "client": None,
-        "headers": [(b"x_signature", b"forged"), (b"x-signature", b"real")],
-    }
+    headers = [(b"x_signature", b"forged"), (b"x-signature", b"real")]
 
-    assert door._environ(scope, b"")["HTTP_X_SIGNATURE"] == "real"
+    assert door._environ({**SCOPE, "headers": headers}, b"")["HTTP_X_SIGNATURE"] == "real"

@@ -19,12 +19,14 @@ PACKAGE = ROOT / "destination"
 
 #: Who may import whom: a room imports only from rooms that stand before it, and from itself.
 ROOMS = [
-    ["errors", "logs", "wording", "metrics", "waking", "values"],
+    ["errors", "logs", "wording", "metrics", "waking", "beside", "values"],
     ["settings", "jsontext"],
     ["events", "deliveries", "mapping"],
     ["partners"],
     ["routing", "database"],
     ["store"],
+    ["performing"],
+    ["suspects"],
     ["worker", "roster", "payloads"],
     ["web"],
     ["sandbox"],

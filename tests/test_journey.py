@@ -13,7 +13,7 @@ import pytest
 import requests
 from segment.analytics.client import Client
 
-from tests.running import Service, service, until
+from tests.running import Service, free_port, service, until
 
 
 @pytest.fixture
@@ -275,6 +275,28 @@ def test_serve_restarts_a_worker_beside_it_that_died(tmp_path):
         serve.send_signal(signal.SIGINT)
         assert serve.wait(25) == 0
         assert running.deliveries()["ada-1"]["status"] == "delivered"
+
+
+def test_a_worker_beside_a_receiver_that_is_killed_finishes_what_is_under_way_and_stops(running):
+    serve = running.start("serve", "--worker", PORT=str(free_port()))
+    until(lambda: "worker" in _children(serve.pid))
+    worker = _children(serve.pid)["worker"]
+    running.fault(path="/events/invoke", delay=1.0)
+    running.send(order(1), order(2))
+    until(running.arrived)
+    serve.kill()
+
+    until(lambda: not _lives(worker))
+    found = running.deliveries()
+    assert (found["ada-1"]["status"], found["ada-2"]["status"]) == ("delivered", "pending")
+
+
+def _lives(pid):
+    """Whether a process is there, and not only the trace that nobody has looked at."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def _up(running):

@@ -37,7 +37,7 @@ ADDITIVE = """
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "later", {newest!r}
+revision, down_revision = "9999", {newest!r}
 
 def upgrade():
     op.create_table("later", sa.Column("id", sa.Integer(), primary_key=True))
@@ -53,13 +53,14 @@ def test_the_migrations_make_the_tables_of_the_schema(database):
         assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
 
 
-def test_a_database_of_another_version_is_not_touched(database):
+@pytest.mark.parametrize("version", ["0000", "somebody's"])
+def test_a_database_of_an_older_version_is_not_touched(database, version):
     with database.writing() as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
+        said = sa.text("UPDATE alembic_version SET version_num = :version")
+        connection.execute(said, {"version": version})
 
-    with pytest.raises(
-        Problem, match=r"of version 0000, but this program needs .* Run `destination migrate`"
-    ):
+    words = rf"of version {version}, but this program needs .* Run `destination migrate`"
+    with pytest.raises(Problem, match=words):
         database.prepare()
 
 
@@ -136,7 +137,7 @@ def test_receivers_and_workers_of_the_old_version_work_across_a_migration(
     with service(tmp_path, DATABASE_URL=url) as running:
         running.sandbox()
         running.serve()
-        running.start("worker")
+        old = running.start("worker")
         sender = threading.Thread(target=lambda: [running.send(order(n)) for n in range(150)])
         sender.start()
         until(running.arrived)
@@ -145,18 +146,23 @@ def test_receivers_and_workers_of_the_old_version_work_across_a_migration(
         running.send(order(150))
         until(lambda: len(running.arrived()) >= 151)
 
-        # Rolled back: the version is said again that its tables had, and the program starts.
-        refused = running.run("deliveries")
-        assert "of version later, but this program needs" in refused.stderr
-        with opened(url) as database, database.writing() as connection:
-            connection.execute(sa.text(f"UPDATE alembic_version SET version_num = '{newest}'"))
+        # One of them starts anew in the middle of the upgrade, or because it was rolled back.
+        old.terminate()
+        old.wait()
+        running.start("worker")
+        running.send(order(151))
         until(running.settled)
+        said = f"are of version 9999, newer than this program, which needs {newest}"
+        listed, migrated = running.run("deliveries", "--json"), running.run("migrate")
+        assert (listed.returncode, migrated.returncode) == (0, 0)
+        assert said in listed.stderr
+        assert said in migrated.stdout
 
         assert {row["status"] for row in running.deliveries().values()} == {"delivered"}
         for customer in range(5):
             arrived = running.arrived(f"customer-{customer}")
             numbers = [request["body"]["metadata"]["number"] for request in arrived]
-            assert numbers == list(range(customer, 151, 5))
+            assert numbers == list(range(customer, 152, 5))
 
 
 def test_start_up_says_that_a_migration_is_due_and_how_it_is_made(url, tmp_path):
@@ -174,6 +180,12 @@ def test_start_up_says_that_a_migration_is_due_and_how_it_is_made(url, tmp_path)
             assert "Run `destination migrate`" in refused.stderr
         assert running.run("migrate").returncode == 0
         assert running.run("deliveries").returncode == 0
+
+
+def test_versions_are_numbers_each_one_more_than_the_one_before():
+    found = [each.revision for each in ScriptDirectory(str(MIGRATIONS)).walk_revisions()]
+
+    assert found[::-1] == [f"{number:04}" for number in range(1, len(found) + 1)]
 
 
 @pytest.mark.parametrize(

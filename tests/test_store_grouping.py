@@ -6,6 +6,7 @@ from destination.errors import StoreUnavailable
 from destination.store import grouping, records
 from destination.store.grouping import Intake
 from tests.conftest import arrival
+from tests.running import PATIENCE
 
 
 def together(intake, *requests):
@@ -56,6 +57,30 @@ def test_a_lone_request_waits_for_nobody(database, monkeypatch):
     assert [outcome.outcome for outcome in intake.accept([arrival("m1")])] == ["accepted"]
     assert [outcome.outcome for outcome in intake.accept([arrival("m1")])] == ["duplicate"]
     assert sizes == [1, 1]
+
+
+def test_requests_that_are_under_way_share_a_commit_that_the_last_one_makes(database, monkeypatch):
+    sizes = counting(monkeypatch)
+    monkeypatch.setattr(grouping, "GATHER", PATIENCE)
+    intake = Intake(database)
+    intake.company = lambda: 5
+    threads = [
+        threading.Thread(target=intake.accept, args=([arrival(f"m{number}")],))
+        for number in range(5)
+    ]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sizes == [5]
+
+
+def test_a_request_under_way_that_brings_nothing_holds_up_nobody(database):
+    intake = Intake(database)
+    intake.company = lambda: 2
+
+    assert [outcome.outcome for outcome in intake.accept([arrival("m1")])] == ["accepted"]
 
 
 def test_the_same_call_in_two_requests_is_one_call(database):

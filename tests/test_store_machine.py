@@ -1,11 +1,10 @@
 """The store under random operations and a clock that only the test turns: what must always be true.
 
 Hypothesis draws operations, and looks after every one of them whether anything is broken; what it
-finds it shortens to the fewest operations that break it.
+finds it shortens to the fewest operations that break it. `machine.py` has what it expects.
 """
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
 from typing import Any
 
 import hypothesis.strategies as st
@@ -22,33 +21,31 @@ from hypothesis.stateful import (
 )
 
 from destination.database import Database
-from destination.deliveries import Delivery, Discard, Exchange, Status, Trouble, Verdict
-from destination.routing import Arrival
-from destination.store import paces, records, schema, sending
+from destination.deliveries import Status, Verdict
+from destination.store import holds, paces, records, schema, sending
 from destination.store.claims import Claim, Settlement
 from destination.store.filters import Filter
-from destination.store.paces import Terms, Wanted
+from destination.store.paces import BY_HAND, Wanted
 from destination.store.receiving import accept
 from destination.store.replaying import mark_delivered, send_again
 from tests.conftest import Clock
-
-LEASE, PROBE = 60.0, 30.0
-TERMS = Terms(lease=LEASE, hold_probe=PROBE, breaker_failures=0)
-
-#: (destination, customer)
-Lane = tuple[str, str]
-
-DESTINATIONS = ["rehook", "reward"]
-CUSTOMERS = ["ada", "bob"]
-OPEN = {Status.PENDING, Status.SENDING}
-
-#: The status by which an engine says so; none where its answer is lost.
-ANSWERS = {
-    Verdict.DELIVERED: 200,
-    Verdict.RETRY: 503,
-    Verdict.REJECTED: 400,
-    Verdict.HOLD: 401,
-}
+from tests.machine import (
+    BREAKER_PROBE,
+    CUSTOMERS,
+    DESTINATIONS,
+    LEASE,
+    OPEN,
+    PROBE,
+    RATES,
+    TERMS,
+    Expected,
+    Lane,
+    Standing,
+    Taken,
+    a_settlement,
+    an_arrival,
+    check_that_every_try_is_written_down,
+)
 
 #: A call's number, destination and customer, and whether it is dropped.
 Call = tuple[int, str, str, bool]
@@ -64,28 +61,6 @@ VERDICTS = [
     Verdict.UNKNOWN,
     Verdict.HOLD,
 ]
-
-
-@dataclass(eq=False)
-class Expected:
-    """What the store should hold of one delivery."""
-
-    message: str
-    status: Status = Status.PENDING
-    attempts: int = 0
-    #: Its row, once the engine has taken it: from then on nothing may change in it.
-    frozen: Any = None
-
-
-@dataclass(frozen=True)
-class Taken:
-    """A claim, as the machine remembers it."""
-
-    claim: Claim
-    lane: Lane
-    expected: Expected
-    #: When its lease ends, by the clock.
-    ends: float
 
 
 class Store(RuleBasedStateMachine):
@@ -107,8 +82,7 @@ class Store(RuleBasedStateMachine):
         self.past: list[Taken] = []
         #: Before when a lane may not send, because an answer said so.
         self.not_before: dict[Lane, float] = defaultdict(float)
-        #: The destinations on hold, each with the earliest time of its next probe.
-        self.held: dict[str, float] = {}
+        self.standings = {name: Standing(rate) for name, rate in RATES.items()}
 
     @initialize()
     def begin(self) -> None:
@@ -135,7 +109,7 @@ class Store(RuleBasedStateMachine):
         arrivals, outcomes = [], []
         for number, destination, customer, dropped in calls:
             message = f"m{number}"
-            arrivals.append(_arrival(message, destination, customer, dropped=dropped))
+            arrivals.append(an_arrival(message, destination, customer, dropped=dropped))
             if message in self.known:
                 outcomes.append("duplicate")
                 continue
@@ -147,7 +121,7 @@ class Store(RuleBasedStateMachine):
                 self.lanes[destination, customer].append(Expected(message))
         assert [o.outcome for o in accept(self.database, arrivals)] == outcomes
 
-    @rule(seconds=st.sampled_from([LEASE + 1, PROBE + 1, LEASE - 1, 5.0, 1000.0]))
+    @rule(seconds=st.sampled_from([LEASE + 1, PROBE + 1, LEASE - 1, BREAKER_PROBE, 3.0, 1000.0]))
     def pass_time(self, seconds: float) -> None:
         self.clock.now += seconds
 
@@ -172,17 +146,20 @@ class Store(RuleBasedStateMachine):
                 break
             lane = sorted(self.holders)[index % len(self.holders)]
             settlements.append(self._settled(self.holders[lane], verdict, wait, more=more))
-        self._learn(settlements)
+        for name, standing in self.standings.items():
+            mine = [one for one in settlements if one.claim.destination == name]
+            standing.learn(mine, self.clock.now)
         claims = self._turn(settlements, dict.fromkeys(destinations, limit))
         for claim in claims:
             self._took(claim)
         for destination in destinations:
+            standing = self.standings[destination]
             mine = [claim for claim in claims if claim.destination == destination]
-            assert len(mine) <= limit
-            if destination in self.held:
-                self._check_probe(destination, mine)
-            elif len(mine) < limit:
+            most = standing.most(limit, self.clock.now)
+            assert len(mine) <= most, "more was sent than its pace permits"
+            if len(mine) < most:
                 assert not self._ready(destination), "a lane is ready, and was not claimed"
+            standing.took(mine, self.clock.now)
 
     @rule()
     def work_on(self) -> None:
@@ -190,7 +167,7 @@ class Store(RuleBasedStateMachine):
         results = [(0, Verdict.DELIVERED, 0.0, False)] * len(self.holders)
         self.work(results, DESTINATIONS, 3)
 
-    @precondition(lambda self: self.held)
+    @precondition(lambda self: self._held())
     @rule(verdict=st.sampled_from(VERDICTS))
     def probe(self, verdict: Verdict) -> None:
         """What is on hold is probed, and answers."""
@@ -207,14 +184,35 @@ class Store(RuleBasedStateMachine):
         """A worker wakes up, or repeats itself: the lane is somebody else's, or was settled."""
         before = self._everything()
         taken = self.past[index % len(self.past)]
-        assert self._turn([_settlement(taken.claim, verdict, verdict.status, 0.0)], {}) == []
+        assert self._turn([a_settlement(taken.claim, verdict, verdict.status, 0.0)], {}) == []
         assert self._everything() == before, "a late settlement changed something"
 
     @rule()
     def start_a_worker(self) -> None:
         """A worker starts, perhaps with what was put right: what is on hold is probed at once."""
-        assert set(paces.enter(self.database, DESTINATIONS)) == self.held.keys()
-        self.held = dict.fromkeys(self.held, self.clock.now)
+        assert set(paces.enter(self.database, DESTINATIONS)) == self._held().keys()
+        for standing in self.standings.values():
+            standing.probe_at_once(self.clock.now)
+
+    @rule(destination=st.sampled_from(DESTINATIONS))
+    def hold_by_hand(self, destination: str) -> None:
+        holds.hold(self.database, destination)
+        self.standings[destination].hold(BY_HAND, None)
+
+    @rule(destination=st.sampled_from(DESTINATIONS))
+    def resume_by_hand(self, destination: str) -> None:
+        assert holds.resume(self.database, destination) == (destination in self._held())
+        self.standings[destination].resume()
+
+    @rule(destination=st.sampled_from(DESTINATIONS))
+    def fail_as_a_whole(self, destination: str) -> None:
+        """An engine goes down: whatever is sent to it, until its breaker opens."""
+        for _ in range(3):
+            self.clock.now += LEASE + 1
+            self.work([], [destination], 3)
+            lanes = [lane for lane in sorted(self.holders) if lane[0] == destination]
+            first = sorted(self.holders).index(lanes[0]) if lanes else 0
+            self.work([(first, Verdict.RETRY, 0.0, False)] * len(lanes), [], 1)
 
     @precondition(lambda self: self._standing(Status.FAILED, Status.UNCERTAIN))
     @rule(index=st.integers(0, 30))
@@ -237,7 +235,9 @@ class Store(RuleBasedStateMachine):
             chosen.status = Status.DELIVERED
 
     def _turn(self, settlements: list[Settlement], wanted: dict[str, int]) -> list[Claim]:
-        wants = [Wanted(destination=name, room=limit) for name, limit in wanted.items()]
+        wants = [
+            Wanted(destination=name, room=limit, rate=RATES[name]) for name, limit in wanted.items()
+        ]
         return sending.settle_and_claim(self.database, settlements, wants, TERMS).claims
 
     def _settled(self, taken: Taken, verdict: Verdict, wait: float, *, more: bool) -> Settlement:
@@ -245,24 +245,16 @@ class Store(RuleBasedStateMachine):
         status = verdict.status
         if verdict is Verdict.DELIVERED and more:
             status = Status.PENDING  # a look-up was answered: the request itself comes next
-        settlement = _settlement(taken.claim, verdict, status, wait)
+        settlement = a_settlement(taken.claim, verdict, status, wait)
         del self.holders[taken.lane]
         self.past.append(taken)
         self.not_before[taken.lane] = self.clock.now + settlement.wait
         taken.expected.status = status
         return settlement
 
-    def _learn(self, settlements: list[Settlement]) -> None:
-        """What settlements tell of their destinations: a hold, or its end."""
-        for destination in DESTINATIONS:
-            mine = [one for one in settlements if one.claim.destination == destination]
-            probes = [one for one in mine if one.claim.probe]
-            if any(one.verdict is Verdict.HOLD for one in mine):
-                self.held[destination] = self.clock.now + PROBE
-            elif any(one.exchange.status in (200, 400) for one in probes):
-                self.held.pop(destination, None)
-            elif probes and destination in self.held:
-                self.held[destination] = self.clock.now + PROBE
+    def _held(self) -> dict[str, float | None]:
+        """The destinations on hold, each with the time of its next probe."""
+        return {name: each.probe_at for name, each in self.standings.items() if each.reason}
 
     def _took(self, claim: Claim) -> None:
         """Check one claim: the lane is nobody else's, and its head leaves, not before its time."""
@@ -281,13 +273,6 @@ class Store(RuleBasedStateMachine):
         assert claim.attempts == head.attempts
         head.status = Status.SENDING
         self.holders[lane] = Taken(claim, lane, head, self.clock.now + LEASE)
-
-    def _check_probe(self, destination: str, claims: list[Claim]) -> None:
-        assert len(claims) <= 1, "what is on hold was sent"
-        for claim in claims:
-            assert claim.probe
-            assert self.held[destination] <= self.clock.now, "it was probed too early"
-            self.held[destination] = self.clock.now + LEASE  # one probe at a time
 
     def _waiting(self, lane: Lane) -> list[Expected]:
         return [found for found in self.lanes[lane] if found.status in OPEN]
@@ -317,14 +302,16 @@ class Store(RuleBasedStateMachine):
         self._check_that_nothing_disappears(rows, names, deliveries)
         self._check_that_the_delivered_rest(deliveries)
         self._check_that_lanes_wake_for_what_waits(rows["lane"])
-        _check_that_every_try_is_written_down(rows["delivery"], rows["attempt"])
+        check_that_every_try_is_written_down(rows["delivery"], rows["attempt"])
 
     def _check_that_nothing_disappears(
         self, rows: dict[str, list[Any]], names: dict[int, str], deliveries: dict[str, Any]
     ) -> None:
         assert set(names.values()) == self.known
         assert {names[row.event_id] for row in rows["discard"]} == self.discarded
-        assert {row.destination for row in rows["hold"]} == self.held.keys()
+        assert {row.destination: row.probe_at for row in rows["hold"]} == self._held()
+        failures = {row.destination: row.failures for row in rows["pace"]}
+        assert failures == {name: each.failures for name, each in self.standings.items()}
         expected = {e.message: e.status.value for lane in self.lanes.values() for e in lane}
         assert {name: row.status for name, row in deliveries.items()} == expected
 
@@ -337,45 +324,6 @@ class Store(RuleBasedStateMachine):
         for row in lanes:
             waits = bool(self._waiting((row.destination, row.customer)))
             assert (row.ready_at is not None) == waits, "a lane sleeps on what waits, or is idle"
-
-
-def _check_that_every_try_is_written_down(deliveries: list[Any], attempts: list[Any]) -> None:
-    for delivery in deliveries:
-        mine = [row for row in attempts if row.delivery_id == delivery.id]
-        assert sorted(row.number for row in mine) == list(range(1, delivery.attempts + 1))
-        unended = [row.number for row in mine if row.ended_at is None]
-        under_way = delivery.status == Status.SENDING.value
-        assert unended == ([delivery.attempts] if under_way else [])
-
-
-def _arrival(message: str, destination: str, customer: str, *, dropped: bool) -> Arrival:
-    made = Delivery(
-        mapping="Track Event",
-        destination=destination,
-        action="trackEvent",
-        customer=customer,
-        payload="{}",
-    )
-    arrival = Arrival(source="segment", message_id=message, call="{}", deliveries=(made,))
-    if dropped:
-        discard = Discard(reason="id_required", detail="No userId.")
-        return replace(arrival, deliveries=(), discards=(discard,))
-    return arrival
-
-
-def _settlement(claim: Claim, verdict: Verdict, status: Status, wait: float) -> Settlement:
-    answer = ANSWERS.get(verdict)
-    trouble = None if answer else Trouble.TIMEOUT
-    exchange = Exchange(method="POST", url="http://engine/x", status=answer, trouble=trouble)
-    return Settlement(
-        claim=claim,
-        exchange=exchange,
-        verdict=verdict,
-        status=status,
-        reason=None if verdict is Verdict.DELIVERED else "x",
-        wait=wait if verdict is Verdict.RETRY else 0.0,
-        step=claim.step + (status is Status.PENDING and verdict is Verdict.DELIVERED),
-    )
 
 
 @pytest.mark.timeout(600)  # what it finds, it shortens for up to five minutes

@@ -9,12 +9,10 @@ from dataclasses import replace
 import pytest
 
 from destination import worker as module
-from destination.deliveries import Exchange, Status, Trouble, Verdict
 from destination.errors import StoreUnavailable
 from destination.partners.rehook import Rehook, RehookSettings
 from destination.settings import Settings
 from destination.store import paces, records, sending
-from destination.store.claims import Settlement
 from destination.store.paces import Terms, Wanted
 from destination.store.receiving import accept
 from destination.worker import Worker
@@ -308,7 +306,7 @@ def test_a_stop_cuts_off_what_lasts_too_long(database, monkeypatch):
 def test_no_send_starts_when_half_of_the_lease_has_gone(database, monkeypatch):
     accept(database, [arrival("m1")])
     ticks = iter([0.0, 100.0])  # claimed at 0, to be sent at 100
-    monkeypatch.setattr("destination.worker._clock", lambda: next(ticks, 100.0))
+    monkeypatch.setattr("destination.performing.clock", lambda: next(ticks, 100.0))
     engine = Engine()
 
     with working(database, engine):
@@ -379,28 +377,3 @@ def test_an_idle_worker_hears_of_a_delivery_at_once(database, monkeypatch):
         accept(database, [arrival("m2")])
         until(settled(database), 10)
     assert engine.arrived == ["m1", "m2"]
-
-
-def test_what_took_three_workers_down_is_set_aside(timed, clock):
-    accept(timed, [identify("m1", "u1"), arrival("m2", "u1")])
-    paces.enter(timed, ["rehook"])
-    wanted = [Wanted(destination="rehook", room=1)]
-    engine = Engine()
-    for death in range(3):  # workers that died with it
-        [claimed] = sending.settle_and_claim(timed, [], wanted, Terms(lease=5.0)).claims
-        assert claimed.deaths == death
-        clock.now += 6
-        if claimed.interrupted:
-            died = Exchange(method="POST", url="", trouble=Trouble.WORKER_DIED)
-            judged = Settlement(
-                claim=claimed, exchange=died, verdict=Verdict.RETRY, status=Status.PENDING
-            )
-            sending.settle_and_claim(timed, [judged], [], Terms())
-            sending.settle_and_claim(timed, [], wanted, Terms(lease=5.0))
-            clock.now += 6
-
-    with working(timed, engine):
-        until(settled(timed))
-    assert (rows(timed)["m1"]["status"], rows(timed)["m1"]["reason"]) == ("failed", "worker_died")
-    assert rows(timed)["m2"]["status"] == "delivered"
-    assert engine.paths == ["/events/invoke"]

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from destination import database, jsontext, partners, payloads
+from destination import beside, database, jsontext, partners, payloads
 from destination.cli import returns, tables
 from destination.cli.sender import Result, Sender
 from destination.cli.sent import body_of
@@ -137,10 +137,8 @@ def _environment(port: int, sandbox_port: int) -> dict[str, str]:
 @contextmanager
 def _service(environment: dict[str, str], sandbox_port: int) -> Iterator[subprocess.Popen[bytes]]:
     """Receiver, worker and sandbox, stopped at the end."""
-    command = ["serve", "--worker", "--sandbox", "--sandbox-port", str(sandbox_port)]
-    process = subprocess.Popen(  # noqa: S603 - our own command
-        [sys.executable, "-m", "destination", *command], env=environment
-    )
+    command = f"serve --worker --sandbox --sandbox-port {sandbox_port}"
+    process = beside.start(command, environment)
     try:
         yield process
     except KeyboardInterrupt:

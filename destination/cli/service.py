@@ -5,7 +5,6 @@ import resource
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ from typing import Any, TypeVar
 import click
 import structlog
 
-from destination import logs, metrics
+from destination import beside, logs, metrics
 from destination.cli.setup import Setup
 from destination.database import Database, connect
 from destination.errors import BadSetting, Problem, StoreUnavailable
@@ -26,6 +25,7 @@ from destination.settings import Environment, Settings
 from destination.store import holds
 from destination.web import door
 from destination.web.app import create_app
+from destination.web.crew import Crew
 from destination.web.receive import Receiver
 from destination.wording import listed
 from destination.worker import Worker
@@ -77,7 +77,7 @@ def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int) -> None:
     for source in setup.sources.values():
         for warning in source.warnings:
             log.warning(warning)
-    beside: dict[str, Mapping[str, str]] = {}
+    others: dict[str, Mapping[str, str]] = {}
     if with_sandbox:
         here = f"127.0.0.1:{setup.settings.port}/webhooks"
         command = (
@@ -85,17 +85,17 @@ def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int) -> None:
             f" --rehook-webhook http://{SANDBOX_KEY}:{SANDBOX_KEY}@{here}/rehook"
             f" --reward-webhook http://{here}/reward?token={SANDBOX_KEY}"
         )
-        beside[command] = {}
+        others[command] = {}
     if with_worker:
         port = _free_port()
-        beside["worker"] = {
+        others["worker"] = {
             "DESTINATION_HOST": "127.0.0.1",
             "DESTINATION_METRICS_PORT": str(port),
         }
         receiver = replace(receiver, worker_metrics=f"http://127.0.0.1:{port}/metrics")
     receiver.routes.watch()
     receiver.roster.watch()
-    with _Beside(beside):
+    with _Beside(others):
         _receive(receiver, setup.settings)
 
 
@@ -191,8 +191,8 @@ def sandbox(
 def migrate() -> None:
     """Bring the database's tables to the version that this program needs."""
     settings = Environment.load().read(Settings)
-    connect(settings.database_url).migrate()
-    click.echo("The tables are of the newest version.")
+    left = connect(settings.database_url).migrate()
+    click.echo(left or "The tables are of the newest version.")
 
 
 def sandbox_environment(port: int) -> dict[str, str]:
@@ -292,10 +292,12 @@ def _receive(receiver: Receiver, settings: Settings) -> None:
     # The door stops by itself on these, and then lets whoever asked before it know.
     _on_stop(lambda: None)
     log.info("receiving", at=f"http://{settings.host}:{settings.port}/webhooks/segment")
+    crew: Crew[door.Answer] = Crew(settings.threads)
+    receiver.intake.company = crew.busy
     door.serve(
         create_app(receiver),
         listener,
-        threads=settings.threads,
+        crew,
         # The app refuses a large body with a message; this is only the bound of memory.
         max_body_bytes=settings.max_body_bytes * 2,
     )
@@ -309,7 +311,7 @@ def _on_stop(stop: Callable[[], Any]) -> None:
 
 class _Beside:
     """Processes beside the receiver: started with it, started again when they end, stopped
-    with it. Each is a command of ours with settings of its own.
+    with it, and so even where it is killed. Each is a command of ours with settings of its own.
     """
 
     def __init__(self, commands: Mapping[str, Mapping[str, str]]) -> None:
@@ -333,10 +335,7 @@ class _Beside:
                 process.kill()
 
     def _start(self, command: str) -> None:
-        self._running[command] = subprocess.Popen(  # noqa: S603 - our own command
-            [sys.executable, "-m", "destination", *command.split()],
-            env={**os.environ, **self._commands[command]},
-        )
+        self._running[command] = beside.start(command, {**os.environ, **self._commands[command]})
 
     def _watch(self) -> None:
         while not self._stopping.wait(1.0):

@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import click
+import structlog
+
 from destination import database, jsontext, partners
 from destination.database import Database
 from destination.errors import Problem
@@ -24,6 +27,8 @@ from destination.store.records import remember_mappings
 from destination.web.live import LiveRoutes
 from destination.web.receive import Receiver
 from destination.wording import did_you_mean
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,13 +154,15 @@ class Setup:
                 "The database that DESTINATION_DATABASE_URL names has no tables: has the receiver "
                 "run with it? Commands read the same settings as the service."
             )
-        opened.prepare()
+        if warning := opened.prepare():
+            click.echo(f"Warning: {warning}", err=True)
         return opened
 
     def database(self) -> Database:
         """The database, its tables made where it is new. Raises Problem when they do not fit."""
         opened = database.connect(self.settings.database_url)
-        opened.prepare()
+        if warning := opened.prepare():
+            log.warning(warning)
         return opened
 
 

@@ -80,7 +80,7 @@ class Action:
 
 
 class Destination(Protocol):
-    """Receives our deliveries."""
+    """Receives our deliveries. It can be pickled: some are sent by a process of their own."""
 
     @property
     def name(self) -> str: ...
@@ -193,7 +193,10 @@ class Source(Protocol):
 
 
 #: Modules in this folder that are no partners.
-_HELPERS = ("addresses", "catalogue", "credentials", "fields", "http", "notices", "signing")
+_HELPERS = (
+    *("addresses", "catalogue", "connecting", "credentials", "fields", "http", "notices"),
+    "signing",
+)
 
 
 def names() -> list[str]:

@@ -6,15 +6,14 @@ answer that changes meanwhile (DNS rebinding) leads nowhere.
 
 import re
 import socket
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
 from destination.errors import Problem
+from destination.partners import connecting
 
 #: The longest URL that is taken.
 MAX_URL_LENGTH = 2000
@@ -94,31 +93,20 @@ class Guard:
         host: str,
         port: int,
         *,
-        timeout: float | None,
+        timeout: float,
         socket_options: Sequence[Any],
     ) -> socket.socket:
         """A connection to the first address of `host` that is permitted and answers.
 
         Raises BadAddress where none is permitted, OSError where none answers.
         """
-        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
-        ends = None if timeout is None else time.monotonic() + timeout
-        problem: OSError = BadAddress(f"{host} has no address.")
-        for family, kind, protocol, _, address in found:
-            connection = socket.socket(family, kind, protocol)
-            try:
-                self._permit(str(address[0]), host)
-                connection.settimeout(None if ends is None else max(ends - time.monotonic(), 0.001))
-                for option in socket_options:
-                    connection.setsockopt(*option)
-                connection.connect(address)
-            except OSError as error:
-                connection.close()
-                problem = error
-            else:
-                connection.settimeout(timeout)
-                return connection
-        raise problem
+        return connecting.connect(
+            host,
+            port,
+            timeout=timeout,
+            socket_options=socket_options,
+            permit=lambda address: self._permit(address, host),
+        )
 
     def _read(self, url: str) -> tuple[str, bool, int]:
         """The host of a URL that is written plainly, whether it is an address and no name, and
@@ -178,16 +166,7 @@ def _resolved(host: str, port: int) -> list[str]:
     """The addresses of a name; none where it is not resolved in time."""
     if host == "localhost" or host.endswith(".localhost"):
         return ["127.0.0.1"]  # whatever a resolver knows of it
-    found: list[str] = []
-
-    def resolve() -> None:
-        try:
-            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError:
-            return
-        found.extend(str(answer[4][0]) for answer in answers)
-
-    resolving = Thread(target=resolve, name="resolve", daemon=True)
-    resolving.start()
-    resolving.join(_RESOLVE_WITHIN)
-    return list(found)
+    try:
+        return [str(found[4][0]) for found in connecting.look_up(host, port, _RESOLVE_WITHIN)]
+    except OSError:
+        return []

@@ -26,7 +26,7 @@ from urllib3.exceptions import (
 )
 
 from destination.deliveries import Exchange, Trouble
-from destination.partners import Request
+from destination.partners import Request, connecting
 from destination.partners.addresses import Guard
 
 #: How much of an answer is kept.
@@ -246,11 +246,10 @@ class _Traced:
     used = 0.0
 
     def _new_conn(self) -> socket.socket:
-        guard, own = _here.call.guard, cast(HTTPConnection, self)
-        if guard is None:
-            return cast(socket.socket, super()._new_conn())  # type: ignore[misc]
+        own = cast(HTTPConnection, self)
+        connect = _here.call.guard.connect if _here.call.guard else connecting.connect
         try:
-            return guard.connect(
+            return connect(
                 own.host,
                 own.port,
                 timeout=cast(float, own.timeout),

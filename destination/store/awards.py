@@ -6,12 +6,12 @@ the next one for the same key takes it over, and the failed one is not sent agai
 """
 
 from collections.abc import Collection, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import sqlalchemy as sa
 
-from destination.database import Database
+from destination.database import Database, Insert
 from destination.deliveries import Award, Delivery, Discard, Status
 from destination.routing import Arrival
 from destination.store import schema
@@ -22,6 +22,26 @@ ALREADY_AWARDED = "already_awarded"
 
 #: What wants a key: an event, by its id, and one of its deliveries.
 Claimant = tuple[int, Delivery]
+
+_keys: sa.BindParameter[Any] = sa.bindparam("keys", expanding=True)
+_THESE = schema.award.c.key.in_(_keys)
+_LEAVE = sa.delete(schema.award).where(_THESE)
+_LOCK = sa.select(schema.award).where(_THESE).order_by(schema.award.c.key).with_for_update()
+_TAKE_OVER = (
+    sa.update(schema.award)
+    .where(schema.award.c.key == sa.bindparam("of"))
+    .values(event_id=sa.bindparam("by"), at=sa.bindparam("now"))
+)
+_FAILED = sa.select(schema.delivery).where(
+    schema.delivery.c.event_id.in_(sa.bindparam("events", expanding=True)),
+    schema.delivery.c.status == Status.FAILED.value,
+)
+
+
+@cache
+def _claim(insert: Insert) -> sa.Executable:
+    """The keys that nobody holds, which it returns."""
+    return insert(schema.award).on_conflict_do_nothing().returning(schema.award.c.key)
 
 
 def claim(
@@ -35,10 +55,8 @@ def claim(
                 claimants.setdefault(key, (event_id, delivery))
     if not claimants:
         return routed
-    table = schema.award
-    insert = database.insert(table).on_conflict_do_nothing().returning(table.c.key)
     rows = connection.execute(
-        insert,
+        _claim(database.insert),
         # sorted: two receivers that claim the same keys must not wait for each other
         [{"key": key, "event_id": claimants[key][0], "at": now} for key in sorted(claimants)],
     )
@@ -52,7 +70,7 @@ def claim(
         if delivery.award and not _is_free(delivery.award, owners, event_id)
     }
     if idle & new:
-        connection.execute(sa.delete(table).where(table.c.key.in_(idle & new)))
+        connection.execute(_LEAVE, {"keys": sorted(idle & new)})
     return {
         event_id: arrival.judged(partial(_judge, owners, event_id))
         for event_id, arrival in routed.items()
@@ -103,10 +121,7 @@ def _take_over(
     """
     if not keys:
         return set()
-    table = schema.award
-    rows = connection.execute(
-        sa.select(table).where(table.c.key.in_(keys)).order_by(table.c.key).with_for_update()
-    ).all()
+    rows = connection.execute(_LOCK, {"keys": keys}).all()
     failed = _failed(connection, {row.event_id for row in rows})
     taken = set()
     for row in rows:
@@ -117,10 +132,8 @@ def _take_over(
             taken.add(bytes(row.key))
     if taken:
         connection.execute(
-            sa.update(table)
-            .where(table.c.key == sa.bindparam("of"))
-            .values(event_id=sa.bindparam("by"), at=now),
-            [{"of": key, "by": claimants[key][0]} for key in sorted(taken)],
+            _TAKE_OVER,
+            [{"of": key, "by": claimants[key][0], "now": now} for key in sorted(taken)],
         )
     return taken
 
@@ -129,10 +142,7 @@ def _failed(
     connection: sa.Connection, events: Collection[int]
 ) -> dict[tuple[int, str, str, float], int]:
     """The failed deliveries of events, by what an award knows of them."""
-    table = schema.delivery
-    rows: Any = connection.execute(
-        sa.select(table).where(table.c.event_id.in_(events), table.c.status == Status.FAILED.value)
-    )
+    rows: Any = connection.execute(_FAILED, {"events": list(events)})
     return {(row.event_id, row.destination, row.mapping, row.created_at): row.id for row in rows}
 
 

@@ -4,6 +4,7 @@ What a worker leaves behind when it dies is claimed again after its lease, as in
 """
 
 import uuid
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -68,13 +69,9 @@ _BEGIN = (
 _WRITE_ATTEMPTS = schema.attempt.insert().returning(
     schema.attempt.c.id, schema.attempt.c.delivery_id
 )
-_DEATHS = (
-    sa.select(schema.attempt.c.delivery_id, sa.func.count().label("deaths"))
-    .where(
-        schema.attempt.c.delivery_id.in_(_ids),
-        schema.attempt.c.trouble == Trouble.WORKER_DIED.value,
-    )
-    .group_by(schema.attempt.c.delivery_id)
+_DEATHS = sa.select(schema.attempt.c.delivery_id, schema.attempt.c.trouble).where(
+    schema.attempt.c.delivery_id.in_(_ids),
+    schema.attempt.c.trouble.in_([Trouble.WORKER_DIED.value, Trouble.CRASHED.value]),
 )
 
 
@@ -97,7 +94,7 @@ def claim(
         connection.execute(_HEADS, {"ids": lanes}), key=lambda head: lanes.index(head.lane_id)
     )
     attempts = _begin(connection, [h for h in heads if h.status == Status.PENDING.value], now)
-    deaths = _count_deaths(connection, [h.id for h in heads if h.id not in attempts])
+    deaths = _deaths(connection, [head.id for head in heads if head.attempts])
     spend(connection, wanted, len(attempts), now)
     return [
         Claim(
@@ -114,7 +111,8 @@ def claim(
             claimed_at=now,
             first_attempt_at=head.first_attempt_at or now,
             interrupted=head.id not in attempts,
-            deaths=deaths.get(head.id, 0),
+            suspect=head.id not in attempts or head.id in deaths,
+            crashes=deaths[head.id].count(Trouble.CRASHED.value),
             probe=pace.held,
             bulk=head.lane_id in bulk,
         )
@@ -141,10 +139,9 @@ def _begin(connection: sa.Connection, heads: Sequence[Any], now: float) -> dict[
     return {row.delivery_id: row.id for row in rows}
 
 
-def _count_deaths(connection: sa.Connection, interrupted: Sequence[int]) -> dict[int, int]:
-    """With each delivery that a worker left behind: how many workers died, this one too."""
-    if not interrupted:
-        return {}
-    rows = connection.execute(_DEATHS, {"ids": interrupted})
-    earlier = {row.delivery_id: row.deaths for row in rows}
-    return {delivery: earlier.get(delivery, 0) + 1 for delivery in interrupted}
+def _deaths(connection: sa.Connection, tried: Sequence[int]) -> dict[int, list[str]]:
+    """Of deliveries that were tried before: how processes died with them under way."""
+    found: dict[int, list[str]] = defaultdict(list)
+    for row in connection.execute(_DEATHS, {"ids": tried}) if tried else ():
+        found[row.delivery_id].append(row.trouble)
+    return found

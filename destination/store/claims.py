@@ -25,10 +25,12 @@ class Claim:
     created_at: float
     claimed_at: float
     first_attempt_at: float
-    #: How many workers have died with it, as far as we know. Where the last one did, its request
-    #: may have left: it is judged, not sent.
+    #: The worker that had it under way died, and its request may have left: it is judged, not sent.
     interrupted: bool
-    deaths: int
+    #: Some worker died while it was under way; and how often a process did that performed nothing
+    #: else.
+    suspect: bool
+    crashes: int
     #: It came from a lane with nothing but bulk.
     bulk: bool
     #: Sent to see whether a held destination is well again.

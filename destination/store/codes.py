@@ -1,11 +1,11 @@
 """Referral codes: each belongs to the customer that brought it first."""
 
 import hashlib
-from functools import partial
+from functools import cache, partial
 
 import sqlalchemy as sa
 
-from destination.database import Database
+from destination.database import Database, Insert
 from destination.deliveries import Delivery, Discard
 from destination.routing import Arrival
 from destination.store import schema
@@ -26,10 +26,9 @@ def claim(
     used = {digest(delivery.used_code) for delivery in deliveries if delivery.used_code}
     if not claims and not used:
         return routed
-    table = schema.referral_code
     if claims:
         connection.execute(
-            database.insert(table).on_conflict_do_nothing(),
+            _claim(database.insert),
             # sorted: two receivers that claim the same codes must not wait for each other
             [
                 {"destination": destination, "code": code, "customer": customer, "since": now}
@@ -39,7 +38,7 @@ def claim(
     codes = used.union(code for _, code in claims)
     owners = {
         (row.destination, row.code): row.customer
-        for row in connection.execute(sa.select(table).where(table.c.code.in_(codes)))
+        for row in connection.execute(_OWNERS, {"codes": sorted(codes)})
     }
     return {key: arrival.judged(partial(_judge, owners)) for key, arrival in routed.items()}
 
@@ -83,6 +82,15 @@ def digest(code: str) -> str:
     return hashlib.sha256(code.encode(errors="surrogatepass")).hexdigest()
 
 
+@cache
+def _claim(insert: Insert) -> sa.Executable:
+    """A code that somebody has stays with them."""
+    return insert(schema.referral_code).on_conflict_do_nothing()
+
+
+_OWNERS = sa.select(schema.referral_code).where(
+    schema.referral_code.c.code.in_(sa.bindparam("codes", expanding=True))
+)
 _FREE_OTHERS = sa.delete(schema.referral_code).where(
     schema.referral_code.c.destination == sa.bindparam("of"),
     schema.referral_code.c.customer == sa.bindparam("whose"),

@@ -1,12 +1,12 @@
-"""Grouped commits: requests that come at once share a transaction, and none waits for company.
+"""Grouped commits: requests that come at once share a transaction, and a lone one waits for nobody.
 
-A commit to the disk costs the same for one call as for a hundred. Whoever holds the turn commits
-everything that has queued up; the others find their calls kept when their turn comes.
+A commit costs nearly the same for one call as for ten. Whoever comes last of those who are under
+way commits for all of them; where one of them is slow, the others do not wait for it.
 """
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from destination.database import Database
 from destination.errors import StoreUnavailable
@@ -16,11 +16,16 @@ from destination.store.receiving import Outcome, accept
 #: Calls that share a commit, at most: so that nobody waits long for others.
 MAX_GROUP = 1000
 
+#: Seconds that a request waits for those who are under way beside it.
+GATHER = 0.004
+
 
 class Intake:
     """Keeps arrivals from any number of threads."""
 
     def __init__(self, database: Database) -> None:
+        #: How many requests are under way: whoever serves them says it.
+        self.company: Callable[[], int] = lambda: 1
         self._database = database
         self._queue: deque[_Request] = deque()
         self._turn = threading.Lock()
@@ -29,9 +34,12 @@ class Intake:
         """As `receiving.accept`, in a commit that is shared with whoever comes at the same time."""
         request = _Request(arrivals)
         self._queue.append(request)
-        with self._turn:
-            while request.waits:
-                self._commit(self._next_group())
+        if len(self._queue) < self.company():
+            request.done.wait(GATHER)
+        if not request.done.is_set():
+            with self._turn:
+                while not request.done.is_set():
+                    self._commit(self._next_group())
         if request.error:
             raise request.error
         return request.outcomes
@@ -56,12 +64,12 @@ class Intake:
                 return
             for request in group:
                 request.error = error
-                request.waits = False
+                request.done.set()
             return
         for request in group:
             count = len(request.arrivals)
             request.outcomes, outcomes = outcomes[:count], outcomes[count:]
-            request.waits = False
+            request.done.set()
 
 
 class _Request:
@@ -69,6 +77,6 @@ class _Request:
 
     def __init__(self, arrivals: Sequence[Arrival]) -> None:
         self.arrivals = arrivals
-        self.waits = True
+        self.done = threading.Event()
         self.outcomes: list[Outcome] = []
         self.error: Exception | None = None

@@ -4,7 +4,7 @@ Three things hold a destination: credentials that it refuses, a breaker that ope
 down, somebody's hand. The first two are probed with one delivery at a time, and end by themselves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -12,7 +12,7 @@ from destination.database import Database
 from destination.deliveries import Verdict, engine_failed
 from destination.store import schema
 from destination.store.claims import Settlement
-from destination.store.paces import BREAKER, BY_HAND, Pace, Terms, paces
+from destination.store.paces import BREAKER, BY_HAND, Pace, Terms
 
 _THIS = schema.hold.c.destination == sa.bindparam("name")
 _END = sa.delete(schema.hold).where(_THIS)
@@ -37,7 +37,7 @@ _ADD_FAILURES = _ITS_PACE.values(failures=schema.pace.c.failures + sa.bindparam(
 def hold(database: Database, destination: str) -> None:
     """Pause a destination until `resume`; what is under way is finished. Raises as `resume`."""
     with database.writing() as connection:
-        now = connection.execute(sa.select(database.now)).scalar_one()
+        now = database.read_clock(connection)
         _pause(database, connection, destination, BY_HAND, now, None)
 
 
@@ -48,21 +48,28 @@ def resume(database: Database, destination: str) -> bool:
         return bool(connection.execute(_END, {"name": destination}).rowcount)
 
 
+def is_news(settlement: Settlement, pace: Pace) -> bool:
+    """Whether it may tell more of its destination than that all goes on being well."""
+    failed = engine_failed(settlement.exchange) or settlement.verdict is Verdict.HOLD
+    return failed or pace.held or pace.failures > 0
+
+
 def learn(
     database: Database,
     connection: sa.Connection,
     settlements: Sequence[Settlement],
+    known: Mapping[str, Pace],
     terms: Terms,
     now: float,
 ) -> dict[str, str | None]:
-    """Hold and release destinations by what settlements, in their order, tell of them.
+    """Hold and release destinations by what settlements, in their order, tell of them; `known` is
+    where each of these destinations stood before.
 
     Returns what changed: the reason of a new hold, or None for a destination that is well again.
     """
     by_name: dict[str, list[Settlement]] = {}
     for settlement in settlements:
         by_name.setdefault(settlement.claim.destination, []).append(settlement)
-    known = paces(connection, sorted(by_name))
     changes: dict[str, str | None] = {}
     for name, own in sorted(by_name.items()):
         failures = _count_failures(connection, name, own, known[name])

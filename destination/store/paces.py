@@ -5,7 +5,7 @@ whatever machine, knows it with its next claim.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -136,7 +136,7 @@ def enter(database: Database, destinations: Sequence[str]) -> list[str]:
         return list(connection.execute(sa.select(schema.hold.c.destination).where(held)).scalars())
 
 
-def paces(connection: sa.Connection, destinations: Sequence[str]) -> dict[str, Pace]:
+def paces(connection: sa.Connection, destinations: Collection[str]) -> dict[str, Pace]:
     """Where each destination stands, by name."""
     return {
         row.destination: Pace(
@@ -147,7 +147,7 @@ def paces(connection: sa.Connection, destinations: Sequence[str]) -> dict[str, P
             next_bulk_at=row.next_bulk_at,
             free_at=row.free_at,
         )
-        for row in connection.execute(_PACES, {"names": list(destinations)})
+        for row in connection.execute(_PACES, {"names": sorted(destinations)})
     }
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
-from destination.database import Database, tried_again
+from destination.database import Database, Insert, tried_again
 from destination.deliveries import Status
 from destination.routing import Arrival
 from destination.store import awards, codes, schema, traits
@@ -27,6 +28,50 @@ class Outcome:
 #: (source, message id): the same call twice is one call.
 Key = tuple[str, str]
 
+_KEEP_DELIVERIES = schema.delivery.insert()
+_KEEP_NOTICES = schema.notice.insert()
+_KEEP_DISCARDS = schema.discard.insert()
+
+#: Why calls that are here already made no delivery, the newest reason first.
+_FIRST_DISCARDS = (
+    sa.select(
+        schema.event.c.source,
+        schema.event.c.message_id,
+        schema.discard.c.reason,
+        schema.discard.c.detail,
+    )
+    .join(schema.discard, schema.discard.c.event_id == schema.event.c.id)
+    .where(
+        schema.event.c.message_id.in_(sa.bindparam("message_ids", expanding=True)),
+        ~sa.exists().where(schema.delivery.c.event_id == schema.event.c.id),
+    )
+    .order_by(schema.discard.c.id.desc())
+)
+
+
+@cache
+def _keep_events(insert: Insert) -> sa.Executable:
+    """Those that are not here yet, which it returns."""
+    event = schema.event.c
+    keep = insert(schema.event).on_conflict_do_nothing()
+    return keep.returning(event.id, event.source, event.message_id)
+
+
+@cache
+def _open_lanes(insert: Insert) -> sa.Executable:
+    lane = schema.lane.c
+    opened = insert(schema.lane)
+    opened = opened.on_conflict_do_update(
+        index_elements=["destination", "customer"],
+        set_={
+            # A lane that waits or is under way keeps its time.
+            "ready_at": sa.func.coalesce(lane.ready_at, opened.excluded.ready_at),
+            # What waits behind bulk takes it along.
+            "bulk": opened.excluded.bulk & (lane.bulk | lane.ready_at.is_(None)),
+        },
+    )
+    return opened.returning(lane.id, lane.destination, lane.customer)
+
 
 @tried_again
 def accept(database: Database, arrivals: Sequence[Arrival]) -> list[Outcome]:
@@ -36,7 +81,7 @@ def accept(database: Database, arrivals: Sequence[Arrival]) -> list[Outcome]:
     Raises StoreUnavailable.
     """
     with database.writing() as connection:
-        now = connection.execute(sa.select(database.now)).scalar_one()
+        now = database.read_clock(connection)
         new = _insert_events(database, connection, arrivals, now)
         routed = {event_id: arrivals[i] for event_id, i in new.items()}
         routed = decide(database, connection, routed, now)
@@ -64,10 +109,8 @@ def _insert_events(
     first: dict[Key, int] = {}
     for i, arrival in enumerate(arrivals):
         first.setdefault((arrival.source, arrival.message_id), i)
-    table = schema.event
-    insert = database.insert(table).on_conflict_do_nothing()
     rows = connection.execute(
-        insert.returning(table.c.id, table.c.source, table.c.message_id),
+        _keep_events(database.insert),
         [
             {
                 "source": arrivals[i].source,
@@ -117,7 +160,7 @@ def queue(
         for d in arrival.deliveries
     ]
     if deliveries:
-        connection.execute(schema.delivery.insert(), deliveries)
+        connection.execute(_KEEP_DELIVERIES, deliveries)
     notices = [
         {
             **vars(d.notice),
@@ -130,14 +173,14 @@ def queue(
         if d.notice
     ]
     if notices:
-        connection.execute(schema.notice.insert(), notices)
+        connection.execute(_KEEP_NOTICES, notices)
     discards = [
         {"event_id": event_id, "at": now, **vars(d)}
         for event_id, arrival in routed
         for d in arrival.discards
     ]
     if discards:
-        connection.execute(schema.discard.insert(), discards)
+        connection.execute(_KEEP_DISCARDS, discards)
     codes.free_old(connection, dict(routed))  # behind the lanes, as a worker does
 
 
@@ -155,19 +198,8 @@ def open_lanes(
         return {}
     if database.wake:
         connection.exec_driver_sql(database.wake)
-    table = schema.lane
-    insert = database.insert(table)
-    upsert = insert.on_conflict_do_update(
-        index_elements=["destination", "customer"],
-        set_={
-            # A lane that waits or is under way keeps its time.
-            "ready_at": sa.func.coalesce(table.c.ready_at, insert.excluded.ready_at),
-            # What waits behind bulk takes it along.
-            "bulk": insert.excluded.bulk & (table.c.bulk | table.c.ready_at.is_(None)),
-        },
-    )
     rows = connection.execute(
-        upsert.returning(table.c.id, table.c.destination, table.c.customer),
+        _open_lanes(database.insert),
         [
             # sorted: two receivers that open the same lanes must not wait for each other
             {"destination": destination, "customer": customer, "ready_at": now, "bulk": bulk}
@@ -183,13 +215,8 @@ def _first_outcomes(
     """For each index of a call that was here already: a duplicate, with its first reason."""
     if not duplicates:
         return {}
-    event, discard, delivery = schema.event, schema.discard, schema.delivery
-    delivered = sa.exists().where(delivery.c.event_id == event.c.id)
     rows = connection.execute(
-        sa.select(event.c.source, event.c.message_id, discard.c.reason, discard.c.detail)
-        .join(discard, discard.c.event_id == event.c.id)
-        .where(event.c.message_id.in_([arrivals[i].message_id for i in duplicates]), ~delivered)
-        .order_by(discard.c.id.desc())
+        _FIRST_DISCARDS, {"message_ids": [arrivals[i].message_id for i in duplicates]}
     )
     discarded: dict[Key, Any] = {(row.source, row.message_id): row for row in rows}
     outcomes = {}

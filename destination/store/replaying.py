@@ -104,7 +104,7 @@ def send_again(
         table.c.reason.is_distinct_from(ALREADY_AWARDED),
     )
     with database.writing() as connection:
-        now = connection.execute(sa.select(database.now)).scalar_one()
+        now = database.read_clock(connection)
         lanes = sa.select(lane.c.destination, lane.c.customer).distinct()
         found = connection.execute(lanes.join_from(table, lane).where(*chosen))
         opened = {(row.destination, row.customer): bulk for row in found}
@@ -212,7 +212,7 @@ def _put(
     referral code may be somebody else's by now. Those whose place is gone are left out.
     """
     with database.writing() as connection:
-        now = connection.execute(sa.select(database.now)).scalar_one()
+        now = database.read_clock(connection)
         free = _lock(connection, kind, [rerun.place for rerun in reruns])
         placed = [rerun for rerun in reruns if rerun.place in free]
         decided = []

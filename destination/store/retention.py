@@ -121,7 +121,7 @@ def _discards(database: Database, age: float) -> Iterator[int]:
     more = True
     while more:
         with database.reading() as connection:
-            cut = connection.execute(sa.select(database.now)).scalar_one() - age
+            cut = database.read_clock(connection) - age
             rows = connection.execute(oldest).all()
         if due := [row.id for row in rows if row.at < cut]:
             yield _remove_discards(database, due)
@@ -134,7 +134,7 @@ def _ids(database: Database, age: float) -> Iterator[int]:
     removed = STEP
     while removed == STEP:
         with database.reading() as connection:
-            cut = connection.execute(sa.select(database.now)).scalar_one() - age
+            cut = database.read_clock(connection) - age
             due = connection.execute(oldest.where(table.c.emptied_at < cut)).scalars().all()
         if removed := len(due) and _remove_events(database, due):
             yield removed
@@ -145,7 +145,7 @@ def _awards(database: Database, age: float) -> Iterator[int]:
     removed = STEP
     while removed == STEP:
         with database.reading() as connection:
-            cut = connection.execute(sa.select(database.now)).scalar_one() - age
+            cut = database.read_clock(connection) - age
             first = connection.execute(oldest).scalar_one()
         if first is None or first >= cut:
             return

@@ -15,7 +15,7 @@ from destination.database import Database, tried_again
 from destination.store import paces
 from destination.store.claiming import claim
 from destination.store.claims import Claim, Settlement
-from destination.store.holds import learn
+from destination.store.holds import is_news, learn
 from destination.store.paces import Terms, Wanted
 from destination.store.settling import settle
 
@@ -46,10 +46,13 @@ def settle_and_claim(
     claims: list[Claim] = []
     changes: dict[str, str | None] = {}
     with database.writing() as connection:
-        now = connection.execute(sa.select(database.now)).scalar_one()
-        if mine := settle(connection, settlements, now):
-            changes = learn(database, connection, mine, terms, now)
-        known = paces.paces(connection, [one.destination for one in wanted])
+        now = database.read_clock(connection)
+        mine = settle(connection, settlements, now)
+        names = {one.destination for one in wanted} | {one.claim.destination for one in mine}
+        known = paces.paces(connection, names)
+        if any(is_news(one, known[one.claim.destination]) for one in mine):
+            changes = learn(database, connection, mine, known, terms, now)
+            known = paces.paces(connection, names)
         for one in wanted:
             if paces.rest(known[one.destination], one, now) == 0:
                 claims += claim(connection, one, known[one.destination], terms, now)
@@ -62,7 +65,7 @@ def settle_and_claim(
 def look(database: Database, wanted: Sequence[Wanted]) -> float:
     """Seconds until there may be something to claim: takes no lock. Raises StoreUnavailable."""
     with database.reading() as connection:
-        now = connection.execute(sa.select(database.now)).scalar_one()
+        now = database.read_clock(connection)
         return _rest(connection, wanted, now)
 
 

@@ -45,7 +45,7 @@ def standings(database: Database) -> dict[str, Standing]:
     Raises StoreUnavailable.
     """
     with database.reading() as connection:
-        now = connection.execute(sa.select(database.now)).scalar_one()
+        now = database.read_clock(connection)
         rows = connection.execute(_OPEN).all()
         found = connection.execute(_SINCE, {"ids": [row.oldest for row in rows]})
         since = {row.id: row.since for row in found}

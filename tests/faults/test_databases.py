@@ -11,7 +11,7 @@ from destination.deliveries import Status
 from destination.store import records
 from destination.store.filters import Filter
 from tests.faults.conftest import order
-from tests.faults.stores import Sqlite, full_disk
+from tests.faults.stores import Postgres, Sqlite
 from tests.running import answers, until
 
 #: Seconds for which the database is gone, and within which all goes on by itself afterwards.
@@ -97,7 +97,6 @@ def test_what_starts_before_its_database_waits_for_it(scene):
     until(lambda: delivered(scene) == {"ada-1"})
 
 
-@pytest.mark.parametrize("scene", ["sqlite"], indirect=True)
 def test_a_full_disk_is_told_and_loses_nothing(scene):
     if scene.kept.skipped:
         pytest.skip(scene.kept.skipped[0])
@@ -106,8 +105,10 @@ def test_a_full_disk_is_told_and_loses_nothing(scene):
     scene.worker()
     with Stream(scene) as stream:
         until(lambda: len(delivered(scene)) > 8)
-        with full_disk(scene.kept.folder):
+        with scene.kept.full_disk():
             until(lambda: len(stream.refused()) > 8)
+            if isinstance(scene.kept, Postgres):
+                scene.kept.exhaust()
         refused = len(stream.refused())
         known = len(stream.accepted())
         until(lambda: len(stream.accepted()) > known + 8)

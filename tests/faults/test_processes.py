@@ -66,6 +66,33 @@ def test_the_same_call_from_fifty_threads_over_four_receivers_is_one_call(scene)
     assert Counter(line.message for line in scene.arrived()) == dict.fromkeys(rows(scene), 1)
 
 
+def test_a_poisonous_delivery_takes_one_worker_down_and_stops_nobody(scene):
+    scene.engine(slow=0.2)
+    scene.receivers()
+    customers = [f"c{n}" for n in range(8)]
+    scene.send(
+        *(customer(name) for name in customers),
+        customer("eve", poison="sending"),
+        customer("mallory", poison="making"),
+        *(order(name) for name in [*customers, "eve", "mallory"]),
+    )
+    worker = scene.poisonous_worker()
+    until(lambda: len(rows(scene)) == 20 and _rest(scene))
+
+    found = rows(scene)
+    assert worker.ended <= 2  # each of the two where it was the first
+    assert (found["eve"]["status"], found["eve"]["reason"]) == ("failed", "crashed")
+    assert found["eve"]["attempts"] <= 3
+    assert (found["mallory"]["status"], found["mallory"]["reason"]) == ("uncertain", "crashed")
+    statuses = {row["status"] for name, row in found.items() if name not in ("eve", "mallory")}
+    assert statuses == {"delivered"}
+
+
+def customer(name, **traits):
+    """A call that makes a customer."""
+    return {"type": "identify", "messageId": name, "userId": name, "traits": {"id": name, **traits}}
+
+
 #: Answers that try to hold a worker up, or to fill its memory.
 HOSTILE = ["dripping", "endless", "bomb", "headers", "late"]
 

@@ -5,7 +5,8 @@ anything is sent: a user, a name, a time, a size.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from marshmallow import ValidationError
@@ -129,8 +130,8 @@ class Tracking:
             trigger='type = "track"',
             fields=TrackFields(),
             customer="user_id",
-            requests=self._request("track", "event", "properties"),
-            rule=self._too_large("track", "event", "properties"),
+            requests=partial(self._requests, "track", ("event", "properties")),
+            rule=partial(self._too_large, "track", ("event", "properties")),
         )
         identify = Action(
             name="identify",
@@ -139,8 +140,8 @@ class Tracking:
             trigger='type = "track"',
             fields=IdentifyFields(),
             customer="user_id",
-            requests=self._request("identify", "traits"),
-            rule=self._too_large("identify", "traits"),
+            requests=partial(self._requests, "identify", ("traits",)),
+            rule=partial(self._too_large, "identify", ("traits",)),
         )
         self.actions = {action.name: action for action in (track, identify)}
 
@@ -163,23 +164,21 @@ class Tracking:
         body = ",".join(taken).join(_BATCH)
         return Request(method="POST", path="/v1/batch", body=body, idempotent=True), len(taken)
 
-    def _request(self, kind: str, *content: str) -> Callable[[dict[str, Json]], Sequence[Request]]:
-        def requests(payload: dict[str, Json]) -> Sequence[Request]:
-            body = self._body(kind, payload, content)
-            # Segment drops a messageId that it has seen: a call sent twice is one.
-            return [Request(method="POST", path=f"/v1/{kind}", body=body, idempotent=True)]
+    def _requests(
+        self, kind: str, content: Sequence[str], payload: dict[str, Json]
+    ) -> Sequence[Request]:
+        body = self._body(kind, payload, content)
+        # Segment drops a messageId that it has seen: a call sent twice is one.
+        return [Request(method="POST", path=f"/v1/{kind}", body=body, idempotent=True)]
 
-        return requests
-
-    def _too_large(self, kind: str, *content: str) -> Callable[[dict[str, Json]], Discard | None]:
-        def rule(payload: dict[str, Json]) -> Discard | None:
-            size = len(self._body(kind, payload, content).encode())
-            if size <= MAX_CALL_BYTES:
-                return None
-            detail = f"The call has {size:,} bytes; Segment takes {MAX_CALL_BYTES:,}. Send less."
-            return Discard(reason="payload_validation_failed", detail=detail)
-
-        return rule
+    def _too_large(
+        self, kind: str, content: Sequence[str], payload: dict[str, Json]
+    ) -> Discard | None:
+        size = len(self._body(kind, payload, content).encode())
+        if size <= MAX_CALL_BYTES:
+            return None
+        detail = f"The call has {size:,} bytes; Segment takes {MAX_CALL_BYTES:,}. Send less."
+        return Discard(reason="payload_validation_failed", detail=detail)
 
     def _body(self, kind: str, payload: dict[str, Json], content: Sequence[str]) -> str:
         call = {

@@ -1,0 +1,96 @@
+"""What was under way when a worker died is performed where it can take nobody down."""
+
+import json
+import threading
+from dataclasses import replace
+
+import pytest
+
+from destination.deliveries import Exchange, Status, Trouble, Verdict
+from destination.partners.rehook import Rehook, RehookSettings
+from destination.performing import clock
+from destination.settings import Settings
+from destination.store import paces, records, sending
+from destination.store.claims import Claim, Settlement
+from destination.store.paces import Terms, Wanted
+from destination.store.receiving import accept
+from destination.suspects import perform_alone
+from destination.worker import Worker
+from tests.conftest import arrival
+from tests.faults.poisonous import Poisonous
+from tests.misbehaving import read_request, response, server
+from tests.running import until
+
+#: A lease long enough for a busy machine.
+SETTINGS = Settings(connect_timeout=5.0, read_timeout=5.0, lease=60.0)
+
+
+def claimed(action, poison, **changes):
+    values = {
+        **{"delivery_id": 1, "attempt_id": 1, "lane_id": 1, "token": "t", "step": 0},
+        **{"destination": "rehook", "action": action, "attempts": 2},
+        **{"created_at": 0.0, "claimed_at": 0.0, "first_attempt_at": 0.0, "bulk": False},
+        **{"probe": False, "interrupted": False, "suspect": True, "crashes": 0},
+        "payload": json.dumps({"source_id": "ada", "metadata": {"poison": poison}}),
+    }
+    return Claim(**(values | changes))
+
+
+@pytest.mark.parametrize(
+    ("claim", "verdict", "status"),
+    [
+        (claimed("identifyUser", "sending"), Verdict.RETRY, Status.PENDING),
+        (claimed("identifyUser", "sending", crashes=1), Verdict.RETRY, Status.FAILED),
+        (claimed("trackEvent", "sending"), Verdict.UNKNOWN, Status.UNCERTAIN),
+        (claimed("identifyUser", "making"), Verdict.UNKNOWN, Status.UNCERTAIN),
+        (claimed("trackEvent", "making", interrupted=True), Verdict.UNKNOWN, Status.UNCERTAIN),
+    ],
+    ids=["once", "twice", "award", "before it is sent", "when it is judged"],
+)
+def test_what_kills_the_process_that_does_nothing_else_is_told_and_kills_no_worker(
+    claim, verdict, status
+):
+    settlement = perform_alone(Poisonous(RehookSettings()), SETTINGS, claim, clock())
+
+    assert (settlement.verdict, settlement.status) == (verdict, status)
+    assert settlement.reason == settlement.exchange.trouble.value == "crashed"
+
+
+def test_what_does_not_end_within_its_lease_is_left_as_by_a_worker_that_died():
+    claim, before = claimed("trackEvent", "hanging"), clock() - SETTINGS.lease + 1
+    settlement = perform_alone(Poisonous(RehookSettings()), SETTINGS, claim, before)
+
+    assert settlement.claim == replace(claim, token="")
+
+
+def test_a_worker_that_dies_counts_against_nobody_however_often_it_does(timed, clock):
+    made = arrival("m1")
+    payload = '{"source_id":"u1"}'
+    customer = replace(made.deliveries[0], action="identifyUser", payload=payload)
+    accept(timed, [replace(made, deliveries=(customer,)), arrival("m2")])
+    paces.enter(timed, ["rehook"])
+    wanted = [Wanted(destination="rehook", room=1)]
+    for death in range(5):
+        [claim] = sending.settle_and_claim(timed, [], wanted, Terms(lease=5.0)).claims
+        assert (claim.suspect, claim.interrupted, claim.crashes) == (death > 0, False, 0)
+        clock.now += 6
+        [left] = sending.settle_and_claim(timed, [], wanted, Terms(lease=5.0)).claims
+        assert (left.suspect, left.interrupted) == (True, True)
+        died = Exchange(method="POST", url="", trouble=Trouble.WORKER_DIED)
+        judged = Settlement(claim=left, exchange=died, verdict=Verdict.RETRY, status=Status.PENDING)
+        sending.settle_and_claim(timed, [judged], [], Terms())
+    arrived = []
+
+    def engine(connection):
+        while request := read_request(connection):
+            arrived.append(request.split()[1])
+            connection.sendall(response(200))
+
+    with server(engine) as url:
+        worker = Worker(timed, {"rehook": Rehook(RehookSettings(url=url))}, SETTINGS)
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        until(lambda: records.counts(timed) == {"delivered": 2})
+        worker.stop()
+        thread.join(15)
+    assert arrived == [b"/customers", b"/events/invoke"]
