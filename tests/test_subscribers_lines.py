@@ -1,6 +1,7 @@
 """Subscribers come, change and go: what is for one of them never reaches another."""
 
 import threading
+import time
 
 import pytest
 from click.testing import CliRunner
@@ -152,3 +153,30 @@ def test_a_failure_of_one_that_has_stayed_is_replayed_to_it_alone(client):
     first, again = (body["eventId"] for _, body in arrived)
     assert first == again
     assert others == []
+
+
+def test_no_more_requests_are_under_way_than_an_account_allows_however_many_workers(client):
+    lock, under_way, most = threading.Lock(), 0, 0
+
+    def counting(connection):
+        nonlocal under_way, most
+        while read_request(connection):
+            with lock:
+                under_way += 1
+                most = max(most, under_way)
+            time.sleep(0.05)  # so that others come beside it, were they allowed to
+            with lock:
+                under_way -= 1
+            connection.sendall(response(200))
+
+    with (
+        server(counting) as url,
+        delivering(client.setup, client.database),
+        delivering(client.setup, client.database),
+    ):
+        subscribe(client, url, maxAllowedConnections=3)
+        calls = [{**CALL, "messageId": f"m{n}", "userId": f"u{n}"} for n in range(40)]
+        client.post("/webhooks/segment", json=calls)
+        until(lambda: settled(client) and len(statuses(client)) == 40)
+
+    assert most == 3
