@@ -131,7 +131,7 @@ class _Sender(asyncio.Protocol):
     def ask(self, number: int) -> None:
         self._number, self._began, self._read = number, time.monotonic(), b""
         call = {**load.call(number), "messageId": f"flood-{number}"}
-        self._transport.write(load.request(call))
+        self._transport.write(load.request([call]))
 
     def data_received(self, data: bytes) -> None:
         self._read += data

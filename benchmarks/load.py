@@ -46,16 +46,15 @@ def call(number: int, customers: int = CUSTOMERS) -> dict[str, object]:
 
 def requests(events: int, batch: int) -> list[bytes]:
     """Whole HTTP requests, made beforehand: `batch` calls each, together `events`."""
-    made = []
-    for start in range(0, events, batch):
-        calls = [call(start + number) for number in range(batch)]
-        made.append(request(calls[0] if batch == 1 else calls))
-    return made
+    return [
+        request([call(start + number) for number in range(batch)])
+        for start in range(0, events, batch)
+    ]
 
 
-def request(calls: object) -> bytes:
-    """A whole HTTP request with `calls` in it."""
-    body = json.dumps(calls).encode()
+def request(calls: Sequence[dict[str, object]]) -> bytes:
+    """A whole HTTP request that sends calls."""
+    body = json.dumps(calls[0] if len(calls) == 1 else calls).encode()
     head = (
         "POST /webhooks/segment HTTP/1.1\r\nHost: localhost\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -76,11 +75,11 @@ def send(port: int, bodies: Sequence[bytes], senders: int) -> list[float]:
         connection = socket.create_connection(("127.0.0.1", port))
         for request in waiting:
             began = time.perf_counter()
-            head = _exchange(connection, request)
+            head = exchange(connection, request)
             if not head:  # it was closed while it was idle
                 connection.close()
                 connection = socket.create_connection(("127.0.0.1", port))
-                head = _exchange(connection, request)
+                head = exchange(connection, request)
             took.append(time.perf_counter() - began)
             if not head.startswith(b"HTTP/1.1 200"):
                 faults.append(head.decode())
@@ -97,7 +96,8 @@ def send(port: int, bodies: Sequence[bytes], senders: int) -> list[float]:
     return took
 
 
-def _exchange(connection: socket.socket, request: bytes) -> bytes:
+def exchange(connection: socket.socket, request: bytes) -> bytes:
+    """The head of the answer to a request; nothing where the connection has ended."""
     try:
         connection.sendall(request)
         return read_answer(connection)
@@ -132,6 +132,8 @@ class Engine:
 
     port: int
     answered: Any
+    #: When each numbered order arrived, by the machine's monotonic clock; 0: not yet.
+    orders: Any
 
     def wait(self, count: int, process: "subprocess.Popen[bytes]") -> None:
         """Until it has answered `count` requests. Raises SystemExit where that does not come."""
@@ -143,13 +145,18 @@ class Engine:
 
 
 @contextmanager
-def engine(takes: float) -> Iterator[Engine]:
-    """An engine in a process of its own, which answers `takes` seconds after each request."""
+def engine(takes: float, orders: int = 0) -> Iterator[Engine]:
+    """An engine in a process of its own, which answers `takes` seconds after each request, and
+    notes when orders arrive whose `order_id` is less than `orders`.
+    """
     answered = multiprocessing.Value("L", 0, lock=False)
+    arrived = multiprocessing.Array("d", orders, lock=False)
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    process = multiprocessing.Process(target=_engine, args=(listener, takes, answered), daemon=True)
+    process = multiprocessing.Process(
+        target=_engine, args=(listener, takes, answered, arrived), daemon=True
+    )
     process.start()
-    yield Engine(listener.getsockname()[1], answered)
+    yield Engine(listener.getsockname()[1], answered, arrived)
     process.terminate()
     process.join()
     listener.close()
@@ -160,8 +167,8 @@ class _Connection(asyncio.Protocol):
 
     ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
-    def __init__(self, takes: float, answered: Any) -> None:
-        self._takes, self._answered = takes, answered
+    def __init__(self, takes: float, answered: Any, orders: Any) -> None:
+        self._takes, self._answered, self._orders = takes, answered, orders
         self._read = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -175,6 +182,8 @@ class _Connection(asyncio.Protocol):
             whole = ends + int(length[1] if length else 0)
             if len(self._read) < whole:
                 return
+            if self._orders and (order := re.search(rb'"order_id":(\d+)', self._read[:whole])):
+                self._orders[int(order[1])] = time.monotonic()
             self._read = self._read[whole:]
             asyncio.get_running_loop().call_later(self._takes, self._answer)
 
@@ -183,10 +192,12 @@ class _Connection(asyncio.Protocol):
         self._transport.write(self.ANSWER)
 
 
-def _engine(listener: socket.socket, takes: float, answered: Any) -> None:
+def _engine(listener: socket.socket, takes: float, answered: Any, orders: Any) -> None:
     async def serve() -> None:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: _Connection(takes, answered), sock=listener)
+        server = await loop.create_server(
+            lambda: _Connection(takes, answered, orders), sock=listener
+        )
         await server.serve_forever()
 
     asyncio.run(serve())

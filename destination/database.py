@@ -25,6 +25,9 @@ from destination.errors import BadSetting, Problem, StoreConflict, StoreUnavaila
 #: Seconds to wait for another writer, or for a free connection, before giving up.
 PATIENCE = 3.0
 
+#: Seconds between two looks whether another writer of SQLite has ended.
+_LOOKS = 0.001
+
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -188,9 +191,10 @@ def _sqlite(address: sa.URL) -> Database:
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        reading = connection.get_execution_options().get("reading")
-        # One writer at a time: whoever will write waits at the beginning, not in the middle.
-        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+        if connection.get_execution_options().get("reading"):
+            connection.exec_driver_sql("BEGIN")
+        else:
+            _begin_writing(connection)
 
     return Database(
         engine=engine,
@@ -201,6 +205,30 @@ def _sqlite(address: sa.URL) -> Database:
         wake=None,  # every commit can be seen
         listen=lambda heard: waking.watch_sqlite(Path(address.database or ""), heard),
     )
+
+
+def _begin_writing(connection: sa.Connection) -> None:
+    """One writer at a time: whoever will write waits at the beginning, not in the middle. SQLite's
+    own waiting looks ever more seldom, at last each 100 ms: whoever commits one transaction after
+    another would keep all others out.
+    """
+    tried_until = time.monotonic() + PATIENCE
+    driver = connection.connection.cursor()
+    driver.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            except sa.exc.OperationalError as error:
+                busy = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > tried_until:
+                    raise
+                time.sleep(_LOOKS)
+            else:
+                return
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {PATIENCE * 1000:.0f}")
+        driver.close()
 
 
 def _write_ahead(connection: Any) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -50,11 +51,16 @@ class Event:
 
     @property
     def bulk(self) -> bool:
-        """Whether it is one of very many: an audience or a computed trait of Segment's Engage
-        (`context.personas`) sends every member at once.
-        """
-        context = self.call.get("context")
-        return isinstance(context, dict) and isinstance(context.get("personas"), dict)
+        """Whether it is one of very many, which may wait for everything else."""
+        return of_engage(self.call)
+
+
+def of_engage(call: Mapping[str, Json]) -> bool:
+    """Whether a call tells of an audience or a computed trait of Segment's Engage, which sends
+    every member at once (`context.personas`).
+    """
+    context = call.get("context")
+    return isinstance(context, dict) and isinstance(context.get("personas"), dict)
 
 
 class Id(fields.Field[str | None]):

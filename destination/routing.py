@@ -40,8 +40,8 @@ class Routes:
     anonymous: str
     #: `keep` or `free` a customer's referral code when it brings another.
     old_codes: str
-    #: `drop` or `send` the traits that something newer has set.
-    stale_traits: str
+    #: Those of the destinations to which no trait is sent that something newer has set.
+    clocked: Map[str, Destination]
     #: Seconds for which it is remembered what was awarded.
     award_memory: float
     max_event_bytes: int
@@ -106,7 +106,18 @@ def arrive(call: Json | Refused, source: str, routes: Routes) -> Arrival:
 
 
 def route(event: Event, routes: Routes) -> list[Delivery | Discard]:
-    """A delivery for each mapping that fires, or a discard that says why not; never nothing."""
+    """A delivery for each mapping that fires, or a discard that says why not; never nothing.
+
+    An event on which it breaks is parked as a whole: it must not cost the sender its batch, which
+    would come again and again.
+    """
+    try:
+        return _route(event, routes)
+    except Exception as error:
+        return [Discard(reason=PARKED, detail=f"Routing: {type(error).__name__}, a fault of ours.")]
+
+
+def _route(event: Event, routes: Routes) -> list[Delivery | Discard]:
     if dropped := _drop(event, routes.anonymous) or routes.sources[event.source].rule(event):
         return [dropped]
     fired = [mapping for mapping in routes.mappings if _fires(mapping, event)]
@@ -216,7 +227,7 @@ def _map(event: Event, mapping: Mapping, routes: Routes) -> list[Delivery | Disc
         code_field=action.code,
         frees_codes=routes.old_codes == "free",
         used_code=action.used_code(payload) if action.used_code else None,
-        traits=_traits(action, payload) if routes.stale_traits == "drop" else (),
+        traits=traits_of(action, payload) if mapping.destination in routes.clocked else (),
         award=award,
         mapping_set=routes.digest,
         bulk=event.bulk,
@@ -253,7 +264,7 @@ def _is_nothing(value: object) -> bool:
     return value is MISSING or value is None or (isinstance(value, str) and not value.strip())
 
 
-def _traits(action: Action, payload: dict[str, Json]) -> tuple[str, ...]:
+def traits_of(action: Action, payload: dict[str, Json]) -> tuple[str, ...]:
     """The places of a payload that something newer may have set."""
     if action.traits is None:
         return ()

@@ -130,7 +130,7 @@ def test_one_connection_too_many_is_told_to_come_back_and_harms_no_other(tmp_pat
         assert read(welcome[0]).startswith(b"HTTP/1.1 200 ")
 
 
-async def ask(entrance):
+async def ask(entrance, method="POST"):
     """Send it a request: the status of its answer, and when to come back."""
     told = []
 
@@ -140,18 +140,18 @@ async def ask(entrance):
     async def send(message):
         told.append(message)
 
-    await entrance(SCOPE, receive, send)
+    await entrance({**SCOPE, "method": method}, receive, send)
     return told[0]["status"], dict(told[0]["headers"]).get(b"retry-after")
 
 
 @pytest.mark.parametrize(
     ("bound", "answers"),
     [
-        ("FULL", [(200, None), (200, None), (503, b"5")]),
-        ("STALE", [(200, None), (503, b"5"), (503, b"5")]),
+        ("FULL", [(200, None), (200, None), (503, b"5"), (200, None)]),
+        ("STALE", [(200, None), (503, b"5"), (503, b"5"), (503, b"5")]),
     ],
 )
-def test_where_others_wait_for_a_thread_a_request_is_told_to_come_back(bound, answers, monkeypatch):
+def test_where_others_wait_for_a_thread_calls_are_told_to_come_back(bound, answers, monkeypatch):
     working, free = threading.Event(), threading.Event()
 
     def app(_environ, start_response):
@@ -160,20 +160,20 @@ def test_where_others_wait_for_a_thread_a_request_is_told_to_come_back(bound, an
         start_response("200 OK", [])
         return [b""]
 
-    async def ask_thrice():
+    async def ask_often():
         entrance = door.Door(app, Crew(1), 100)
         asking = [asyncio.create_task(ask(entrance))]
         await asyncio.to_thread(working.wait, PATIENCE)
         monkeypatch.setattr(door, bound, 0.0)
-        for _ in range(2):
-            asking.append(asyncio.create_task(ask(entrance)))
+        for method in ("POST", "POST", "GET"):
+            asking.append(asyncio.create_task(ask(entrance, method)))
             await asyncio.sleep(0)  # it has come
         free.set()
         return await asyncio.gather(*asking)
 
     monkeypatch.setattr(door, "FULL", PATIENCE)
     monkeypatch.setattr(door, "STALE", PATIENCE)
-    assert asyncio.run(ask_thrice()) == answers
+    assert asyncio.run(ask_often()) == answers
 
 
 def test_no_header_passes_for_another():

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 
 from destination import database as databases
+from destination import jsontext, routing
 from destination.cli import main
 from destination.partners.webhook import endpoint
 from destination.store import accounts, forgetting, paces, records, schema, sending
@@ -49,6 +50,11 @@ def everything(database):
         )
 
 
+def rows(database, table):
+    with database.reading() as connection:
+        return list(connection.execute(sa.select(table)))
+
+
 def test_nothing_of_the_customer_is_left_anywhere(receiver):
     database = receiver.database
     receiver.take([identify(1), call(2), call(3)], "segment")
@@ -86,6 +92,69 @@ def test_subscribers_are_told_nothing_more_and_can_ask_nothing_more(receiver):
     assert len(accounts.log_of_reference(database, "bob")) == 1
     waiting = claim(database, destination=endpoint(row["id"]))
     assert ["bob" in claimed.payload for claimed in waiting] == [True]
+
+
+def test_no_row_of_any_table_has_anything_of_a_customer_who_did_all_that_one_can_do(
+    receiver, monkeypatch
+):
+    """Every kind of call, what came back from the engine, and all that can become of them."""
+    database = receiver.database
+    engine = receiver.routes.current.sources["rehook"]
+    anonymous = {"anonymousId": f"anonymous-{CANARY}"}
+    receiver.take([identify(1), call(2), call(3), {**identify(4), "type": "group"}], "segment")
+    drain(database, rejected)  # the engine's answers are kept with the attempts
+    receiver.take([call(5), {**call(6), **anonymous}], "segment")
+    drain(database, unknown)
+    receiver.take(
+        [
+            {**call(7), **anonymous, "userId": None},
+            {"type": "alias", "messageId": "m8", "userId": "bob", "previousId": CANARY},
+            call(9, properties="x" * 40_000),
+            {**identify(10), "context": {"personas": {}}},
+            {**identify(11), "context": {"personas": {}}},
+            call(12, "bob"),
+            call(13, **anonymous),
+        ],
+        "segment",
+    )
+    notice = {"event_name": "customer.rewarded", "source_id": CANARY, "metadata": {"of": CANARY}}
+    calls, _ = engine.calls(jsontext.dumps([notice]).encode())
+    receiver.take(calls, "rehook")
+    with monkeypatch.context() as patched:
+        patched.setattr(routing, "_fires", None)  # routing breaks: it is parked
+        receiver.take([call(14)], "segment")
+    tables = {
+        table.name
+        for table in schema.metadata.sorted_tables
+        if CANARY in str(rows(database, table))
+    }
+    assert tables == {"event", "lane", "delivery", "profile", "referral_code"}
+    assert {"superseded", "anonymous", "event_too_large", "mapping_failed"} <= {
+        row["reason"] for row in records.discards(database)
+    }
+
+    forget(CANARY, "--anonymous-id", f"anonymous-{CANARY}")
+    assert CANARY not in everything(database)
+    assert [payload["source_id"] for payload in drain(database)] == ["bob"]
+
+
+@pytest.mark.parametrize(("number", "longer"), [(4711, 47119), (47.5, 47.55)])
+def test_an_id_that_is_a_number_is_found_where_a_call_was_refused(receiver, number, longer):
+    large = {"properties": "x" * 40_000}
+    receiver.take([call(1, number, **large), call(2, longer, **large)], "segment")
+    forget(str(number))
+
+    outcomes = {row["message_id"]: row["outcome"] for row in records.events(receiver.database)}
+    assert outcomes == {"m1": "removed", "m2": "discarded"}
+
+
+def test_an_anonymous_id_alone_reaches_nobody_who_is_known(receiver):
+    shared = {"anonymousId": "shared"}
+    receiver.take([call(1, "bob", **shared), call(2, None, **shared)], "segment")
+
+    assert "Removed: 1 events, 0 deliveries" in forget("--anonymous-id", "shared").output
+    assert len(drain(receiver.database)) == 1
+    assert CliRunner().invoke(main, ["forget", "--yes"]).exit_code == 2
 
 
 def test_a_call_that_was_refused_is_forgotten_too(receiver):

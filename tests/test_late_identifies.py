@@ -69,7 +69,8 @@ def customers(database):
     """The customers of an engine that has got everything, each lane in its order."""
     table = schema.delivery
     with database.reading() as connection:
-        sent = connection.execute(sa.select(table.c.payload).order_by(table.c.id)).scalars()
+        in_order = sa.select(table.c.payload).order_by(table.c.event_id, table.c.id)
+        sent = connection.execute(in_order).scalars()
         payloads = [jsontext.loads(payload) for payload in sent]
     engine = Engine(load(RULES), tell=lambda *_: None)
     for payload in payloads:
@@ -269,6 +270,18 @@ def test_what_is_kept_of_a_customer_is_bounded(database, routes, monkeypatch):
     ]
 
 
+def test_times_that_an_older_program_kept_still_count(database, routes):
+    take(database, routes, identify("u", 2, {"a": 2}))
+    with database.writing() as connection:
+        table = schema.profile
+        [times] = connection.execute(sa.select(table.c.times)).scalars()
+        alone = {name: moment[0] for name, moment in jsontext.loads(times).items()}
+        connection.execute(sa.update(table).values(times=jsontext.dumps(alone)))
+
+    assert take(database, routes, identify("u", 1, {"a": 1})) == ["stale"]
+    assert take(database, routes, identify("u", 2, {"a": 3}, messageId="again")) == ["accepted"]
+
+
 def test_receivers_at_once_end_in_the_same_customers(database, routes):
     names = [f"u{n}" for n in range(5)]
     barrier = threading.Barrier(6)
@@ -290,6 +303,16 @@ def test_receivers_at_once_end_in_the_same_customers(database, routes):
         thread.join()
     for name in (*names, *(name + "b" for name in names)):
         assert properties(database, name) == own(TOGETHER, name)
+
+
+def test_a_call_that_was_here_already_makes_no_profile(database, routes):
+    take(database, routes, identify("u", 1, {"a": 1}))
+    with database.writing() as connection:
+        connection.execute(sa.delete(schema.profile))
+
+    assert take(database, routes, identify("u", 1, {"a": 1})) == ["duplicate"]
+    with database.reading() as connection:
+        assert connection.execute(sa.select(schema.profile)).all() == []
 
 
 _traits = st.dictionaries(st.sampled_from("abcd"), st.none() | st.integers(0, 3), max_size=4)

@@ -9,6 +9,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from destination import routing
 from destination.cli import main
 from destination.store import parking, records
 from tests.conftest import ROOT
@@ -82,6 +83,34 @@ def test_one_event_is_parked_and_stops_nothing_else(parked):
         ("m3", "Track Event"),
     ]
     assert reasons(receiver) == [("m2", "Greedy", "mapping_failed")]
+
+
+def test_an_event_on_which_routing_itself_breaks_is_parked_and_its_batch_goes_on(
+    parked, monkeypatch
+):
+    receiver, path = parked
+    path.write_text(GOOD)
+    receiver.routes.look()
+    fires = routing._fires
+
+    def breaks(mapping, event):
+        assert event.message_id != "m5", "a fault of ours"
+        return fires(mapping, event)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(routing, "_fires", breaks)
+        outcomes = receiver.take([order(n, "short") for n in (4, 5, 6)], "segment")
+    assert [(each.outcome, each.reason) for each in outcomes] == [
+        ("accepted", None),
+        ("discarded", "mapping_failed"),
+        ("accepted", None),
+    ]
+    replay()
+    assert made_of(receiver, "m5") == ["Greedy", "Track Event"]
+
+
+def made_of(receiver, message_id):
+    return [mapping for named, mapping in made(receiver) if named == message_id]
 
 
 def test_after_the_fix_it_runs_again_and_only_what_was_missing_is_sent(parked):

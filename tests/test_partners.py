@@ -266,8 +266,9 @@ def made(action, fields):
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_a_payload_makes_the_same_requests_each_time(action):
+    payload = made(action, FIELDS)  # once: a notification has the moment of its making in it
+
     def requests():
-        payload = made(action, FIELDS)
         return [(each.method, each.path, each.body) for each in action.requests(payload)]
 
     assert requests() == requests()

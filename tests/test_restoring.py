@@ -9,7 +9,7 @@ from destination.deliveries import Status
 from destination.store import paces, records, schema, sending
 from destination.store.paces import Terms, Wanted
 from destination.store.receiving import accept
-from destination.store.replaying import send_again
+from destination.store.retrying import send_again
 from tests.conftest import ROOT, arrival
 
 PAGE = (ROOT / "docs" / "deployment.md").read_text()
@@ -58,5 +58,5 @@ def test_parked_awards_keep_no_lane_busy_and_are_sent_when_somebody_says_so(rest
 
     assert lanes == ["u2"]
     uncertain = [row["id"] for row in records.deliveries(restored)]
-    assert len(send_again(restored, uncertain, Status.UNCERTAIN)) == 2
+    assert len(send_again(restored, uncertain, Status.UNCERTAIN, by={})) == 2
     assert [each.action for each in claim(restored)].count("trackEvent") == 1

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from destination.deliveries import Discard, Status
 from destination.partners.webhook import endpoint
-from destination.store import accounts, paces, records, replaying, retention, schema
+from destination.store import accounts, paces, records, replaying, retention, retrying, schema
 from destination.store.filters import Filter
 from destination.store.receiving import accept
 from destination.store.retention import Ages, sweep
@@ -138,7 +138,7 @@ def test_an_age_counts_from_when_a_delivery_was_settled(timed, clock):
     receive(timed, "a", "b", "c", "d")
     settle_all(timed, Verdict.REJECTED)
     clock.now += 25 * DAY
-    replaying.send_again(timed, [1], Status.FAILED)
+    retrying.send_again(timed, [1], Status.FAILED, by={})
     settle_all(timed)
 
     clock.now += 6 * DAY
@@ -151,7 +151,7 @@ def test_one_that_was_sent_again_meanwhile_is_not_removed(timed, clock):
     receive(timed, "a")
     settle_all(timed, Verdict.REJECTED)
     clock.now += 31 * DAY
-    replaying.send_again(timed, [1], Status.FAILED)
+    retrying.send_again(timed, [1], Status.FAILED, by={})
 
     assert retention._remove_deliveries(timed, [1], AGES) == 0
     assert left(timed)[:3] == (1, 0, 1)
@@ -201,7 +201,7 @@ def test_a_replay_does_not_find_what_is_removed(timed, clock):
     [found] = replaying.find_deliveries(timed, Filter(status=Status.FAILED))
     list(sweep(timed, AGES))
 
-    assert replaying.send_again(timed, [found], Status.FAILED) == set()
+    assert retrying.send_again(timed, [found], Status.FAILED, by={}) == set()
     assert list(replaying.find_deliveries(timed, Filter(status=Status.FAILED))) == []
 
 
@@ -211,6 +211,44 @@ def test_a_sweep_of_nothing_takes_no_lock(timed, monkeypatch):
     monkeypatch.setattr(type(timed), "writing", None)
 
     assert list(sweep(timed, AGES)) == []
+
+
+def test_mapping_files_go_when_no_delivery_names_them_and_they_are_old(timed, clock, monkeypatch):
+    monkeypatch.setattr(retention, "LOOK", 2)
+    made = arrival("a").deliveries[0]
+    for digest in ("first", "named", "last"):
+        records.remember_mappings(timed, digest, {"a.yaml": digest})
+        clock.now += 1
+    named = replace(made, mapping_set="named")
+    receive(timed, *"abcde", deliveries=(replace(made, mapping_set="last"),))
+    receive(timed, "waits", deliveries=(named,))
+
+    clock.now += 30 * DAY - 4
+    list(sweep(timed, AGES))
+    assert kept_sets(timed) == ["first", "last", "named"]
+    clock.now += 2
+    list(sweep(timed, AGES))
+    assert kept_sets(timed) == ["last", "named"]
+    for _ in range(6):  # one lane
+        settle_all(timed)
+    clock.now += 31 * DAY
+    list(sweep(timed, AGES))
+    assert kept_sets(timed) == ["last"]
+
+
+def test_mapping_files_that_are_taken_up_again_stay(timed, clock):
+    for digest in ("first", "second"):
+        records.remember_mappings(timed, digest, {})
+        clock.now += 31 * DAY
+    records.remember_mappings(timed, "first", {})
+
+    list(sweep(timed, AGES))
+    assert kept_sets(timed) == ["first"]
+
+
+def kept_sets(database):
+    with database.reading() as connection:
+        return sorted(connection.execute(sa.select(schema.mapping_set.c.digest)).scalars())
 
 
 def test_sweeping_goes_on_beside_the_work_and_ends(timed, clock, monkeypatch):

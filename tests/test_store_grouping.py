@@ -1,6 +1,7 @@
 """Grouped commits: requests that come at once share one, and none harms another."""
 
 import threading
+from dataclasses import replace
 
 from destination.errors import StoreUnavailable
 from destination.store import grouping, records
@@ -23,7 +24,7 @@ def together(intake, *requests):
     with intake._turn:
         for index, thread in enumerate(threads):
             thread.start()
-            while len(intake._queue) <= index:
+            while sum(map(len, intake._queues.values())) <= index:
                 pass
     for thread in threads:
         thread.join()
@@ -48,6 +49,29 @@ def test_requests_that_come_at_once_share_a_commit(database, monkeypatch):
 
     assert together(Intake(database), *requests) == [["accepted", "accepted"]] * 5
     assert sizes == [10]
+
+
+def test_bulk_has_commits_of_its_own_and_nobody_waits_for_more_than_one(database, monkeypatch):
+    monkeypatch.setattr(grouping, "MAX_BULK", 4)
+    sizes = counting(monkeypatch)
+    made = [arrival(f"b{n}", f"b{n}") for n in range(12)]
+    bulk = [replace(one, deliveries=(replace(one.deliveries[0], bulk=True),)) for one in made]
+    purchases = [[arrival(f"m{n}"), arrival(f"n{n}"), arrival(f"o{n}")] for n in range(2)]
+
+    together(Intake(database), bulk[:4], bulk[4:8], bulk[8:], *purchases)
+    assert sizes == [6, 4, 4, 4]
+
+
+def test_a_large_request_of_bulk_is_kept_in_small_commits(database, monkeypatch):
+    monkeypatch.setattr(grouping, "MAX_BULK", 4)
+    sizes = counting(monkeypatch)
+    made = [arrival(f"b{n}", f"b{n}") for n in range(10)]
+    bulk = [replace(one, deliveries=(replace(one.deliveries[0], bulk=True),)) for one in made]
+
+    assert [outcome.message_id for outcome in Intake(database).accept(bulk)] == [
+        f"b{n}" for n in range(10)
+    ]
+    assert sizes == [4, 4, 2]
 
 
 def test_a_lone_request_waits_for_nobody(database, monkeypatch):

@@ -27,7 +27,7 @@ from destination.store.claims import Claim, Settlement
 from destination.store.filters import Filter
 from destination.store.paces import BY_HAND, Wanted
 from destination.store.receiving import accept
-from destination.store.replaying import mark_delivered, send_again
+from destination.store.retrying import mark_delivered, send_again
 from tests.conftest import Clock
 from tests.machine import (
     BREAKER_PROBE,
@@ -220,7 +220,7 @@ class Store(RuleBasedStateMachine):
         found = self._standing(Status.FAILED, Status.UNCERTAIN)
         chosen = found[index % len(found)]
         [row] = records.deliveries(self.database, Filter(message_id=chosen.message))
-        assert send_again(self.database, [row["id"]], chosen.status) == {row["id"]}
+        assert send_again(self.database, [row["id"]], chosen.status, by={}) == {row["id"]}
         chosen.status = Status.PENDING
 
     @rule(index=st.integers(0, 30))

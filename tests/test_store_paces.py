@@ -288,6 +288,25 @@ def test_bulk_alone_leaves_a_fifth_free_for_what_may_come(timed):
     assert kinds(turn.claims) == [False] * 2
 
 
+def test_a_purchase_behind_a_flood_leaves_with_the_next_turn(database):
+    """However many wait, and though the worker has all under way that bulk may have."""
+    flood(database, 1000)
+    under_way = []
+    for number in range(5):
+        bulk = Wanted(destination="rehook", room=10 - len(under_way), busy=len(under_way))
+        wanted = replace(bulk, bulk=len(under_way))
+        under_way += sending.settle_and_claim(database, [], [wanted], TERMS).claims
+        assert kinds(under_way) == [True] * 8
+        accept(database, [arrival(f"purchase{number}", f"buyer{number}")])
+
+        wanted = Wanted(destination="rehook", room=2, busy=8, bulk=8)
+        answers = [answered(one, 200) for one in under_way[:4]]
+        [purchase, *more] = sending.settle_and_claim(database, answers, [wanted], TERMS).claims
+        assert (purchase.bulk, more) == (False, [])
+        under_way = under_way[4:]
+        claim(database, 0, [answered(purchase, 200)])
+
+
 def test_one_at_a_time_bulk_still_leaves(timed):
     flood(timed, 2)
 

@@ -1,6 +1,7 @@
 """Taking calls in, on each database."""
 
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -154,3 +155,21 @@ def test_a_database_that_is_locked_is_unavailable(tmp_path, monkeypatch):
     one.prepare()
     with one.writing(), pytest.raises(StoreUnavailable, match="locked"):
         accept(databases.connect(f"sqlite:///{tmp_path / 'x.db'}"), [arrival("m1")])
+
+
+def test_a_writer_that_waits_keeps_looking_for_its_turn(tmp_path, monkeypatch):
+    """SQLite's own waiting looks ever more seldom: who writes all the time would keep it out."""
+    one = databases.connect(f"sqlite:///{tmp_path / 'x.db'}")
+    one.prepare()
+    looks = []
+
+    def look(seconds):
+        looks.append(seconds)
+        if len(looks) == 50:
+            writer.exec_driver_sql("COMMIT")
+
+    monkeypatch.setattr(time, "sleep", look)
+    with one.writing() as writer:
+        assert outcomes(databases.connect(one.engine.url), arrival("m1")) == [("accepted", None)]
+        writer.exec_driver_sql("BEGIN")  # for the end of the block
+    assert set(looks) == {0.001}

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from destination.deliveries import Delivery, Exchange, Status, Trouble, Verdict
-from destination.store import paces, records, replaying, sending
+from destination.store import paces, records, retrying, sending
 from destination.store.claims import Settlement
 from destination.store.paces import Terms, Wanted
 from destination.store.receiving import accept
@@ -246,7 +246,7 @@ def test_a_lost_code_is_free_again(database):
 
 
 def sent_again(database, claimed):
-    return len(replaying.send_again(database, [claimed.delivery_id], Status.FAILED))
+    return len(retrying.send_again(database, [claimed.delivery_id], Status.FAILED, by={}))
 
 
 def test_failed_deliveries_are_sent_again_in_their_place(database):
@@ -278,7 +278,7 @@ def test_only_what_is_uncertain_can_be_marked_delivered(database):
     )
 
     ids = [claimed.delivery_id for claimed in claims.values()]
-    assert len(replaying.mark_delivered(database, ids)) == 1
+    assert len(retrying.mark_delivered(database, ids)) == 1
     assert statuses(database) == {"a1": "delivered", "b1": "failed"}
 
 

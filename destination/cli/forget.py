@@ -10,27 +10,37 @@ from destination.store import forgetting
 
 
 @click.command()
-@click.argument("user_ids", nargs=-1, required=True)
+@click.argument("user_ids", nargs=-1)
+@click.option(
+    "--anonymous-id", "anonymous", multiple=True, help="Calls with this anonymousId and no userId."
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def forget(user_ids: tuple[str, ...], yes: bool) -> None:
+def forget(user_ids: tuple[str, ...], anonymous: tuple[str, ...], yes: bool) -> None:
     """Remove what is kept about customers, and send nothing of theirs that waits.
 
     Their calls, deliveries, attempts and discards go; neither a retry nor a replay brings them
     back. Calls that they make from now on are new ones. What the engine keeps is the engine's.
+    Name each id that a customer has or had: that of before an alias, and where a mapping names the
+    customer to the engine by another one, this too. What was sent before it was known who they are
+    is found by --anonymous-id, as often as there are such ids.
+
     USER_IDS may be -: one a line from standard input, so that none is seen in a list of processes.
 
     \b
     Examples:
       destination forget ada
+      destination forget ada --anonymous-id 1f3b8c9e
       destination forget --yes - < requests.txt
     """
+    if not (user_ids or anonymous):
+        raise click.UsageError("Name the customers, or say --anonymous-id.")
     if "-" in user_ids and not yes:
         raise click.UsageError("Say --yes: standard input is taken by the list.")
     named = [each for each in user_ids if each != "-"]
     if "-" in user_ids:
         named += [line.strip() for line in sys.stdin if line.strip()]
     database = Setup.read().kept()
-    known = forgetting.find(database, named)
+    known = forgetting.find(database, named, anonymous)
     events = f"{len(known.events):,} events, {known.waiting:,} deliveries that wait"
     if not yes:
         click.confirm(f"Remove for ever: {events}?", abort=True)

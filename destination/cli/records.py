@@ -17,13 +17,17 @@ from destination.errors import Problem
 from destination.store import records
 from destination.store.filters import EVERYTHING, Filter
 from destination.store.records import Row
-from destination.store.replaying import STEP, find_deliveries, mark_delivered, send_again
+from destination.store.replaying import STEP, find_deliveries
+from destination.store.retrying import mark_delivered, send_again
 from destination.store.standing import Standing, standings
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="One JSON line a row, for scripts.")
 _limit = click.option(
     "--limit", type=click.IntRange(1), help="How many at most; a table shows 50, --json all."
 )
+
+#: Decides about some deliveries; those for which it was done.
+Decide = Callable[[Database, Sequence[int]], Collection[int]]
 
 EVENTS = {
     "id": "id",
@@ -155,6 +159,7 @@ _among_all = chosen_by("destination", "mapping", "reason", "lane", "since", "unt
 def retry(ids: Sequence[int], every: bool, chosen: Filter) -> None:
     """Send failed deliveries again just as they were, each in its place in its lane.
 
+    Traits that a newer event has set since are left out; where nothing is left, it stays, as stale.
     Where a mapping was mended since, `destination replay --failed` makes them anew.
 
     \b
@@ -163,8 +168,8 @@ def retry(ids: Sequence[int], every: bool, chosen: Filter) -> None:
       destination deliveries retry --all --destination rehook --reason http_404 --since 2h
     """
     chosen = _named(ids, every, chosen, Status.FAILED)
-    count = _each(chosen, lambda database, some: send_again(database, some, Status.FAILED))
-    _say_how_many(count, ids, "failed, or already awarded", "will be sent again")
+    count = _each(chosen, _again(Status.FAILED))
+    _say_how_many(count, ids, "failed, or are already awarded or stale", "will be sent again")
 
 
 @deliveries.command("settle")
@@ -186,10 +191,7 @@ def settle(ids: Sequence[int], delivered: bool, again: bool, every: bool, chosen
     if delivered == again:
         raise click.UsageError("Say either --delivered or --retry.")
     chosen = _named(ids, every, chosen, Status.UNCERTAIN)
-    if delivered:
-        count = _each(chosen, mark_delivered)
-    else:
-        count = _each(chosen, lambda database, some: send_again(database, some, Status.UNCERTAIN))
+    count = _each(chosen, mark_delivered if delivered else _again(Status.UNCERTAIN))
     _say_how_many(count, ids, "uncertain", "are delivered" if delivered else "will be sent again")
 
 
@@ -251,7 +253,13 @@ def _named(ids: Sequence[int], every: bool, chosen: Filter, status: Status) -> F
     return replace(chosen, ids=ids, status=status)
 
 
-def _each(chosen: Filter, decide: Callable[[Database, Sequence[int]], Collection[int]]) -> int:
+def _again(status: Status) -> Decide:
+    """Sends those at a status again, without traits that something newer has set."""
+    by = Setup.read().clocked
+    return lambda database, some: send_again(database, some, status, by=by)
+
+
+def _each(chosen: Filter, decide: Decide) -> int:
     """Decide about the chosen deliveries, in small steps; for how many it was done."""
     database = Setup.read().kept()
     found = find_deliveries(database, chosen)

@@ -73,6 +73,11 @@ class Setup:
         return [name for name in destination.credentials if name not in self.environment.values]
 
     @property
+    def clocked(self) -> Mapping[str, Destination]:
+        """Those of the destinations to which no trait is sent that something newer has set."""
+        return self.destinations if self.settings.stale_traits == "drop" else {}
+
+    @property
     def notifications(self) -> Lock | None:
         """What a request to the subscribers' API must show; None where it would be nothing, and
         others than this machine could reach it.
@@ -119,7 +124,7 @@ class Setup:
             sources=self.sources,
             anonymous=self.settings.anonymous,
             old_codes=self.settings.old_codes,
-            stale_traits=self.settings.stale_traits,
+            clocked=self.clocked,
             award_memory=self.settings.award_memory,
             max_event_bytes=self.settings.max_event_bytes,
         )

@@ -4,6 +4,7 @@ What stays says nothing of anybody: that a call with this message id was here, s
 or a replay brings nothing back, and that a referral code is taken.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,11 @@ AT_ONCE = 100
 #: In the place of the customer whose referral code it was.
 NOBODY = "forgotten"
 
+#: An id that a call may bring as a number.
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+
+_event = schema.event
+
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
@@ -34,8 +40,9 @@ class Known:
     waiting: int
 
 
-def find(database: Database, customers: Sequence[str]) -> Known:
-    """What is kept about customers. It reads everything: seconds for millions of events.
+def find(database: Database, customers: Sequence[str], anonymous: Sequence[str] = ()) -> Known:
+    """What is kept about customers, and about whoever had an anonymous id before it was known who
+    they are. It reads everything: seconds for millions of events.
 
     Raises StoreUnavailable.
     """
@@ -51,18 +58,31 @@ def find(database: Database, customers: Sequence[str]) -> Known:
             events.update(connection.execute(_events_of(some, found)).scalars())
             waits = (schema.delivery.c.lane_id.in_(found), schema.WAITING)
             waiting += connection.execute(sa.select(sa.func.count()).where(*waits)).scalar_one()
+        for start in range(0, len(anonymous), AT_ONCE):
+            nameless = _says("anonymousId", anonymous[start : start + AT_ONCE])
+            theirs = sa.select(_event.c.id).where(_event.c.user_id.is_(None), nameless)
+            events.update(connection.execute(theirs).scalars())
     return Known(lanes=lanes, events=sorted(events), waiting=waiting)
 
 
 def _events_of(customers: Sequence[str], lanes: Sequence[int]) -> sa.CompoundSelect[int]:
-    event, delivery = schema.event, schema.delivery
-    # A call that was refused was not read, and is known by its text alone.
-    texts = [f'"userId":{jsontext.dumps(customer)}' for customer in customers]
-    refused = sa.or_(*(event.c.call.contains(text, autoescape=True) for text in texts))
-    own = sa.select(event.c.id).where(
-        event.c.user_id.in_(customers) | (event.c.user_id.is_(None) & refused)
+    delivery = schema.delivery
+    own = sa.select(_event.c.id).where(
+        _event.c.user_id.in_(customers)
+        # A call that was refused was not read, and is known by its text alone.
+        | (_event.c.user_id.is_(None) & _says("userId", customers))
+        # Who was called so before.
+        | ((_event.c.type == "alias") & _says("previousId", customers))
     )
     return own.union(sa.select(delivery.c.event_id).where(delivery.c.lane_id.in_(lanes)))
+
+
+def _says(key: str, values: Sequence[str]) -> sa.ColumnElement[bool]:
+    """That a call's text has one of the values under a key: as text, or as the number it is."""
+    texts = [f'"{key}":{jsontext.dumps(value)}' for value in values]
+    numbers = [f'"{key}":{value}' for value in values if _NUMBER.fullmatch(value)]
+    texts += [f"{number}{end}" for number in numbers for end in ",}"]
+    return sa.or_(*(_event.c.call.contains(text, autoescape=True) for text in texts))
 
 
 def forget(database: Database, customers: Sequence[str], known: Known) -> Iterator[int]:

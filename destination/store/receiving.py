@@ -12,6 +12,8 @@ from destination.deliveries import Status
 from destination.routing import Arrival
 from destination.store import awards, codes, schema, traits
 from destination.store.confirming import confirm
+from destination.store.superseding import supersede
+from destination.store.traits import Customer, Times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,10 +84,11 @@ def accept(database: Database, arrivals: Sequence[Arrival]) -> list[Outcome]:
     """
     with database.writing() as connection:
         now = database.read_clock(connection)
+        known = traits.hold(database, connection, arrivals)
         new = _insert_events(database, connection, arrivals, now)
         routed = {event_id: arrivals[i] for event_id, i in new.items()}
-        routed = decide(database, connection, routed, now)
-        queue(database, connection, list(routed.items()), now)
+        routed = decide(database, connection, routed, known, now)
+        routed = dict(queue(database, connection, list(routed.items()), now))
         confirm(connection, {event_id: arrivals[i].confirms for event_id, i in new.items()}, now)
         outcomes = {i: _outcome(routed[event_id]) for event_id, i in new.items()}
         duplicates = [i for i in range(len(arrivals)) if i not in outcomes]
@@ -94,11 +97,17 @@ def accept(database: Database, arrivals: Sequence[Arrival]) -> list[Outcome]:
 
 
 def decide(
-    database: Database, connection: sa.Connection, routed: dict[int, Arrival], now: float
+    database: Database,
+    connection: sa.Connection,
+    routed: dict[int, Arrival],
+    known: dict[Customer, Times],
+    now: float,
 ) -> dict[int, Arrival]:
-    """What becomes of new events, by their ids, in view of what was received before."""
+    """What becomes of new events, by their ids, in view of what was received before; of their
+    customers' traits this is `known`, as they hold it.
+    """
     routed = codes.claim(database, connection, routed, now)
-    routed = traits.without_stale(database, connection, routed, now)
+    routed = traits.without_stale(connection, routed, known, now)
     return awards.claim(database, connection, routed, now)
 
 
@@ -134,14 +143,15 @@ def queue(
     connection: sa.Connection,
     routed: Sequence[tuple[int, Arrival]],
     now: float,
-) -> None:
-    """Queue what was decided, each with its event's id."""
+) -> Sequence[tuple[int, Arrival]]:
+    """Queue what was decided, each with its event's id; the same, but for what is superseded."""
     lanes: dict[tuple[str, str], bool] = {}
     for _, arrival in routed:
         for d in arrival.deliveries:
             key = d.destination, d.customer
             lanes[key] = lanes.get(key, True) and d.bulk
     lane_ids = open_lanes(database, connection, lanes, now)
+    routed = supersede(connection, routed, lane_ids, now)
     deliveries = [
         {
             "event_id": event_id,
@@ -182,6 +192,7 @@ def queue(
     if discards:
         connection.execute(_KEEP_DISCARDS, discards)
     codes.free_old(connection, dict(routed))  # behind the lanes, as a worker does
+    return routed
 
 
 def open_lanes(

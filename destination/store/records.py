@@ -147,12 +147,12 @@ def holds(database: Database) -> list[Row]:
 
 
 def remember_mappings(database: Database, digest: str, texts: Mapping[str, str]) -> None:
-    """Keep a set of mapping files under its digest, where it is not kept yet."""
+    """Keep a set of mapping files under its digest, and that it was taken up now."""
     values = {"digest": digest, "texts": jsontext.dumps(texts), "since": database.now}
+    insert = database.insert(schema.mapping_set).values(values)
+    taken_up = {"since": insert.excluded.since}
     with database.writing() as connection:
-        connection.execute(
-            database.insert(schema.mapping_set).values(values).on_conflict_do_nothing()
-        )
+        connection.execute(insert.on_conflict_do_update(index_elements=["digest"], set_=taken_up))
 
 
 def mapping_texts(database: Database, digest: str) -> dict[str, str]:

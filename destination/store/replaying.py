@@ -20,10 +20,10 @@ from destination.errors import Refused
 from destination.events import REFUSALS, Event, read_event
 from destination.routing import PARKED, Arrival, Routes, route, route_again
 from destination.store import parking, schema
-from destination.store.awards import ALREADY_AWARDED
 from destination.store.filters import Condition, Filter
 from destination.store.receiving import decide, open_lanes, queue
-from destination.store.traits import moment
+from destination.store.retrying import AGAIN, send_again
+from destination.store.traits import hold, moment
 
 #: How much one step does: few enough that nobody waits for it.
 STEP = 100
@@ -70,7 +70,8 @@ def replay(
     Raises StoreUnavailable; then nothing was done.
     """
     if kind is Kind.UNCERTAIN:
-        again = send_again(database, ids, Status.UNCERTAIN, bulk=True, keep=keep)
+        by = routes.clocked
+        again = send_again(database, ids, Status.UNCERTAIN, by=by, bulk=True, keep=keep)
         return [("accepted", None) if number in again else PASSED_OVER for number in ids]
     rows = _rows(database, kind, ids)
     if keep and len(rows) > 1 and any(row.reason == PARKED for row in rows):
@@ -82,65 +83,6 @@ def replay(
     results = dict.fromkeys(held, QUARANTINED)
     results |= {number: _result(kind, rerun, kept.get(number)) for number, rerun in found.items()}
     return [results.get(number, PASSED_OVER) for number in ids]
-
-
-@tried_again
-def send_again(
-    database: Database,
-    ids: Sequence[int],
-    status: Status,
-    *,
-    bulk: bool = False,
-    keep: bool = True,
-) -> set[int]:
-    """Put deliveries that stand at `status` back to their places in their lanes, as they are;
-    the ids of those that there were, but for those whose award another one has made meanwhile.
-    Raises StoreUnavailable.
-    """
-    table, lane = schema.delivery, schema.lane
-    chosen = (
-        table.c.id.in_(ids),
-        table.c.status == status.value,
-        table.c.reason.is_distinct_from(ALREADY_AWARDED),
-    )
-    with database.writing() as connection:
-        now = database.read_clock(connection)
-        lanes = sa.select(lane.c.destination, lane.c.customer).distinct()
-        found = connection.execute(lanes.join_from(table, lane).where(*chosen))
-        opened = {(row.destination, row.customer): bulk for row in found}
-        open_lanes(database, connection, opened, now)
-        moved = sa.update(table).where(*chosen).values(_AGAIN).returning(table.c.id)
-        again = set(connection.execute(moved).scalars())
-        if not keep:
-            connection.rollback()
-    return again
-
-
-def mark_delivered(database: Database, ids: Sequence[int]) -> set[int]:
-    """Settle uncertain deliveries as delivered, because somebody has looked; those that were."""
-    table = schema.delivery
-    with database.writing() as connection:
-        marked = connection.execute(
-            sa.update(table)
-            .where(table.c.id.in_(ids), table.c.status == Status.UNCERTAIN.value)
-            .values(
-                status=Status.DELIVERED.value,
-                reason="settled_by_hand",
-                settled_at=database.now,
-            )
-            .returning(table.c.id)
-        )
-        return set(marked.scalars())
-
-
-#: What a delivery becomes that goes on its way again, as if it had never been tried.
-_AGAIN = {
-    "status": Status.PENDING.value,
-    "reason": None,
-    "step": 0,
-    "first_attempt_at": None,
-    "settled_at": None,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,13 +160,16 @@ def _put(
         decided = []
         for some in _each_event_once(placed):
             made = {rerun.event_id: rerun.made for rerun in some}
-            made = decide(database, connection, made, now)
+            known = hold(database, connection, made.values())
+            made = decide(database, connection, made, known, now)
             decided += [(rerun, made[rerun.event_id]) for rerun in some]
         if kind is Kind.FAILED:
             renewed = {rerun.place: d for rerun, kept in decided for d in kept.deliveries}
             _renew(database, connection, renewed, now)
         else:
-            queue(database, connection, [(rerun.event_id, kept) for rerun, kept in decided], now)
+            again = [(rerun.event_id, kept) for rerun, kept in decided]
+            queued = queue(database, connection, again, now)
+            decided = [(rerun, kept) for (rerun, _), (_, kept) in zip(decided, queued, strict=True)]
         if not keep:
             connection.rollback()
     return {rerun.place: kept for rerun, kept in decided}
@@ -275,7 +220,7 @@ def _renew(
                 "payload": delivery.payload,
                 "mapping_set": delivery.mapping_set,
                 "created_at": now,  # by this its award knows it
-                **_AGAIN,
+                **AGAIN,
             }
             for number, delivery in renewed.items()
         ],

@@ -27,6 +27,9 @@ INACTIVE = "account_inactive"
 #: How many deliveries, discards or ids one step looks at.
 STEP = 200
 
+#: How many deliveries one step looks through for the mapping files that they name.
+LOOK = 5000
+
 #: Seconds between two steps of a pass: others have the database for most of the time.
 PAUSE = 0.1
 
@@ -87,6 +90,7 @@ def sweep(database: Database, ages: Ages) -> Iterator[int]:
     yield from _discards(database, ages.discarded)
     yield from _ids(database, ages.ids)
     yield from _awards(database, ages.awards)
+    yield from _mapping_sets(database, max(ages.delivered, ages.discarded, ages.failed))
 
 
 def _left_behind(database: Database) -> Iterator[int]:
@@ -192,6 +196,38 @@ def _awards(database: Database, age: float) -> Iterator[int]:
             return
         with database.writing() as connection:
             removed = awards.forget(connection, cut, STEP)
+        yield removed
+
+
+def _mapping_sets(database: Database, age: float) -> Iterator[int]:
+    """Those that no delivery names any more, and that nobody has taken up for as long as payloads
+    are kept. No index leads from a set to its deliveries: they are looked through from the oldest
+    on, until each set is found, and only where there are old sets.
+    """
+    kept, delivery = schema.mapping_set, schema.delivery
+    newest = sa.select(sa.func.max(kept.c.since)).scalar_subquery()
+    # The newest one is in force, however old.
+    old = (kept.c.since < database.now - age) & (kept.c.since < newest)
+    window = (
+        sa.select(delivery.c.id, delivery.c.mapping_set)
+        .where(delivery.c.id > sa.bindparam("after"))
+        .order_by(delivery.c.id)
+        .limit(LOOK)
+    )
+    with database.reading() as connection:
+        unnamed = set(connection.execute(sa.select(kept.c.digest).where(old)).scalars())
+    after, more = 0, True
+    while unnamed and more:
+        with database.reading() as connection:
+            rows = connection.execute(window, {"after": after}).all()
+        unnamed -= {row.mapping_set for row in rows}
+        after, more = (rows[-1].id if rows else after), len(rows) == LOOK
+        yield 0  # others have the database for a while
+    if unnamed:
+        with database.writing() as connection:
+            # One that was taken up meanwhile is not old any more.
+            gone = sa.delete(kept).where(kept.c.digest.in_(unnamed), old)
+            removed = connection.execute(gone).rowcount
         yield removed
 
 

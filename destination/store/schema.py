@@ -210,7 +210,7 @@ profile = sa.Table(
     metadata,
     sa.Column("destination", sa.Text, primary_key=True),
     sa.Column("customer", sa.Text, primary_key=True),
-    # JSON: each place of a payload that was set, and the time of the event that set it.
+    # JSON: each place of a payload that was set, with the time and the id of the event that set it.
     sa.Column("times", sa.Text, nullable=False),
 )
 
@@ -221,6 +221,7 @@ mapping_set = sa.Table(
     sa.Column("digest", sa.Text, primary_key=True),
     # JSON: the path of each file below the folder, and its text.
     sa.Column("texts", sa.Text, nullable=False),
+    # When it was last taken up.
     sa.Column("since", Time, nullable=False),
 )
 

@@ -1,13 +1,13 @@
 """Traits: an event that arrives late changes nothing that a newer one has set.
 
 Segment promises no order. For each customer of a destination it is kept when each trait was set,
-by the events' own timestamps. Of two events of the same time, the one that arrives later counts.
+by the events' own timestamps. Of two events of the same time, the one that arrived later counts.
 A trait that is null was set; one that is missing was not.
 """
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 
@@ -19,6 +19,9 @@ from destination.deliveries import Delivery, Discard
 from destination.routing import Arrival
 from destination.store import schema
 
+#: The reason of what sets nothing any more.
+STALE = "stale"
+
 #: Seconds by which a sender's clock may be ahead. One that is further ahead is wrong, and must
 #: not keep out what comes after it.
 AHEAD = 600.0
@@ -29,8 +32,18 @@ MOST_TRAITS = 500
 #: A longer name is kept as its digest.
 LONGEST_NAME = 64
 
-#: When each trait of a customer was set, in seconds since 1970 UTC.
-Times = dict[str, float]
+#: When a trait was set, in seconds since 1970 UTC, and by which event: of two at the same time the
+#: later one has the greater number.
+Moment = tuple[float, int]
+
+#: (destination, customer)
+Customer = tuple[str, str]
+
+#: The times of a customer of whom nothing was set.
+_NOTHING = "{}"
+
+#: When each trait of a customer was set.
+Times = dict[str, Moment]
 
 
 def moment(timestamp: float | None, received: float) -> float:
@@ -40,39 +53,52 @@ def moment(timestamp: float | None, received: float) -> float:
     return received if timestamp is None or timestamp > received + AHEAD else timestamp
 
 
-def without_stale(
-    database: Database, connection: sa.Connection, routed: dict[int, Arrival], now: float
-) -> dict[int, Arrival]:
-    """The same arrivals, without the traits that something newer has set; a delivery of which
-    nothing is left became a discard. What they set is remembered.
+def hold(
+    database: Database, connection: sa.Connection, arrivals: Iterable[Arrival]
+) -> dict[Customer, Times]:
+    """What is known of the customers whose traits `arrivals` set. Until the commit nobody else
+    changes it: held before new events get their numbers, since these are a lane's order.
     """
     customers = {
         (delivery.destination, delivery.customer)
-        for arrival in routed.values()
+        for arrival in arrivals
         for delivery in arrival.deliveries
         if delivery.traits
     }
-    if not customers:
+    return _lock(database, connection, customers) if customers else {}
+
+
+def without_stale(
+    connection: sa.Connection,
+    routed: dict[int, Arrival],
+    known: dict[Customer, Times],
+    now: float,
+) -> dict[int, Arrival]:
+    """The same arrivals, without the traits that something newer has set; a delivery of which
+    nothing is left became a discard. What they set is remembered, beside what was `known`.
+    """
+    if not known:
         return routed
-    times = _lock(database, connection, customers)
     judged = {
-        key: arrival.judged(_Judge(times, moment(arrival.timestamp, now)))
-        for key, arrival in routed.items()
+        event_id: arrival.judged(_Judge(known, (moment(arrival.timestamp, now), event_id)))
+        for event_id, arrival in routed.items()
     }
-    connection.execute(
-        _REMEMBER,
-        [
-            {"whose": customer, "of": destination, "set": _written(times[destination, customer])}
-            for destination, customer in sorted(customers)
-        ],
-    )
+    written = [
+        {"whose": customer, "of": destination, "set": _written(times)}
+        for (destination, customer), times in sorted(known.items())
+    ]
+    # Of whom nothing was set, nothing is kept: a call that was here already brings nobody back.
+    if kept := [row for row in written if row["set"] != _NOTHING]:
+        connection.execute(_REMEMBER, kept)
+    if empty := [row for row in written if row["set"] == _NOTHING]:
+        connection.execute(_LET_GO, empty)
     return judged
 
 
 class _Judge:
     """Looks at the deliveries of one event."""
 
-    def __init__(self, times: Mapping[tuple[str, str], Times], at: float) -> None:
+    def __init__(self, times: Mapping[Customer, Times], at: Moment) -> None:
         self._times = times
         self._at = at
 
@@ -89,7 +115,7 @@ class _Judge:
         if not stale:
             return delivery
         if not kept:
-            return delivery.discarded("stale", "Newer events have set all of its traits already.")
+            return delivery.discarded(STALE, "Newer events have set all of its traits already.")
         return _without(delivery, stale)
 
 
@@ -107,18 +133,26 @@ def _without(delivery: Delivery, stale: Collection[str]) -> Delivery:
 
 
 def _lock(
-    database: Database, connection: sa.Connection, customers: Collection[tuple[str, str]]
-) -> dict[tuple[str, str], Times]:
+    database: Database, connection: sa.Connection, customers: Collection[Customer]
+) -> dict[Customer, Times]:
     """What is known of customers. Until the commit nobody else changes it."""
     rows = connection.execute(
         _lock_profiles(database.insert),
         [
             # sorted: two receivers that know the same customers must not wait for each other
-            {"destination": destination, "customer": customer, "times": "{}"}
+            {"destination": destination, "customer": customer, "times": _NOTHING}
             for destination, customer in sorted(customers)
         ],
     )
-    return {(row.destination, row.customer): json.loads(row.times) for row in rows}
+    return {(row.destination, row.customer): _read(row.times) for row in rows}
+
+
+def _read(written: str) -> Times:
+    """`{"metadata.tier": [1773480000.0, 17]}`; older programs wrote the time alone."""
+    return {
+        name: (set_at[0], set_at[1]) if isinstance(set_at, list) else (set_at, 0)
+        for name, set_at in json.loads(written).items()
+    }
 
 
 @cache
@@ -144,11 +178,9 @@ def _name(place: str) -> str:
     return hashlib.sha256(place.encode(errors="surrogatepass")).hexdigest()
 
 
-_REMEMBER = (
-    sa.update(schema.profile)
-    .where(
-        schema.profile.c.destination == sa.bindparam("of"),
-        schema.profile.c.customer == sa.bindparam("whose"),
-    )
-    .values(times=sa.bindparam("set"))
+_whose = (
+    schema.profile.c.destination == sa.bindparam("of"),
+    schema.profile.c.customer == sa.bindparam("whose"),
 )
+_REMEMBER = sa.update(schema.profile).where(*_whose).values(times=sa.bindparam("set"))
+_LET_GO = sa.delete(schema.profile).where(*_whose, schema.profile.c.times == sa.bindparam("set"))

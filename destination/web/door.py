@@ -90,7 +90,8 @@ class Door:
             refused = _refuse(408, f"The body did not come within {WITHIN:g} seconds.")
         if refused:
             return refused
-        if self._crew.behind() > FULL:
+        # A look at how it does must not tell that it is dead because it is busy.
+        if scope["method"] != "GET" and self._crew.behind() > FULL:
             return _too_much(close=False)
         return await self._crew.do(partial(self._call, scope, bytes(body), time.monotonic()))
 

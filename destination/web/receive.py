@@ -49,7 +49,7 @@ class Receiver:
     worker_metrics: str | None = None
 
     def take(self, calls: Sequence[Json | Refused], source: str) -> list[Outcome]:
-        """Route and keep `calls`, all in one commit. Raises StoreUnavailable."""
+        """Route and keep `calls`, all of them; or of bulk the first. Raises StoreUnavailable."""
         if len(calls) > self.max_batch_calls:
             raise RequestEntityTooLarge(
                 f"The batch has {len(calls):,} calls; {self.max_batch_calls:,} are allowed. Send "
