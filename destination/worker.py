@@ -186,7 +186,8 @@ class Worker:
         for name in self._destinations:
             if name not in self._lines:
                 continue  # it came this moment, and is opened in the next turn
-            pacing, bulk = self._lines[name].destination.pacing, busy[name, True]
+            destination = self._lines[name].destination
+            pacing, bulk = destination.pacing, busy[name, True]
             count = bulk + busy[name, False]
             if count < pacing.concurrency:
                 wanted.append(
@@ -197,6 +198,7 @@ class Worker:
                         bulk=bulk,
                         share=self._settings.bulk_share,
                         rate=pacing.rate_limit or None,
+                        most=destination.connections,
                     )
                 )
         return wanted

@@ -136,6 +136,10 @@ class Service:
         """The calls that reached the stand-in for Segment's Tracking API, each once, in order."""
         return list(requests.get(f"{self.engine_url}/_sandbox/tracked", timeout=30).json())
 
+    def notified(self) -> list[dict[str, object]]:
+        """What the subscriber was told, each once: `[{"signed", "notification"}]`."""
+        return list(requests.get(f"{self.engine_url}/_sandbox/notified", timeout=30).json())
+
     def told(self) -> list[dict[str, object]]:
         """The webhooks that the engine sent, with the answers to each try."""
         return list(requests.get(f"{self.engine_url}/_sandbox/webhooks", timeout=30).json())

@@ -132,8 +132,30 @@ def test_the_values_are_as_documented(answers):
     assert answers["4-event-log"]["data"]["consumerResponse"]["webhookHttpStatus"] == 200.0
 
 
+#: The values that are documented of `eventNames`.
+EVENT_NAMES = {
+    "customerAdded",
+    "customerUpdated",
+    "pointsExpired",
+    "pointsExpiryReminder",
+    "pointsIssued",
+    "pointsRedeemed",
+    "pointsTransferredInitiated",
+    "pointsTransferredReceived",
+    "promisedToCurrentPointsConversion",
+    "redeemedPointsReversed",
+    "tierDowngradeReminder",
+    "tierDowngraded",
+    "tierRenewed",
+    "tierUpgraded",
+    "transactionAdded",
+    "transactionUpdated",
+}
+
+
 def test_every_documented_event_can_be_subscribed_to(answers):
     documented = {each["eventName"] for each in FIXTURES["2-org-events"]["answer"]["data"]}
+    documented |= EVENT_NAMES
 
     assert documented <= {each["eventName"] for each in answers["2-org-events"]["data"]}
 
@@ -142,6 +164,8 @@ def test_every_documented_event_can_be_subscribed_to(answers):
 def test_the_fixtures_say_what_the_documentation_says():
     blocks = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", SEED.read_text(), re.S)]
     requests = [block for block in blocks if "webHookUrl" in block]
+    rows = [row for row in SEED.read_text().splitlines() if row.startswith("eventNames")]
+    assert [set(re.findall(r"`(\w+)`", row)) for row in rows] == [EVENT_NAMES] * 2
     shapes = [shape(block) for block in blocks if "data" in block]
 
     assert requests == [

@@ -43,7 +43,7 @@ def crowded(database):
 
 
 def claim(database, room=1):
-    wanted = [Wanted(destination="rehook", room=room)]
+    wanted = [Wanted(destination="rehook", room=room, most=1000)]
     return sending.settle_and_claim(database, [], wanted, Terms()).claims
 
 

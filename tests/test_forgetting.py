@@ -9,10 +9,12 @@ from click.testing import CliRunner
 from destination import database as databases
 from destination import jsontext, routing
 from destination.cli import main
-from destination.store import forgetting, records, schema, sending
+from destination.partners.webhook import endpoint
+from destination.store import accounts, forgetting, paces, records, schema, sending
 from destination.store.paces import Wanted
 from tests.test_replaying import drain, order, rejected, replay, unknown
-from tests.test_store_sending import claim, outcome, settle
+from tests.test_store_sending import Verdict, claim, outcome, settle
+from tests.test_webhook import VALUES
 
 CANARY = "canary-7f3a"
 
@@ -65,6 +67,31 @@ def test_nothing_of_the_customer_is_left_anywhere(receiver):
     assert CANARY not in result.output
     assert CANARY not in everything(database)
     assert [row["message_id"] for row in records.deliveries(database)] == ["m6"]
+
+
+def test_subscribers_are_told_nothing_more_and_can_ask_nothing_more(receiver):
+    database = receiver.database
+    row = accounts.add(database, {**VALUES, "event_names": ["customerAdded"]}, "x")
+    receiver.roster.look()
+    paces.enter(database, ["rehook", endpoint(row["id"])])
+
+    def created(number, customer):
+        metadata = {"CustomerID": f"cust_{customer}"}
+        call = {"event": "customer.created", "properties": metadata}
+        return {**call, "type": "track", "messageId": f"m{number}", "userId": customer}
+
+    receiver.take([created(1, CANARY)], "rehook")
+    [told] = claim(database, destination=endpoint(row["id"]))
+    settle(database, outcome(told, Verdict.REJECTED))
+    receiver.take([created(2, CANARY), created(3, "bob")], "rehook")
+    assert len(accounts.log_of_reference(database, CANARY)) == 2
+
+    assert "Removed: 2 events, 1 deliveries that wait." in forget().output
+    assert CANARY not in everything(database)
+    assert accounts.log_of_reference(database, CANARY) == []
+    assert len(accounts.log_of_reference(database, "bob")) == 1
+    waiting = claim(database, destination=endpoint(row["id"]))
+    assert ["bob" in claimed.payload for claimed in waiting] == [True]
 
 
 def test_no_row_of_any_table_has_anything_of_a_customer_who_did_all_that_one_can_do(

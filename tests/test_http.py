@@ -72,6 +72,21 @@ def test_a_connection_is_used_again():
     assert len(connections) == 1
 
 
+def test_closing_ends_the_idle_connections():
+    ended = threading.Event()
+
+    def script(connection):
+        while read_request(connection):
+            connection.sendall(response(200))
+        ended.set()
+
+    with server(script) as url:
+        calls = client(url)
+        assert calls.exchange(AWARD).status == 200
+        calls.close()
+        assert ended.wait(20)
+
+
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:1", "http://no.such.host.invalid", "nonsense", "https://127.0.0.1:1"]
 )

@@ -25,6 +25,7 @@ EVERYTHING = Account(
 )
 
 WALLET = {"points": 10, "payout": "engine", "wallet": {"points": 10, "transaction_id": "trhi_1"}}
+ISSUED = {"transaction": {"id": "txn_1", "amount": 5}, "payout": "engine"}
 REWARD = {"points": 100, "payout": "you", "reward": {"redemption_id": "redm_1"}, "wallet": {}}
 
 
@@ -33,14 +34,12 @@ def told(setup, tmp_path):
     """What is told of an engine's event: notifications by name. The calls of any source are
     alike, so Segment stands in for the engine here.
     """
-    shutil.copytree(
-        ROOT / "mappings" / "rehook-to-webhook", tmp_path / "mappings" / "segment-to-webhook"
-    )
-    made = setup(MAPPINGS=str(tmp_path / "mappings"))
-    made.destinations["webhook"].subscribe([EVERYTHING])
-    routes = made.routes()
 
-    def told(event, properties):
+    def told(engine, event, properties):
+        folder = tmp_path / engine
+        shutil.copytree(ROOT / "mappings" / f"{engine}-to-webhook", folder / "segment-to-webhook")
+        made = setup(MAPPINGS=str(folder))
+        made.destinations["webhook"].subscribe([EVERYTHING])
         call = {
             "type": "track",
             "event": event,
@@ -48,7 +47,7 @@ def told(setup, tmp_path):
             "userId": "ada",
             "properties": properties,
         }
-        results = route(read_event(call, source="segment", max_bytes=9999), routes)
+        results = route(read_event(call, source="segment", max_bytes=9999), made.routes())
         found = [json.loads(result.payload) for result in results]
         return {each["eventName"]: each for each in found}
 
@@ -70,8 +69,8 @@ def told(setup, tmp_path):
         ("coupon.redeemed", {"code": "A"}, "CouponRedeem", "m1", {"code": "A"}),
     ],
 )
-def test_an_event_is_told_by_both_names(told, event, properties, name, reference, data):
-    found = told(event, properties)
+def test_an_event_of_rehook_is_told_by_both_names(told, event, properties, name, reference, data):
+    found = told("rehook", event, properties)
 
     assert set(found) == {event, name}
     assert found[name]["refId"] == reference
@@ -80,3 +79,11 @@ def test_an_event_is_told_by_both_names(told, event, properties, name, reference
     assert found[event]["data"] == {**identifiers, **properties}
     for notification in found.values():
         jsonschema.validate(notification, kinds()[notification["eventName"]].schema)
+
+
+def test_points_that_reward_issues_are_told_by_both_names(told):
+    found = told("reward", "balance.credit_points_issued", ISSUED)
+
+    assert set(found) == {"balance.credit_points_issued", "pointsIssued"}
+    assert found["pointsIssued"]["refId"] == "txn_1"
+    assert found["pointsIssued"]["data"]["totalPointsIssued"] == 5

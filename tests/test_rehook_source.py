@@ -18,8 +18,8 @@ NOW = 1_800_000_000.0
 FIXTURES = ROOT / "fixtures" / "rehook"
 
 
-def webhook(**settings):
-    return RehookWebhook(RehookSettings(**settings), clock=lambda: NOW)
+def webhook(at=NOW, **settings):
+    return RehookWebhook(RehookSettings(**settings), clock=lambda: at)
 
 
 def fixture(name):
@@ -27,8 +27,8 @@ def fixture(name):
     return payload.text
 
 
-def call(text):
-    [found], _ = webhook().calls(text.encode())
+def call(text, at=NOW):
+    [found], _ = webhook(at).calls(text.encode())
     return found
 
 
@@ -81,6 +81,21 @@ def test_a_reward_without_a_transaction_is_yours_to_pay(wallet):
     text = changed("customer-rewarded-in-wallet", wallet=wallet)
 
     assert call(text)["properties"]["payout"] == "you"
+
+
+def test_what_has_no_id_is_the_same_on_one_day_and_happens_again_on_another():
+    text = fixture("customer-segment-entered")
+    noon, evening, tomorrow = (
+        call(text, at)["messageId"] for at in (NOW, NOW + 3600, NOW + 86_400)
+    )
+
+    assert noon == evening != tomorrow
+
+
+def test_what_has_an_id_is_the_same_for_ever():
+    text = fixture("wallet-credited")
+
+    assert call(text)["messageId"] == call(text, NOW + 400 * 86_400)["messageId"]
 
 
 def test_a_referral_that_is_announced_twice_is_paid_once():

@@ -6,7 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from destination.deliveries import Discard, Status
-from destination.store import records, replaying, retention, retrying, schema
+from destination.partners.webhook import endpoint
+from destination.store import accounts, paces, records, replaying, retention, retrying, schema
 from destination.store.filters import Filter
 from destination.store.receiving import accept
 from destination.store.retention import Ages, sweep
@@ -14,6 +15,7 @@ from destination.values import DAY
 from tests.conftest import arrival
 from tests.running import until
 from tests.test_store_sending import Verdict, claim, outcome, settle
+from tests.test_webhook import VALUES
 
 AGES = Ages(delivered=10 * DAY, discarded=20 * DAY, failed=30 * DAY, ids=7 * DAY, awards=400 * DAY)
 DROPPED = Discard(reason="anonymous", detail="…")
@@ -31,6 +33,14 @@ def receive(database, *message_ids, **changes):
             database, [arrival(each, f"u-{each}", user_id="u", **changes) for each in message_ids]
         )
     ]
+
+
+def receive_for(database, destination, message_id):
+    made = arrival(message_id, f"u-{message_id}")
+    accept(
+        database,
+        [replace(made, deliveries=(replace(made.deliveries[0], destination=destination),))],
+    )
 
 
 def settle_all(database, verdict=Verdict.DELIVERED):
@@ -97,6 +107,31 @@ def test_what_waits_is_never_removed(timed, clock):
     clock.now += 1000 * DAY
     assert sum(sweep(timed, AGES)) == 0
     assert left(timed) == (2, 0, 2, 1, 0)
+
+
+def test_what_waits_for_a_subscriber_who_has_gone_fails_after_seven_days(timed, clock):
+    gone, stays = (accounts.add(timed, {**VALUES, "name": name}, "x")["id"] for name in "AB")
+    paces.enter(timed, [endpoint(gone), endpoint(stays)])
+    for number in range(5):
+        receive_for(timed, endpoint(gone), f"gone{number}")
+        receive_for(timed, endpoint(stays), f"stays{number}")
+    claim(timed, 1, destination=endpoint(gone))  # by a worker that dies
+    accounts.change(timed, gone, {"active": False}, "x")
+    clock.now += 6.9 * DAY
+    assert sum(sweep(timed, AGES)) == 0
+
+    clock.now += 0.2 * DAY
+    assert sum(sweep(timed, AGES)) == 5
+    found = {
+        (row["destination"], row["status"], row["reason"]) for row in records.deliveries(timed)
+    }
+    assert found == {
+        (endpoint(gone), "failed", "account_inactive"),
+        (endpoint(stays), "pending", None),
+    }
+    assert sum(sweep(timed, AGES)) == 0
+    assert claim(timed, destination=endpoint(gone)) == []
+    assert len(claim(timed, destination=endpoint(stays))) == 5
 
 
 def test_an_age_counts_from_when_a_delivery_was_settled(timed, clock):

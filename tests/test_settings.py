@@ -24,6 +24,31 @@ def test_a_list_is_separated_by_commas():
     assert read(SegmentSettings, SEGMENT_SHARED_SECRET="a, b,").shared_secret == ("a", "b")
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("X-Token: abc", [("X-Token", "abc")]),
+        ("X-Token: abc, X-Team: loyalty,", [("X-Token", "abc"), ("X-Team", "loyalty")]),
+        (
+            "Accept: text/html, text/plain;q=0.5, X-Team: a, b",
+            [("Accept", "text/html, text/plain;q=0.5"), ("X-Team", "a, b")],
+        ),
+        ("X-Date: Tue, 05 May 2026 08:00:00 GMT", [("X-Date", "Tue, 05 May 2026 08:00:00 GMT")]),
+        ("X-Url: https://a.example/b,c", [("X-Url", "https://a.example/b,c")]),
+        ("X-Token:abc,X-B:", None),
+        ("abc", None),
+        (": abc", None),
+    ],
+)
+def test_a_comma_begins_a_header_only_where_a_name_and_a_colon_follow(value, expected):
+    try:
+        found = list(read(RehookSettings, REHOOK_WEBHOOK_HEADERS=value).webhook_headers)
+    except BadSetting:
+        found = None
+
+    assert found == expected
+
+
 def test_the_environment_rules_over_the_file(tmp_path, monkeypatch):
     (tmp_path / ".env").write_text("DESTINATION_PORT=1000\nDESTINATION_HOST='::1'\nOTHER=x\n")
     monkeypatch.setenv("DESTINATION_PORT", "2000")

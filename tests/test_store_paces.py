@@ -22,9 +22,9 @@ def receive(database, count=100, start=0):
     accept(database, [arrival(f"m{n}", f"u{n}") for n in range(start, start + count)])
 
 
-def claim(database, room=10, settlements=(), *, busy=0, rate=None):
-    wanted = [Wanted(destination="rehook", room=room, busy=busy, rate=rate)] if room else []
-    return sending.settle_and_claim(database, settlements, wanted, TERMS).claims
+def claim(database, room=10, settlements=(), **wanted):
+    wants = [Wanted(destination="rehook", room=room, **wanted)] if room else []
+    return sending.settle_and_claim(database, settlements, wants, TERMS).claims
 
 
 def look(database, **wanted):
@@ -225,6 +225,34 @@ def test_workers_side_by_side_never_exceed_the_rate(database):
     for thread in threads:
         thread.join()
     assert len(sent) <= (time.time() - began) * 1000 + 101
+
+
+def test_workers_together_have_no_more_under_way_than_is_allowed(timed, clock):
+    receive(timed, 20)
+    first, second = claim(timed, 2, most=3), claim(timed, 5, most=3)
+    assert (len(first), len(second)) == (2, 1)
+    assert claim(timed, 5, most=3) == []
+
+    claim(timed, 0, [answered(first[0], 200)])
+    assert len(claim(timed, 5, most=3)) == 1
+    clock.now += 61  # whoever had them is dead
+    assert len(claim(timed, 5, most=3)) == 3
+
+
+def test_workers_side_by_side_never_have_more_under_way_than_is_allowed(database):
+    receive(database, 40)
+    sent, barrier = [], threading.Barrier(4)
+
+    def work():
+        barrier.wait()
+        sent.append(len(claim(database, 5, most=7)))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(sent) == 7
 
 
 def flood(database, count, start=0):

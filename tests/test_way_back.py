@@ -3,7 +3,8 @@
 import pytest
 import requests
 
-from tests.running import service, until
+from destination.cli.returns import subscribe
+from tests.running import answers, service, until
 from tests.test_journey import identify, order
 
 
@@ -53,6 +54,23 @@ def test_what_an_order_earns_reaches_segment(circle):
     [earned] = [call for call in circle.tracked() if call["event"] == "Reward Earned"]
     assert earned["userId"] == "ada"
     assert (earned["properties"]["points"], earned["properties"]["payout"]) == (25, "engine")
+
+
+def test_one_command_is_the_full_circle_and_a_subscriber_is_told_too(tmp_path):
+    with service(tmp_path) as running:
+        running.start("serve", "--worker", "--sandbox", "--sandbox-port", str(running.sandbox_port))
+        until(lambda: answers(f"{running.url}/readyz") and answers(running.engine_url))
+        for _ in range(2):  # the database of a practice lives on, and so does its account
+            subscribe(running.url, running.engine_url)
+        running.send(order(1, total=250))
+        told = {"customerAdded", "rewardIssued", "pointsIssued", "trigger_event.created"}
+        until(lambda: len(running.notified()) >= 5 and "Reward Earned" in events(running))
+
+        found = running.notified()
+        assert all(each["signed"] for each in found)
+        assert {each["notification"]["eventName"] for each in found} == told
+        accounts = requests.get(f"{running.url}/v3/webHooks", timeout=30).json()["data"]
+        assert [each["name"] for each in accounts] == ["Sandbox"]
 
 
 def test_a_referral_is_announced_twice_and_paid_once(circle):

@@ -28,7 +28,7 @@ from destination.web.app import create_app
 from destination.web.shapes import WebHookRequest
 from tests.conftest import ROOT
 from tests.running import until
-from tests.subscribers import CALL, HERE, account, delivering, mappings, subscriber
+from tests.subscribers import CALL, HERE, TELL, account, delivering, mappings, subscriber
 
 VALUES = {
     "name": "A",
@@ -113,6 +113,41 @@ def test_what_nobody_subscribed_to_is_discarded_with_the_reason(routed):
     [discard] = routed(CALL, account_value(event_names=("tierUpgraded",)))
 
     assert discard.reason == "no_subscriber"
+
+
+TWICE = {
+    name: TELL.replace("name: Tell", f"name: Tell {name}").replace("$.event", name)
+    for name in ("transactionAdded", "tierUpgraded")
+}
+
+
+def two_mappings(tmp_path):
+    """Two mappings that fire on one event, each with an event name of its own."""
+    folder = tmp_path / "two" / "segment-to-webhook"
+    folder.mkdir(parents=True)
+    for name, text in TWICE.items():
+        (folder / f"{name}.yaml").write_text(text)
+    return str(folder.parent)
+
+
+@pytest.mark.parametrize(
+    ("subscribed", "made"),
+    [
+        (["transactionAdded"], ["webhook:5e9d"]),
+        (["transactionAdded", "tierUpgraded"], ["webhook:5e9d", "webhook:5e9d"]),
+        (["pointsIssued"], ["no_subscriber"]),
+    ],
+)
+def test_that_nobody_subscribed_is_told_once_where_nothing_else_is_made(
+    setup, tmp_path, subscribed, made
+):
+    ours = setup(MAPPINGS=two_mappings(tmp_path))
+    ours.destinations["webhook"].subscribe([account_value(event_names=tuple(subscribed))])
+    results = route(read_event(CALL, source="segment", max_bytes=9999), ours.routes())
+
+    assert [
+        each.reason if isinstance(each, Discard) else each.destination for each in results
+    ] == made
 
 
 def test_data_that_is_not_as_the_catalogue_says_is_discarded(routed):

@@ -106,7 +106,8 @@ def _problem(setup: Setup, destination: Destination) -> str | None:
         return f"{destination.label} needs credentials: set {listed(missing)}."
     request = destination.check()
     if request is None:
-        click.echo(f"{destination.label} at {destination.url} offers nothing to check a key with.")
+        place = f" at {destination.url}" if destination.credentials else ""
+        click.echo(f"{destination.label}{place} offers nothing to check a key with.")
         return None
     client = Client(
         destination.url,

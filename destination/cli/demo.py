@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +26,14 @@ from rich.text import Text
 from destination import beside, database, jsontext, partners, payloads
 from destination.cli import returns, tables
 from destination.cli.sender import Result, Sender
+from destination.cli.sent import body_of
 from destination.cli.service import SANDBOX_PORT, STOP_WITHIN, sandbox_environment
 from destination.database import Database
 from destination.errors import Problem
+from destination.partners import Destination
 from destination.partners.segment import Segment, SegmentSettings
 from destination.payloads import Payload
-from destination.settings import Settings, Table, rows
+from destination.settings import Environment, Settings, Table, rows
 from destination.store import records
 from destination.store.filters import Filter
 
@@ -54,8 +56,8 @@ class Row:
 
     payload: Payload
     result: Result
-    reached: list[str]
-    answered: list[str]
+    #: Each request, with the status and the body of its answer.
+    exchanges: list[tuple[str, int | None, str]]
 
     @property
     def as_expected(self) -> bool:
@@ -82,24 +84,30 @@ def run_demo(once: bool, fixtures: Path) -> None:
     port, sandbox_port = _free_port(Settings().port), _free_port(SANDBOX_PORT)
     environment = _environment(port, sandbox_port)
     with _service(environment, sandbox_port) as process:
-        url = f"http://127.0.0.1:{port}/webhooks/segment"
-        _wait_until_up(process, f"http://127.0.0.1:{port}/readyz")
-        _wait_until_up(process, f"http://127.0.0.1:{sandbox_port}/_sandbox/requests")
+        service_url = f"http://127.0.0.1:{port}"
+        sandbox_url = f"http://127.0.0.1:{sandbox_port}"
+        url = f"{service_url}/webhooks/segment"
+        _wait_until_up(process, f"{service_url}/readyz")
+        _wait_until_up(process, f"{sandbox_url}/_sandbox/requests")
+        returns.subscribe(service_url, sandbox_url)
         kept = database.connect(environment["DESTINATION_DATABASE_URL"])
         sender = Sender(url, Segment(SegmentSettings()))
-        sandbox_url = f"http://127.0.0.1:{sandbox_port}"
         before = returns.newest_event(kept)
-        shown = _send(list(payloads.read_all([str(fixtures)])), sender, kept)
+        destinations = partners.destinations(Environment.load(environment))
+        shown = [
+            _row(payload, result, kept, destinations)
+            for payload, result in _send(list(payloads.read_all([str(fixtures)])), sender, kept)
+        ]
         _print(shown)
         until = time.monotonic() + PATIENCE
         came = returns.wait_for_webhooks(sandbox_url, kept, after=before, until=until)
-        click.echo("What the engines told by webhook, and what of it went on to Segment:\n")
+        click.echo("What the engines told by webhook, and what of it went on:\n")
         returns.print_returns(kept, after=before)
         wrong = [row for row in shown if not row.as_expected]
         if once:
             click.echo(f"{len(shown)} payloads, {len(wrong)} not as expected.")
             if not came:
-                click.echo("Not everything that the engines told has reached Segment.")
+                click.echo("Not everything that the engines told has reached whom it concerns.")
             sys.exit(0 if came and not wrong else 1)
         _print_next(url, sandbox_port, environment["DESTINATION_DATABASE_URL"])
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -167,7 +175,7 @@ def _wait_until_up(process: subprocess.Popen[bytes], url: str) -> None:
     raise Problem(f"{url} does not answer.")
 
 
-def _send(found: list[Payload], sender: Sender, kept: Database) -> list[Row]:
+def _send(found: list[Payload], sender: Sender, kept: Database) -> list[tuple[Payload, Result]]:
     """Send the payloads as new calls, one by one, and wait until all have been delivered."""
     suffix = f"-{time.time_ns():x}"
     results: list[tuple[Payload, Result]] = []
@@ -179,7 +187,7 @@ def _send(found: list[Payload], sender: Sender, kept: Database) -> list[Row]:
                 _wait_until_settled(kept, sender.send([text]))
             results += [(payload, result) for result in sender.send([new.text])]
     _wait_until_settled(kept, [result for _, result in results])
-    return [_row(payload, result, kept) for payload, result in results]
+    return results
 
 
 def _wait_until_settled(kept: Database, results: Sequence[Result]) -> None:
@@ -189,37 +197,51 @@ def _wait_until_settled(kept: Database, results: Sequence[Result]) -> None:
         time.sleep(0.05)
 
 
-def _row(payload: Payload, result: Result, kept: Database) -> Row:
-    reached, answered = [], []
+def _row(
+    payload: Payload, result: Result, kept: Database, destinations: Mapping[str, Destination]
+) -> Row:
+    exchanges = []
     if result.outcome == "accepted" and result.message_id:
-        for delivery in records.deliveries(kept, Filter(message_id=result.message_id)):
+        made = list(records.deliveries(kept, Filter(message_id=result.message_id)))
+        for delivery in reversed(made):  # they are listed newest first
             full = records.delivery(kept, delivery["id"]) or {}
             for attempt in full["attempt_list"]:
                 path = "/" + (attempt["url"] or "").partition("://")[2].partition("/")[2]
-                body = "" if attempt["method"] == "GET" else full["payload"]
-                reached.append(f"{attempt['method']} {path} {body}")
-                answered.append(f"{attempt['status']} {(attempt['answer'] or '').strip()}")
-    return Row(payload=payload, result=result, reached=reached, answered=answered)
+                body = body_of(full, destinations, attempt["method"]) or ""
+                answer = (attempt["answer"] or "").strip()
+                exchanges.append((f"{attempt['method']} {path} {body}", attempt["status"], answer))
+    return Row(payload=payload, result=result, exchanges=exchanges)
 
 
 def _print(shown: list[Row]) -> None:
     console = tables.console()
-    table = tables.new_table(("payload", "outcome", "reached the engine", "the engine answered"))
+    wide = console.width >= 140
+    headings = ("reached an engine", "the engine answered") if wide else ("reached an engine",)
+    table = tables.new_table(("payload", "outcome", *headings))
     payload, outcome, *exchange = table.columns
     payload.width = 1 + max(len(_name(row)) for row in shown)
     # An outcome and its reason stand in one line where there is room, else in two.
-    outcome.width = 42 if console.width >= 140 else 32
+    outcome.width = 42 if wide else 32
     for column in exchange:
-        column.width = max(8, (console.width - payload.width - outcome.width - 8) // 2)
+        left = console.width - payload.width - outcome.width - 8
+        column.width = max(8, left // len(exchange))
         column.overflow, column.no_wrap = "ellipsis", True
     for folder, found in itertools.groupby(shown, key=_folder):
         table.add_section()
         table.add_row(Text(folder, style="bold"))
         for row in found:
-            reached, answered = "\n".join(row.reached), "\n".join(row.answered)
-            cells = (_outcome(row), Text(reached or "—"), Text(answered or "—"))
-            table.add_row(f" {_name(row)}", *cells)
+            table.add_row(f" {_name(row)}", _outcome(row), *_exchanged(row, wide=wide))
     console.print(table)
+
+
+def _exchanged(row: Row, *, wide: bool) -> list[Text]:
+    """What left and what was answered, a line each; beside each other where there is room."""
+    if not wide:
+        lines = [f"{status} {request}" for request, status, _ in row.exchanges]
+        return [Text("\n".join(lines) or "—")]
+    requests = [request for request, _, _ in row.exchanges]
+    answers = [f"{status} {answer}" for _, status, answer in row.exchanges]
+    return [Text("\n".join(lines) or "—") for lines in (requests, answers)]
 
 
 def _folder(row: Row) -> str:
@@ -248,6 +270,8 @@ def _print_next(url: str, sandbox_port: int, database_url: str) -> None:
     click.echo(f"  curl http://127.0.0.1:{sandbox_port}/_sandbox/customers\n")
     click.echo("and what Segment got of it:\n")
     click.echo(f"  curl http://127.0.0.1:{sandbox_port}/_sandbox/tracked\n")
+    click.echo("and what the subscriber was told of it:\n")
+    click.echo(f"  curl http://127.0.0.1:{sandbox_port}/_sandbox/notified\n")
     click.echo("and what is kept of it:\n")
     command = shlex.join([sys.argv[0], "deliveries"])
     click.echo(f"  DESTINATION_DATABASE_URL={shlex.quote(database_url)} {command}\n")

@@ -9,6 +9,7 @@ from destination import jsontext
 from destination.cli import tables
 from destination.cli.choosing import chosen_by
 from destination.cli.counting import steps
+from destination.cli.sent import body_of
 from destination.cli.setup import Setup
 from destination.database import Database
 from destination.deliveries import Status
@@ -125,7 +126,8 @@ def deliveries(ctx: click.Context, chosen: Filter, limit: int | None, as_json: b
 @click.argument("delivery_id", type=int)
 def show_delivery(delivery_id: int) -> None:
     """Show one delivery: what you sent, and each request with the engine's answer."""
-    database = Setup.read().kept()
+    setup = Setup.read()
+    database = setup.kept()
     delivery = records.delivery(database, delivery_id)
     if delivery is None:
         raise Problem(f"There is no delivery {delivery_id}. `destination deliveries` lists them.")
@@ -140,11 +142,11 @@ def show_delivery(delivery_id: int) -> None:
     tables.panel("You sent", _pretty(delivery["call"]))
     if files := records.mapping_texts(database, delivery["mapping_set"] or ""):
         tables.panel("Mapping files in force", [f"{delivery['mapping_set']}: {', '.join(files)}"])
-    payload = _pretty(delivery["payload"])
     if not delivery["attempt_list"]:
-        tables.panel("Request to destination", ["Not sent yet. It will carry:", *payload])
+        body = body_of(delivery, setup.destinations)
+        tables.panel("Request to destination", ["Not sent yet. It will carry:", *_pretty(body)])
     for attempt in delivery["attempt_list"]:
-        _show_attempt(attempt, payload)
+        _show_attempt(attempt, body_of(delivery, setup.destinations, attempt["method"]))
 
 
 _among_all = chosen_by("destination", "mapping", "reason", "lane", "since", "until")
@@ -270,16 +272,15 @@ def _say_how_many(count: int, ids: Sequence[int], status: str, words: str) -> No
         raise Problem(f"{len(ids) - count} of those named are not {status}, and stay as they are.")
 
 
-def _show_attempt(attempt: Row, payload: list[str]) -> None:
+def _show_attempt(attempt: Row, body: str | None) -> None:
     if attempt["method"] is None:
         tables.panel(f"Attempt {attempt['number']}", ["under way"])
         return
     request = [f"{attempt['method']} {attempt['url']}"]
-    body = payload if attempt["method"] != "GET" else []
-    tables.panel(f"Attempt {attempt['number']} · Request to destination", [*request, *body])
+    tables.panel(f"Attempt {attempt['number']} · Request to destination", request + _pretty(body))
     status = attempt["status"] or attempt["trouble"]
     verdict = f"{status} → {attempt['verdict']}, {jsontext.moment(attempt['ended_at'])}"
-    answer = _pretty(attempt["answer"] or "")
+    answer = _pretty(attempt["answer"])
     tables.panel(f"Attempt {attempt['number']} · Response from destination", [verdict, *answer])
 
 
@@ -288,8 +289,10 @@ def _discard_words(discard: Row) -> str:
     return f"{discard['reason']}{place}: {discard['detail']}"
 
 
-def _pretty(text: str) -> list[str]:
-    """JSON, indented; other text as it is."""
+def _pretty(text: str | None) -> list[str]:
+    """JSON, indented; other text as it is; nothing where there is none."""
+    if text is None:
+        return []
     try:
         return jsontext.pretty(jsontext.loads(text)).splitlines()
     except (ValueError, RecursionError):

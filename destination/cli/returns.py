@@ -1,6 +1,7 @@
-"""The way back of the demonstration: what the engines told, and what of it reached Segment."""
+"""The way back of the demonstration: what the engines told, and whom of the others it reached."""
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,11 +11,27 @@ from rich.text import Text
 from destination import jsontext
 from destination.cli import tables
 from destination.database import Database
+from destination.deliveries import Status
 from destination.store import records
 from destination.store.filters import Filter
 
 #: The sources that tell what members earned.
 ENGINES = ("rehook", "reward")
+
+#: What the subscriber wants to be told of: what the engines tell, by Capillary's names where it
+#: has one.
+WANTED = (
+    "customerAdded",
+    "rewardIssued",
+    "pointsIssued",
+    "customer.referral.successful.advocate",
+    "customer.referral.successful.friend",
+    "signup",
+    "trigger_event.created",
+)
+
+#: Seconds to wait for one of our own answers.
+TIMEOUT = 10.0
 
 
 @dataclass(kw_only=True)
@@ -25,10 +42,31 @@ class Told:
     times: int = 0
     #: Why they made no delivery, where they made none.
     reason: str | None = None
-    #: Where their deliveries stand.
-    statuses: set[str] = field(default_factory=set)
-    #: What reached Segment, by the newest of them.
-    reached: str = ""
+    #: How many of their deliveries stand where.
+    statuses: Counter[str] = field(default_factory=Counter)
+    #: What of the newest reached whom: the destination's kind, and words.
+    reached: dict[str, str] = field(default_factory=dict)
+
+
+def subscribe(service_url: str, sandbox_url: str) -> None:
+    """Make the sandbox a subscriber, or again what it was when the database was used before; it
+    learns the secret that signs.
+    """
+    hooks = f"{service_url}/v3/webHooks"
+    account = {
+        "name": "Sandbox",
+        "webHookUrl": f"{sandbox_url}/subscriber",
+        "eventNames": WANTED,
+        "maxAllowedConnections": 4,
+        "active": True,
+    }
+    ids = {each["name"]: each["webHookId"] for each in _call("GET", hooks)["data"]}
+    if known := ids.get(account["name"]):
+        _call("PUT", f"{hooks}/{known}", account)
+    else:
+        known = _call("POST", hooks, account)["data"]["webHookId"]
+    secret = _call("GET", f"{hooks}/{known}/secret")["data"]["secret"]
+    _call("POST", f"{sandbox_url}/_sandbox/notified", {"secret": secret})
 
 
 def newest_event(kept: Database) -> int:
@@ -37,19 +75,46 @@ def newest_event(kept: Database) -> int:
 
 
 def wait_for_webhooks(sandbox_url: str, kept: Database, *, after: int, until: float) -> bool:
-    """Wait until all that the engines told is taken in and delivered; whether it came so far."""
+    """Wait until all that the engines told is taken in, delivered, and has reached the stand-ins;
+    whether it came so far.
+    """
     while time.monotonic() < until:
-        webhooks = requests.get(f"{sandbox_url}/_sandbox/webhooks", timeout=10).json()
+        webhooks = _call("GET", f"{sandbox_url}/_sandbox/webhooks")
         taken = all(webhook["answers"][-1:] == [200] for webhook in webhooks)
         ids = [row["message_id"] for row in _events(kept, after)]
         if taken and not records.unsettled(kept, ids):
-            return True
+            return _all_reached(sandbox_url, kept, after)
         time.sleep(0.1)
     return False
 
 
+def _all_reached(sandbox_url: str, kept: Database, after: int) -> bool:
+    """Whether the stand-ins got what the deliveries say, and the subscriber found it signed."""
+    made = [
+        records.delivery(kept, delivery["id"]) or {}
+        for row in _events(kept, after)
+        for delivery in (records.event(kept, row["id"]) or {})["deliveries"]
+    ]
+    wanted = {
+        jsontext.loads(each["payload"])["eventId"]
+        for each in made
+        if _kind(each["destination"]) == "webhook"
+    }
+    notified = _call("GET", f"{sandbox_url}/_sandbox/notified")
+    got = {each["notification"]["eventId"] for each in notified if each["signed"]}
+    tracked = len(_call("GET", f"{sandbox_url}/_sandbox/tracked"))
+    return (
+        all(each["status"] == Status.DELIVERED.value for each in made)
+        and bool(wanted)
+        and wanted <= got
+        and 0 < len(made) - len(wanted) <= tracked
+    )
+
+
 def print_returns(kept: Database, *, after: int) -> None:
-    """A line for each event that the engines told of since the event `after`."""
+    """A line for each event that the engines told of since the event `after`, and below it what
+    of it went on.
+    """
     found: dict[str, Told] = {}
     for row in _events(kept, after):
         full = records.event(kept, row["id"]) or {}
@@ -58,22 +123,39 @@ def print_returns(kept: Database, *, after: int) -> None:
         told.times += 1
         told.reason = row["reason"]
         for delivery in full["deliveries"]:
-            told.statuses.add(delivery["status"])
-            told.reached = told.reached or _sent(records.delivery(kept, delivery["id"]) or {})
+            told.statuses[delivery["status"]] += 1
+            payload = (records.delivery(kept, delivery["id"]) or {})["payload"]
+            told.reached.setdefault(_kind(delivery["destination"]), _sent(jsontext.loads(payload)))
     console = tables.console()
-    table = tables.new_table(("the engines told", "times", "outcome", "reached Segment"))
-    event, times, outcome, reached = table.columns
+    table = tables.new_table(("the engines told", "times", "outcome", "reached", ""))
+    event, times, outcome, whom, what = table.columns
     times.width, times.justify = len("times"), "right"
-    event.width = max([len("the engines told"), *map(len, found)])
-    outcome.width = 32
-    reached.width = max(8, console.width - event.width - outcome.width - 19)
-    reached.no_wrap, reached.overflow = True, "ellipsis"
+    lines = [line for name in found for line in name.splitlines()]
+    event.width = max([len("the engines told"), *map(len, lines)])
+    outcome.width = max([len("outcome"), *(len(_outcome(told)) for told in found.values())])
+    whom.width = max(map(len, STAND_INS.values()))
+    taken = event.width + times.width + outcome.width + whom.width
+    what.width = max(8, console.width - taken - 14)
+    what.no_wrap, what.overflow = True, "ellipsis"
     for told in sorted(found.values(), key=lambda each: each.event):
-        words = [tables.coloured(status) for status in sorted(told.statuses)]
-        kept_only = tables.coloured("discarded").append(f" {told.reason}", style="dim")
-        outcomes = Text(", ").join(words) if words else kept_only
-        table.add_row(told.event, str(told.times), outcomes, Text(told.reached or "—"))
+        reached = [(STAND_INS[kind], words) for kind, words in sorted(told.reached.items())]
+        whoms, words = zip(*reached or [("—", "")], strict=True)
+        cells = (Text("\n".join(whoms)), Text("\n".join(words)))
+        table.add_row(told.event, str(told.times), _outcome(told), *cells)
     console.print(table)
+
+
+#: Who is told, by the kind of destination.
+STAND_INS = {"segment": "Segment", "webhook": "subscriber"}
+
+
+def _outcome(told: Told) -> Text:
+    """Where the deliveries of an event stand: `30 delivered`; or why there are none."""
+    if not told.statuses:
+        return tables.coloured("discarded").append(f" {told.reason}", style="dim")
+    counts = sorted(told.statuses.items())
+    words = [Text(f"{count} ").append_text(tables.coloured(status)) for status, count in counts]
+    return Text(", ").join(words)
 
 
 def _events(kept: Database, after: int) -> list[dict[str, Any]]:
@@ -82,11 +164,27 @@ def _events(kept: Database, after: int) -> list[dict[str, Any]]:
 
 
 def _named(call: dict[str, Any]) -> str:
-    """The event, and who pays, where somebody does."""
+    """The event, and in a second line who pays, where somebody does."""
     payout = call["properties"].get("payout")
-    return f"{call['event']}, payout: {payout}" if payout else str(call["event"])
+    return f"{call['event']}\n  payout: {payout}" if payout else str(call["event"])
 
 
-def _sent(delivery: dict[str, Any]) -> str:
-    payload = jsontext.loads(delivery["payload"])
-    return f"{payload.get('event', '')} {jsontext.dumps(payload.get('properties', {}))}".strip()
+def _kind(destination: str) -> str:
+    """`webhook` of `webhook:5e9d…`."""
+    return destination.partition(":")[0]
+
+
+def _sent(payload: dict[str, Any]) -> str:
+    """What was told, in a line: `Reward Earned {"points":10,…}`."""
+    if "eventName" in payload:
+        told = {
+            key: value for key, value in payload["data"].items() if key != "customerIdentifiers"
+        }
+        return f"{payload['eventName']} {jsontext.dumps(told)}"
+    return f"{payload.get('event', 'identify')} {jsontext.dumps(payload.get('properties', {}))}"
+
+
+def _call(method: str, url: str, body: object = None) -> Any:
+    answer = requests.request(method, url, json=body, timeout=TIMEOUT)
+    answer.raise_for_status()
+    return answer.json()

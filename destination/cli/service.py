@@ -165,8 +165,8 @@ def sandbox(
 ) -> None:
     """A loyalty engine to practise on: plays Rehook, and forgets all when it stops.
 
-    It plays Reward too, and Segment's Tracking API. A webhook's URL may have a user and a
-    password in it: http://user:password@127.0.0.1:8080/webhooks/rehook
+    It plays Reward too, Segment's Tracking API, and a subscriber. A webhook's URL may have a
+    user and a password in it: http://user:password@127.0.0.1:8080/webhooks/rehook
 
     \b
     What arrived, and what became of it:
@@ -174,6 +174,7 @@ def sandbox(
       curl http://127.0.0.1:8090/_sandbox/customers
       curl http://127.0.0.1:8090/_sandbox/webhooks
       curl http://127.0.0.1:8090/_sandbox/tracked
+      curl http://127.0.0.1:8090/_sandbox/notified
     """
     webhooks = {"rehook": rehook_webhook, "reward": reward_webhook}
     serve_sandbox(
@@ -205,9 +206,12 @@ def sandbox_environment(port: int) -> dict[str, str]:
         "DESTINATION_REHOOK_WEBHOOK_PASSWORD": SANDBOX_KEY,
         "DESTINATION_REHOOK_WEBHOOK_HEADERS": "",
         "DESTINATION_REWARD_URL": url,
+        "DESTINATION_REWARD_API_KEY": SANDBOX_KEY,
         "DESTINATION_REWARD_WEBHOOK_TOKEN": SANDBOX_KEY,
         "DESTINATION_SEGMENT_TRACKING_URL": url,
         "DESTINATION_SEGMENT_TRACKING_KEY": SANDBOX_KEY,
+        "DESTINATION_WEBHOOK_ALLOW_PRIVATE": "yes",  # the subscriber is on this machine
+        "DESTINATION_WEBHOOK_ALLOW_HTTP": "yes",
     }
 
 

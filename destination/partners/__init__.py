@@ -97,6 +97,12 @@ class Destination(Protocol):
         """How fast it may be sent to."""
 
     @property
+    def connections(self) -> int | None:
+        """How many requests it bears at once, from all workers together; None: each worker has
+        its own bound.
+        """
+
+    @property
     def horizon(self) -> float | None:
         """Seconds from its first attempt for which a delivery is tried again; None: as the
         service's own setting says.

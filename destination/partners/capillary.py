@@ -36,8 +36,8 @@ class CapillarySettings:
     )
     webhook_headers: tuple[tuple[str, str], ...] = setting(
         (),
-        "Headers that its calls must carry, comma-separated: AccessToken: abc, X-Other: def "
-        "(its webHookHeaders).",
+        "The headers that its calls must carry (its webHookHeaders), comma-separated: AccessToken: "
+        "abc, X-Other: def. A comma with no name and colon behind it is part of a value.",
         read=headers,
         secret=True,
     )

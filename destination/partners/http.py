@@ -90,6 +90,8 @@ class Client:
 
     def close(self) -> None:
         """Give the idle connections up; calls that are under way go on to their ends."""
+        if "_route" in vars(self):  # the adapter lets go of its connections, and closes none
+            self._route[0].close()
         self._adapter.close()
 
     @functools.cached_property

@@ -89,6 +89,7 @@ class Reward:
     name = "reward"
     label = "Reward"
     integration = "Reward"
+    connections = None
     horizon = None
     guard = None
     credentials = (RewardSettings.PREFIX + "API_KEY",)

@@ -156,6 +156,7 @@ class Webhook:
     integration = "Event Notifications"
     #: No address: it stands for those of the subscribers.
     url = "webhook:*"
+    connections = None
     horizon = HORIZON
     in_use = True
     credentials = ()
@@ -236,6 +237,7 @@ class Subscriber:
         self.name = endpoint(account.id)
         self.label = account.name
         self.url = f"{parts.scheme}://{parts.netloc}"
+        self.connections = account.connections
         most = kind.settings.concurrency
         self.pacing = replace(kind.settings, concurrency=min(account.connections, most))
         self.guard = kind.guard

@@ -16,13 +16,15 @@ from destination.sandbox.arrivals import Arrivals
 from destination.sandbox.door import Door
 from destination.sandbox.engine import Engine
 from destination.sandbox.faults import Faults
+from destination.sandbox.once import Once
 from destination.sandbox.outbox import Outbox
 from destination.sandbox.practice import practice
 from destination.sandbox.rehook import rehook
 from destination.sandbox.reward import reward
 from destination.sandbox.rules import RULES, load
+from destination.sandbox.signature import Signature
 from destination.sandbox.state import State
-from destination.sandbox.tracked import Tracked
+from destination.sandbox.subscriber import subscriber
 from destination.sandbox.tracking import tracking
 
 
@@ -71,7 +73,9 @@ def create_app(
         arrivals=Arrivals(),
         faults=Faults(),
         outbox=outbox,
-        tracked=Tracked(),
+        tracked=Once(),
+        notified=Once(),
+        signature=Signature(),
         key=api_key,
     )
     door = Door(api_key=api_key, api_secret=api_secret)
@@ -82,6 +86,7 @@ def create_app(
     app.register_blueprint(rehook)
     app.register_blueprint(reward)
     app.register_blueprint(tracking)
+    app.register_blueprint(subscriber)
     app.register_blueprint(practice)
     app.register_error_handler(HTTPException, _no_such_thing)
     return app

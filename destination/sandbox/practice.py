@@ -18,7 +18,8 @@ WHAT_THIS_IS = (
     "everything in memory, and awards points that are worth nothing. The endpoints under "
     "/_sandbox show what arrived and let it misbehave on purpose; all others want Basic "
     "authentication with the API key and secret. It plays Reward too, which wants the API key "
-    "as a Bearer token, and Segment's Tracking API, whose write key is the API key."
+    "as a Bearer token, and Segment's Tracking API, whose write key is the API key, and "
+    "somebody who subscribed to event notifications."
 )
 
 
@@ -84,6 +85,28 @@ def list_tracked() -> Response:
     return jsonify(state().tracked.all())
 
 
+@practice.get("/_sandbox/notified")
+def list_notified() -> Response:
+    """List what the subscriber was told, each once, in order of arrival.
+
+    `[{"signed", "notification"}]`: signed says whether there was a secret to check it by.
+    """
+    return jsonify(state().notified.all())
+
+
+@practice.post("/_sandbox/notified")
+def learn_secret() -> tuple[Response, int]:
+    """Let the subscriber check signatures: {"secret": "whsec_…"}, as the account's is.
+
+    Answers 201, or 400 with `{"message"}`: what is wrong with it.
+    """
+    try:
+        state().signature.learn(g.body.get("secret") if isinstance(g.body, dict) else None)
+    except ValueError as error:
+        return jsonify(message=str(error)), 400
+    return jsonify(message="what is not signed by it is refused from now on"), 201
+
+
 @practice.get("/_sandbox/faults")
 def list_faults() -> Response:
     """List the faults that are armed, in order, each with the count that is left."""
@@ -109,12 +132,14 @@ def arm_fault() -> tuple[Response, int]:
 
 @practice.post("/_sandbox/reset")
 def reset() -> tuple[str, int]:
-    """Forget everything: customers, requests, faults, webhooks, tracked calls."""
+    """Forget everything: customers, requests, faults, webhooks, tracked calls, notifications."""
     state().engine.clear()
     state().arrivals.clear()
     state().faults.clear()
     state().outbox.clear()
     state().tracked.clear()
+    state().notified.clear()
+    state().signature.forget()
     return "", 204
 
 

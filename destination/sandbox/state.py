@@ -7,8 +7,9 @@ from flask import current_app
 from destination.sandbox.arrivals import Arrivals
 from destination.sandbox.engine import Engine
 from destination.sandbox.faults import Faults
+from destination.sandbox.once import Once
 from destination.sandbox.outbox import Outbox
-from destination.sandbox.tracked import Tracked
+from destination.sandbox.signature import Signature
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,11 @@ class State:
     arrivals: Arrivals
     faults: Faults
     outbox: Outbox
-    tracked: Tracked
+    #: What reached the Tracking API, and what the subscriber was told.
+    tracked: Once
+    notified: Once
+    #: What the subscriber checks its notifications by.
+    signature: Signature
     #: What Reward takes as its API key, and Segment as its write key.
     key: str
 

@@ -50,5 +50,7 @@ def _take(calls: list[Any], limit: int) -> tuple[Response, int]:
         return jsonify(code="bad_request", message="malformed or too large"), 400
     for call in calls:
         if (call.get("userId") or call.get("anonymousId")) and call.get("type"):
-            state().tracked.add(call)  # Segment, too, drops the others without a word
+            state().tracked.add(
+                call.get("messageId"), call
+            )  # Segment, too, drops the others without a word
     return jsonify(success=True), 200

@@ -37,6 +37,8 @@ class Wanted:
     share: float = 0.2
     #: Requests a second, of all workers together; None: no limit.
     rate: float | None = None
+    #: How many may be under way at once, of all workers together; None: no limit.
+    most: int | None = None
 
     def bulk_room(self, *, beside: bool) -> int:
         """How many more may be bulk, `beside` others or alone; one is always under way."""
@@ -101,7 +103,12 @@ _PACES = (
 _FREE_AT = (
     sa.select(schema.pace.c.free_at)
     .where(schema.pace.c.destination == sa.bindparam("name"))
-    .with_for_update()  # no other worker spends it meanwhile
+    .with_for_update()  # no other worker spends it, or claims beside us, meanwhile
+)
+_UNDER_WAY = sa.select(sa.func.count()).where(
+    _lane.destination == sa.bindparam("name"),
+    _lane.owner.is_not(None),
+    _lane.ready_at > _now,  # or whoever had it is dead
 )
 _SPEND = (
     sa.update(schema.pace)
@@ -179,6 +186,11 @@ def permit(connection: sa.Connection, pace: Pace, wanted: Wanted, terms: Terms, 
         free_at = connection.execute(_FREE_AT, {"name": wanted.destination}).scalar_one()
         seconds = _burst(wanted.rate) - max(0.0, free_at - now)
         count = min(count, math.floor(seconds * wanted.rate + 1e-6))
+    if wanted.most and count > 0:
+        name = {"name": wanted.destination}
+        connection.execute(_FREE_AT, name)
+        under_way = connection.execute(_UNDER_WAY, {**name, "now": now}).scalar_one()
+        count = min(count, wanted.most - under_way)
     return max(count, 0)
 
 

@@ -2,7 +2,7 @@
 
 A delivery goes with its attempts; an event's payload goes with the last that was made of it, and
 its row, with nothing but its id, when no repetition of the call is to be expected any more. What
-waits has no age.
+waits has no age, unless it is for a subscriber who has gone.
 """
 
 import random
@@ -16,9 +16,13 @@ import structlog
 from destination.database import Database, tried_again
 from destination.deliveries import Status
 from destination.errors import StoreUnavailable
+from destination.partners.webhook import HORIZON, endpoint
 from destination.store import awards, schema
 
 log = structlog.get_logger()
+
+#: The reason of what waited for an account that has not been active for days.
+INACTIVE = "account_inactive"
 
 #: How many deliveries, discards or ids one step looks at.
 STEP = 200
@@ -81,11 +85,48 @@ def sweep(database: Database, ages: Ages) -> Iterator[int]:
     """One pass over what is kept: removes what is past its age, in steps of a transaction each,
     and tells after each how many it removed. Raises StoreUnavailable.
     """
+    yield from _left_behind(database)
     yield from _deliveries(database, ages)
     yield from _discards(database, ages.discarded)
     yield from _ids(database, ages.ids)
     yield from _awards(database, ages.awards)
     yield from _mapping_sets(database, max(ages.delivered, ages.discarded, ages.failed))
+
+
+def _left_behind(database: Database) -> Iterator[int]:
+    """Fail what waits for an account that has not been active for as long as a notification is
+    tried: nobody takes it any more.
+    """
+    account, lane = schema.account, schema.lane
+    gone = sa.select(sa.literal(endpoint("")) + account.c.id).where(
+        account.c.active.is_(sa.false()), account.c.updated_at < database.now - HORIZON
+    )
+    waiting = (
+        sa.select(lane.c.id)
+        # What is under way is ready when its lease ends.
+        .where(lane.c.destination.in_(gone), lane.c.ready_at <= database.now)
+        .order_by(lane.c.destination, lane.c.customer)
+        .limit(STEP)
+    )
+    while True:
+        with database.reading() as connection:
+            if connection.execute(waiting).first() is None:
+                return
+        yield _fail(database, waiting)
+
+
+@tried_again
+def _fail(database: Database, waiting: sa.Select[int]) -> int:
+    """Fail all that waits in some lanes, which are at rest then; how many deliveries."""
+    delivery, lane = schema.delivery, schema.lane
+    failed = {"status": Status.FAILED.value, "reason": INACTIVE, "settled_at": database.now}
+    with database.writing() as connection:
+        lanes = connection.execute(waiting.with_for_update()).scalars().all()
+        waits = sa.update(delivery).where(delivery.c.lane_id.in_(lanes), schema.WAITING)
+        count = connection.execute(waits.values(failed)).rowcount
+        at_rest = sa.update(lane).where(lane.c.id.in_(lanes))
+        connection.execute(at_rest.values(owner=None, ready_at=None))
+    return count
 
 
 def _deliveries(database: Database, ages: Ages) -> Iterator[int]:

@@ -84,6 +84,13 @@ lane = sa.Table(
         sqlite_where=sa.text("ready_at IS NOT NULL"),
         postgresql_where=sa.text("ready_at IS NOT NULL"),
     ),
+    # Those under way are counted, whatever waits beside them.
+    sa.Index(
+        "ix_lane_under_way",
+        "destination",
+        sqlite_where=sa.text("owner IS NOT NULL"),
+        postgresql_where=sa.text("owner IS NOT NULL"),
+    ),
 )
 
 #: One payload on its way, frozen when it was routed.

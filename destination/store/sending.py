@@ -22,6 +22,9 @@ from destination.store.settling import settle
 #: Seconds until another look, where something is ready that could not be claimed just now.
 _SHORTLY = 0.01
 
+#: The same, where the requests of other workers may be what it waits for.
+_SOON = 0.25
+
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
@@ -58,8 +61,10 @@ def settle_and_claim(
                 claims += claim(connection, one, known[one.destination], terms, now)
         taken = Counter(claim.destination for claim in claims)
         left = [one for one in wanted if taken[one.destination] < one.room]
-        rest = _rest(connection, left, now)
-    return Turn(claims=claims, changes=changes, rest=max(rest, _SHORTLY))
+        alone = _rest(connection, [one for one in left if not one.most], now)
+        shared = _rest(connection, [one for one in left if one.most], now)
+    rest = min(max(alone, _SHORTLY), max(shared, _SOON))
+    return Turn(claims=claims, changes=changes, rest=rest)
 
 
 def look(database: Database, wanted: Sequence[Wanted]) -> float:

@@ -31,7 +31,8 @@ def create_app(receiver: Receiver) -> Flask:
     def http_error(error: HTTPException) -> ResponseReturnValue:
         said = error.description
         if isinstance(error, NotFound) and said == NotFound.description:
-            said = "There is nothing here. Calls go to /webhooks/segment, or below /v1."
+            said = "There is nothing here. Calls go to /webhooks/segment, or below /v1; "
+            said += "GET /openapi lists every endpoint."
         status = error.code or 500
         if request.path.startswith(notifications.PREFIX):
             return notifications.failure(status, said)

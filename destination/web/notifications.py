@@ -76,31 +76,31 @@ def blueprint(receiver: Receiver) -> Blueprint:
         """Every account, active or not."""
         return _answer([web_hook(row) for row in accounts.listed(database)])
 
-    @views.put("/<account_id>")
-    def change(account_id: str) -> Response:
+    @views.put("/<web_hook_id>")
+    def change(web_hook_id: str) -> Response:
         """Change an account; event names are replaced, what is left out stays."""
-        _find(account_id)
+        _find(web_hook_id)
         values = _read(partial=True)
         if "url" in values:
             receiver.permit(values["url"])
-        return _saved(lambda: accounts.change(database, account_id, values, _user()))
+        return _saved(lambda: accounts.change(database, web_hook_id, values, _user()))
 
-    @views.delete("/<account_id>")
-    def deactivate(account_id: str) -> Response:
+    @views.delete("/<web_hook_id>")
+    def deactivate(web_hook_id: str) -> Response:
         """Tell it nothing more; what waits for it waits until it is active again."""
-        _find(account_id)
-        return _saved(lambda: accounts.change(database, account_id, {"active": False}, _user()))
+        _find(web_hook_id)
+        return _saved(lambda: accounts.change(database, web_hook_id, {"active": False}, _user()))
 
-    @views.get("/<account_id>/secret")
-    def secret(account_id: str) -> Response:
+    @views.get("/<web_hook_id>/secret")
+    def secret(web_hook_id: str) -> Response:
         """What signs the account's notifications."""
-        return _answer(_secret(_find(account_id)))
+        return _answer(_secret(_find(web_hook_id)))
 
-    @views.post("/<account_id>/secret")
-    def rotate(account_id: str) -> Response:
+    @views.post("/<web_hook_id>/secret")
+    def rotate(web_hook_id: str) -> Response:
         """Make a new secret; the one before it signs too, for a day."""
-        _find(account_id)
-        row = accounts.rotate(database, account_id, _user())
+        _find(web_hook_id)
+        row = accounts.rotate(database, web_hook_id, _user())
         receiver.roster.look()
         return _answer(_secret(row))
 
@@ -109,12 +109,14 @@ def blueprint(receiver: Receiver) -> Blueprint:
         """Every event that can be subscribed to."""
         return _answer([{"active": True, "eventName": name} for name in kinds()])
 
-    @views.get("/eventMetaData/<path:name>")
-    def event(name: str) -> Response:
+    @views.get("/eventMetaData/<path:event_name>")
+    def event(event_name: str) -> Response:
         """What a notification of an event looks like, as JSON Schema."""
-        if name not in kinds():
-            raise _error(404, 404, f"No event is called {name}. GET eventMetaData lists them.")
-        return _answer({"active": True, "eventName": name, "schema": kinds()[name].schema})
+        if event_name not in kinds():
+            message = f"No event is called {event_name}. GET eventMetaData lists them."
+            raise _error(404, 404, message)
+        schema = kinds()[event_name].schema
+        return _answer({"active": True, "eventName": event_name, "schema": schema})
 
     @views.get("/eventLog/<event_id>")
     def log_of(event_id: str) -> Response:
@@ -136,8 +138,8 @@ def blueprint(receiver: Receiver) -> Blueprint:
         found = accounts.log_of_reference(database, ref_id) if _is_id(ref_id) else []
         return _answer([event_log(row) for row in found])
 
-    def _find(account_id: str) -> Row:
-        row = accounts.find(database, account_id) if _is_id(account_id) else None
+    def _find(web_hook_id: str) -> Row:
+        row = accounts.find(database, web_hook_id) if _is_id(web_hook_id) else None
         if row is None:
             raise _error(400, 400, "webHookId is invalid: no account has it.")
         return row

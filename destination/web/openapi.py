@@ -16,6 +16,7 @@ from werkzeug.routing import Rule
 from destination import __version__, events
 from destination.web import answers
 from destination.web.shapes import WebHookRequest
+from destination.wording import listed
 
 #: What an endpoint answers, by its name in the app: a schema, or a list of it; wrapped as
 #: `{"data", "errors"}` below /v3. Endpoints that are not here answer some JSON.
@@ -55,6 +56,24 @@ _KINDS = {
 _JSON = "application/json"
 _MEDIA = {"openapi.page": "text/html", "health.page": "text/plain"}
 
+#: The sections of the description, by the room of their endpoints, in the order of the page.
+_TAGS = {
+    "receive": "Calls come in",
+    "notifications": "Subscribers",
+    "health": "How it stands",
+    "openapi": "This description",
+}
+
+#: What is answered instead of 200, and when.
+_FAILURES = {
+    "400": "It cannot be taken as it stands.",
+    "401": "Whoever asks does not show who they are.",
+    "404": "There is no such thing.",
+    "413": "It is too large.",
+    "415": "Its encoding is not known.",
+    "503": "It cannot be kept right now: send it again after Retry-After seconds.",
+}
+
 #: The values that a part of a path can have.
 _CHOICES = {"kind": [*events.TYPES, "batch"]}
 
@@ -72,13 +91,21 @@ def blueprint() -> Blueprint:
     def page() -> ResponseReturnValue:
         """This description, for people."""
         spec = describe(current_app)
-        sections: dict[str, list[Any]] = {}
+        # Methods of one address that do the same stand together.
+        sections: dict[str, dict[tuple[str, str], Any]] = {tag: {} for tag in _TAGS.values()}
         for path, operations in spec["paths"].items():
             for method, operation in operations.items():
-                listed = sections.setdefault(operation["tags"][0], [])
-                listed.append((method.upper(), path, operation))
+                same = sections[operation["tags"][0]].setdefault(
+                    (path, operation["summary"]), {"methods": [], "operation": operation}
+                )
+                same["methods"].append(method.upper())
         return render_template(
-            "openapi.html", spec=spec, sections=sections, name_of=_shape_of, kind_of=_kind_of
+            "openapi.html",
+            spec=spec,
+            sections=sections,
+            failures=_FAILURES,
+            name_of=_shape_of,
+            kind_of=_kind_of,
         )
 
     return views
@@ -101,7 +128,7 @@ def describe(app: Flask) -> dict[str, Any]:
             method.lower(): _operation(rule, app, method)
             for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
         }
-        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", str(rule))
+        path = re.sub(r"<(?:\w+:)?(\w+)>", lambda part: f"{{{_camel(part[1])}}}", str(rule))
         spec.path(path=path, operations=operations)
     found: dict[str, Any] = spec.to_dict()
     return found
@@ -112,19 +139,11 @@ def _operation(rule: Rule, app: Flask, method: str) -> dict[str, Any]:
     subscribers = str(rule).startswith("/v3/")
     told = {"200": ("As asked.", _answer(rule.endpoint, subscribers=subscribers))}
     failed = _failed(subscribers=subscribers)
-    for status, words in (
-        ("400", "It cannot be taken as it stands."),
-        ("401", "Whoever asks does not show who they are."),
-        ("404", "There is no such thing."),
-        ("413", "It is too large."),
-        ("415", "Its encoding is not known."),
-        ("503", "It cannot be kept right now: send it again after Retry-After seconds."),
-    ):
-        told[status] = (words, failed)
+    told |= {status: (words, failed) for status, words in _FAILURES.items()}
     found: dict[str, Any] = {
         "operationId": f"{rule.endpoint}.{method.lower()}",
         "summary": _first_sentence(view.__doc__ or rule.endpoint),
-        "tags": [rule.endpoint.partition(".")[0]],
+        "tags": [_TAGS[rule.endpoint.partition(".")[0]]],
         "parameters": [_parameter(name) for name in sorted(rule.arguments)],
         "responses": {
             status: {
@@ -150,7 +169,13 @@ def _first_sentence(text: str) -> str:
 
 def _parameter(name: str) -> dict[str, Any]:
     schema = {"type": "string", **({"enum": _CHOICES[name]} if name in _CHOICES else {})}
-    return {"name": name, "in": "path", "required": True, "schema": schema}
+    return {"name": _camel(name), "in": "path", "required": True, "schema": schema}
+
+
+def _camel(name: str) -> str:
+    """`web_hook_id` → `webHookId`, as the rest of the API is spelt."""
+    first, *others = name.split("_")
+    return first + "".join(map(str.title, others))
 
 
 def _media(endpoint: str, status: str) -> str:
@@ -199,11 +224,13 @@ def _shape_of(part: dict[str, Any]) -> str:
 
 
 def _kind_of(about: dict[str, Any]) -> str:
-    """A field's type, for people: `number or null`, `list of string`."""
+    """A field's type, for people: `number or null`, `list of string`, `POST or PUT`."""
     if "$ref" in about:
         return str(about["$ref"]).rpartition("/")[2]
     if "anyOf" in about:
         return " or ".join(_kind_of(each) for each in about["anyOf"])
+    if "enum" in about:
+        return listed(about["enum"], "or")
     found = about.get("type", "any")
     if found == "array":
         return f"list of {_kind_of(about.get('items', {}))}"

@@ -72,6 +72,7 @@ class Rehook:
     name = "rehook"
     label = "Rehook"
     integration = "Rehook"
+    connections = None
     horizon = None
     #: It is what the service is for: what waits for it waits until its keys are set.
     in_use = True

@@ -38,8 +38,9 @@ class RehookSettings(Pacing):
     )
     webhook_headers: tuple[tuple[str, str], ...] = setting(
         (),
-        "The headers that Rehook's webhook is set up to send, comma-separated: X-Token: abc. "
-        "A call without one of them is refused.",
+        "The headers that Rehook's webhook is set up to send, comma-separated: X-Token: abc, "
+        "X-Team: a. A comma with no name and colon behind it is part of a value. A call without "
+        "one of them is refused.",
         read=headers,
         secret=True,
     )

@@ -111,11 +111,13 @@ class RehookWebhook:
         known_by = [each for each in ids if own and problem_of_id(each) is None]
         dates = (part(properties, *path) for path in _DATES if own)
         now = jsontext.moment(self._clock())
+        # What has no id may truly happen again: the same order, a segment that is entered again.
+        derived = derived_id(f"{now[:10]} {jsontext.dumps(notice)}")
         return {
             "type": "track",
             "event": event,
             "userId": notice.get("source_id"),
-            "messageId": known_by[0] if known_by else derived_id(jsontext.dumps(notice)),
+            "messageId": known_by[0] if known_by else derived,
             "timestamp": first_date(*dates) or now,
             "receivedAt": now,
             "properties": properties,

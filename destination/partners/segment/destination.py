@@ -113,6 +113,7 @@ class Tracking:
     name = "segment"
     label = "Segment"
     integration = "Segment"
+    connections = None
     horizon = None
     guard = None
     credentials = (SegmentSettings.PREFIX + "TRACKING_KEY",)

@@ -1,0 +1,21 @@
+"""What a delivery's request carries: a payload is what a mapping made, a body is what leaves."""
+
+from collections.abc import Mapping
+
+from destination import jsontext
+from destination.partners import Destination
+from destination.store.records import Row
+
+
+def body_of(
+    delivery: Row, destinations: Mapping[str, Destination], method: str | None = None
+) -> str | None:
+    """The body of a delivery's request; of one with this method, where it has several. None
+    where it has none.
+    """
+    kind = delivery["destination"].partition(":")[0]
+    action = destinations[kind].actions[delivery["action"]]
+    requests = action.requests(jsontext.loads(delivery["payload"]))
+    # An account's method is its own, and its request is the only one.
+    found = [request for request in requests if request.method == method] or requests
+    return found[-1].body
