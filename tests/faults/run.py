@@ -68,7 +68,7 @@ def go(run: Run, tell: Tell, folder: Path) -> Report:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "ledger.jsonl"
     file.write_text("")
-    with store(run.database) as kept, fleet(folder) as processes:
+    with store(run.database, run.events) as kept, fleet(folder) as processes:
         settings = {
             **TIMES,
             "DATABASE_URL": kept.url,

@@ -20,8 +20,9 @@ from tests.running import until
 #: Seconds for which a database is away: longer than the service's patience with it.
 AWAY = 4.0
 
-#: Room on the small disk, in bytes.
+#: Room on the small disk, in bytes: for an empty database, and for each event with its attempts.
 DISK = 192 * 1024 * 1024
+EACH = 40 * 1024
 
 #: Said where it cannot be had.
 NO_MOUNT = "a full disk needs a mount, which is not allowed here"
@@ -167,12 +168,12 @@ def _lives(process: Any) -> bool:
 
 
 @contextlib.contextmanager
-def store(kind: str) -> Iterator[Sqlite | Postgres]:
-    """An empty database of a kind, that is gone afterwards."""
+def store(kind: str, events: int = 0) -> Iterator[Sqlite | Postgres]:
+    """An empty database of a kind, with room for so many events, that is gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix=f"faults-{kind}-"))
     folder.chmod(0o755)  # as root, PostgreSQL runs as a user of its own
     try:
-        with small_disk(folder) as small:
+        with small_disk(folder, DISK + events * EACH) as small:
             if kind == "sqlite":
                 yield Sqlite(folder, small=small)
                 return
@@ -186,9 +187,9 @@ def store(kind: str) -> Iterator[Sqlite | Postgres]:
 
 
 @contextlib.contextmanager
-def small_disk(folder: Path) -> Iterator[bool]:
+def small_disk(folder: Path, size: int) -> Iterator[bool]:
     """Mount a small disk on `folder`; tells whether that is allowed here."""
-    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     allowed = subprocess.run(command, capture_output=True, check=False).returncode == 0
     try:
         yield allowed
