@@ -13,7 +13,7 @@ import requests
 MOST_TRIES = 6
 
 #: Seconds before the second try; twice as many before each further one.
-FIRST_WAIT = 0.2
+FIRST_WAIT = 0.5
 
 #: Seconds to wait for an answer.
 TIMEOUT = 10.0
