@@ -7,7 +7,7 @@ from destination.errors import StoreUnavailable
 from destination.store import grouping, records
 from destination.store.grouping import Intake
 from tests.conftest import arrival
-from tests.running import PATIENCE
+from tests.running import PATIENCE, until
 
 
 def together(intake, *requests):
@@ -21,11 +21,11 @@ def together(intake, *requests):
             results[index] = error
 
     threads = [threading.Thread(target=send, args=(index,)) for index in range(len(requests))]
-    with intake._turn:
+    queues = (intake._single, intake._bulk)
+    with intake._single.turn:
         for index, thread in enumerate(threads):
             thread.start()
-            while sum(map(len, intake._queues.values())) <= index:
-                pass
+            until(lambda index=index: sum(len(queue.requests) for queue in queues) > index)
     for thread in threads:
         thread.join()
     return results
@@ -51,24 +51,58 @@ def test_requests_that_come_at_once_share_a_commit(database, monkeypatch):
     assert sizes == [10]
 
 
-def test_bulk_has_commits_of_its_own_and_nobody_waits_for_more_than_one(database, monkeypatch):
+def bulk_of(count):
+    made = [arrival(f"b{n}", f"b{n}") for n in range(count)]
+    return [replace(one, deliveries=(replace(one.deliveries[0], bulk=True),)) for one in made]
+
+
+def test_bulk_has_commits_of_its_own(database, monkeypatch):
     monkeypatch.setattr(grouping, "MAX_BULK", 4)
     sizes = counting(monkeypatch)
-    made = [arrival(f"b{n}", f"b{n}") for n in range(12)]
-    bulk = [replace(one, deliveries=(replace(one.deliveries[0], bulk=True),)) for one in made]
+    bulk = bulk_of(12)
     purchases = [[arrival(f"m{n}"), arrival(f"n{n}"), arrival(f"o{n}")] for n in range(2)]
 
     together(Intake(database), bulk[:4], bulk[4:8], bulk[8:], *purchases)
-    assert sizes == [6, 4, 4, 4]
+    assert sorted(sizes) == [4, 4, 4, 6]
+
+
+def test_who_comes_while_bulk_is_kept_does_not_wait_for_it_and_goes_before_the_next(
+    database, monkeypatch
+):
+    monkeypatch.setattr(grouping, "MAX_BULK", 1)
+    real, kept = grouping.accept, []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def accept(database, arrivals):
+        [one] = arrivals
+        if one.message_id == "b0":
+            begun.set()
+            assert go_on.wait(PATIENCE)
+        outcomes = real(database, arrivals)
+        kept.append(one.message_id)
+        if one.message_id == "m1":
+            go_on.set()
+            until(lambda: "b0" in kept)  # now the next bulk could begin
+        kept.append(f"{one.message_id} ends")
+        return outcomes
+
+    monkeypatch.setattr(grouping, "accept", accept)
+    intake = Intake(database)
+    audience = threading.Thread(target=intake.accept, args=(bulk_of(2),))
+    audience.start()
+    assert begun.wait(PATIENCE)
+    intake.accept([arrival("m1")])
+    audience.join()
+
+    assert kept.index("m1") < kept.index("b0")
+    assert kept.index("m1 ends") < kept.index("b1")
 
 
 def test_a_large_request_of_bulk_is_kept_in_small_commits(database, monkeypatch):
     monkeypatch.setattr(grouping, "MAX_BULK", 4)
     sizes = counting(monkeypatch)
-    made = [arrival(f"b{n}", f"b{n}") for n in range(10)]
-    bulk = [replace(one, deliveries=(replace(one.deliveries[0], bulk=True),)) for one in made]
 
-    assert [outcome.message_id for outcome in Intake(database).accept(bulk)] == [
+    assert [outcome.message_id for outcome in Intake(database).accept(bulk_of(10))] == [
         f"b{n}" for n in range(10)
     ]
     assert sizes == [4, 4, 2]
