@@ -1,6 +1,7 @@
 """Grouped commits: requests that come at once share one, and none harms another."""
 
 import threading
+import time
 from dataclasses import replace
 
 from destination.errors import StoreUnavailable
@@ -139,6 +140,32 @@ def test_a_request_under_way_that_brings_nothing_holds_up_nobody(database):
     intake.company = lambda: 2
 
     assert [outcome.outcome for outcome in intake.accept([arrival("m1")])] == ["accepted"]
+
+
+def test_who_is_not_bulk_does_not_wait_for_the_company_of_bulk(database, monkeypatch):
+    monkeypatch.setattr(grouping, "GATHER", PATIENCE)
+    begun, go_on = threading.Event(), threading.Event()
+    real = grouping.accept
+
+    def accept(database, arrivals):
+        if arrivals[0].deliveries[0].bulk:
+            begun.set()
+            assert go_on.wait(PATIENCE)
+        return real(database, arrivals)
+
+    monkeypatch.setattr(grouping, "accept", accept)
+    intake = Intake(database)
+    audience = threading.Thread(target=intake.accept, args=(bulk_of(1),))
+    audience.start()
+    assert begun.wait(PATIENCE)
+    intake.company = lambda: 2
+    asked = time.monotonic()
+    intake.accept([arrival("m1")])
+    waited = time.monotonic() - asked
+    go_on.set()
+    audience.join()
+
+    assert waited < PATIENCE / 2
 
 
 def test_the_same_call_in_two_requests_is_one_call(database):

@@ -38,15 +38,17 @@ class Intake:
     def accept(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
         """As `receiving.accept`, in a commit that is shared with whoever comes at the same time."""
         if not _is_bulk(arrivals):
-            return self._keep(arrivals, self._single)
+            return self._keep(arrivals, self._single, self._bulk)
         starts = range(0, len(arrivals), MAX_BULK)
         parts = (arrivals[start : start + MAX_BULK] for start in starts)
-        return [outcome for part in parts for outcome in self._keep(part, self._bulk)]
+        return [outcome for part in parts for outcome in self._keep(part, self._bulk, self._single)]
 
-    def _keep(self, arrivals: Sequence[Arrival], queue: "_Queue") -> list[Outcome]:
+    def _keep(self, arrivals: Sequence[Arrival], queue: "_Queue", other: "_Queue") -> list[Outcome]:
         request = _Request(arrivals)
+        queue.asking.add(request)
         queue.requests.append(request)
-        if len(self._single.requests) + len(self._bulk.requests) < self.company():
+        # Who asks in the other queue does not come into this one.
+        if len(queue.requests) < self.company() - len(other.asking):
             request.done.wait(GATHER)
         if not request.done.is_set():
             with queue.turn:
@@ -55,6 +57,7 @@ class Intake:
                         with self._single.turn:
                             pass  # whoever came while the last bulk was kept goes first
                     self._commit(queue.next_group())
+        queue.asking.remove(request)
         if request.error:
             raise request.error
         return request.outcomes
@@ -90,10 +93,12 @@ class _Request:
 
 
 class _Queue:
-    """Requests that wait, and the turn to commit for them."""
+    """Requests that wait, in order, and the turn to commit for them."""
 
     def __init__(self, most: int) -> None:
         self.requests: deque[_Request] = deque()
+        #: Those that have no answer yet, whether they wait or are being kept.
+        self.asking: set[_Request] = set()
         self.turn = threading.Lock()
         self._most = most
 

@@ -87,7 +87,7 @@ def blueprint(receiver: Receiver) -> Blueprint:
 
     @views.delete("/<web_hook_id>")
     def deactivate(web_hook_id: str) -> Response:
-        """Tell it nothing more; what waits for it waits until it is active again."""
+        """Tell it nothing more; what waits goes on if it is active again within seven days."""
         _find(web_hook_id)
         return _saved(lambda: accounts.change(database, web_hook_id, {"active": False}, _user()))
 
