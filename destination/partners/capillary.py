@@ -4,7 +4,7 @@ It sends them in four wrappers, whole numbers now and then as floats, and again 
 answered 2xx: `eventId` tells that it is the same. Each becomes a track call about the customer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,7 +13,7 @@ from destination.deliveries import Confirmation, Discard
 from destination.errors import Refused
 from destination.events import Event
 from destination.jsontext import Json
-from destination.partners.credentials import Lock
+from destination.partners.credentials import Locked
 from destination.partners.notices import part, read_notices
 from destination.settings import PREFIX, setting
 from destination.values import headers, one_of, text
@@ -49,7 +49,7 @@ class CapillarySettings:
     )
 
 
-class Capillary:
+class Capillary(Locked):
     """The source: `POST /webhooks/capillary`."""
 
     name = "capillary"
@@ -60,27 +60,14 @@ class Capillary:
         CapillarySettings.PREFIX + "WEBHOOK_HEADERS",
     )
     warnings: Sequence[str] = ()
+    remedy = (
+        "The credentials do not fit. Let the event notification account at Capillary send the "
+        f"headers that {CapillarySettings.PREFIX}WEBHOOK_USER, _PASSWORD and _HEADERS name."
+    )
 
     def __init__(self, settings: CapillarySettings) -> None:
+        super().__init__(settings)
         self._settings = settings
-        self._lock = Lock(
-            user=settings.webhook_user,
-            password=settings.webhook_password,
-            headers=settings.webhook_headers,
-        )
-        self.protected = self._lock.closed
-
-    def vouch(self, _body: bytes) -> Mapping[str, str]:
-        return self._lock.key()
-
-    def authenticate(self, headers: Mapping[str, str], _body: bytes) -> None:
-        """Raises Unauthorized unless the headers are those that are configured."""
-        self._lock.check(
-            headers,
-            remedy="The credentials do not fit. Let the event notification account at Capillary "
-            f"send the headers that {CapillarySettings.PREFIX}WEBHOOK_USER, _PASSWORD and "
-            "_HEADERS name.",
-        )
 
     def rule(self, _event: Event) -> Discard | None:
         return None

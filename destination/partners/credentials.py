@@ -4,6 +4,7 @@ import hmac
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
 
 from destination.partners import Unauthorized
 
@@ -41,6 +42,41 @@ class Lock:
             found.append(fits(user_and_password(headers), [wanted]))
         if not all(found):
             raise Unauthorized(remedy)
+
+
+class LockSettings(Protocol):
+    """The settings of a partner that say what its webhook's calls show."""
+
+    @property
+    def webhook_user(self) -> str: ...
+
+    @property
+    def webhook_password(self) -> str: ...
+
+    @property
+    def webhook_headers(self) -> tuple[tuple[str, str], ...]: ...
+
+
+class Locked:
+    """A source whose calls show Basic auth and headers, as far as its settings name them."""
+
+    #: What to do where they do not fit.
+    remedy: ClassVar[str]
+
+    def __init__(self, settings: LockSettings) -> None:
+        self._lock = Lock(
+            user=settings.webhook_user,
+            password=settings.webhook_password,
+            headers=settings.webhook_headers,
+        )
+        self.protected = self._lock.closed
+
+    def vouch(self, _body: bytes) -> Mapping[str, str]:
+        return self._lock.key()
+
+    def authenticate(self, headers: Mapping[str, str], _body: bytes) -> None:
+        """Raises Unauthorized unless the Basic auth and every required header are there."""
+        self._lock.check(headers, remedy=self.remedy)
 
 
 def basic(user: str, password: str) -> str:

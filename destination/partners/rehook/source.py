@@ -6,7 +6,7 @@ what identifies a call is found in it. `docs/partners.md` says what is read how.
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from destination import jsontext
@@ -14,7 +14,7 @@ from destination.deliveries import Confirmation, Discard
 from destination.errors import Refused
 from destination.events import Event, derived_id, problem_of_id
 from destination.jsontext import Json
-from destination.partners.credentials import Lock
+from destination.partners.credentials import Locked
 from destination.partners.notices import first_date, part, read_notices
 from destination.partners.rehook.settings import RehookSettings
 
@@ -34,7 +34,7 @@ _ZERO_DATE = "0001-01-01T00:00:00Z"
 _FINE_DATE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3})\d+(Z|[+-]\d\d:\d\d)")
 
 
-class RehookWebhook:
+class RehookWebhook(Locked):
     """The source: `POST /webhooks/rehook`."""
 
     name = "rehook"
@@ -45,29 +45,16 @@ class RehookWebhook:
         RehookSettings.PREFIX + "WEBHOOK_HEADERS",
     )
     warnings: Sequence[str] = ()
+    remedy = (
+        "The credentials do not fit. Enter the same Basic authorization and headers in Rehook's "
+        f"webhook configuration as in {RehookSettings.PREFIX}WEBHOOK_USER, _PASSWORD and _HEADERS."
+    )
 
     def __init__(self, settings: RehookSettings, clock: Callable[[], float] = time.time) -> None:
         """`clock` tells seconds since 1970 UTC."""
+        super().__init__(settings)
         self._clock = clock
         self._wanted = frozenset(map(_one_spelling, settings.webhook_events))
-        self._lock = Lock(
-            user=settings.webhook_user,
-            password=settings.webhook_password,
-            headers=settings.webhook_headers,
-        )
-        self.protected = self._lock.closed
-
-    def vouch(self, _body: bytes) -> Mapping[str, str]:
-        return self._lock.key()
-
-    def authenticate(self, headers: Mapping[str, str], _body: bytes) -> None:
-        """Raises Unauthorized unless the Basic auth and every required header are there."""
-        self._lock.check(
-            headers,
-            remedy="The credentials do not fit. Enter the same Basic authorization and headers in "
-            f"Rehook's webhook configuration as in {RehookSettings.PREFIX}WEBHOOK_USER, "
-            "_PASSWORD and _HEADERS.",
-        )
 
     def rule(self, event: Event) -> Discard | None:
         if not self._wanted or event.name in self._wanted:
