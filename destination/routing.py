@@ -16,7 +16,7 @@ from destination.events import TYPES, Event, message_id, read_event
 from destination.jsontext import Json
 from destination.mapping import MISSING, ages
 from destination.mapping.files import Mapping
-from destination.partners import Action, Destination, Source
+from destination.partners import Action, Destination, Source, kind_of
 
 #: The reason of an event that a mapping broke on: it is parked, and runs again after the fix.
 PARKED = "mapping_failed"
@@ -135,7 +135,7 @@ def route_again(
     """What one mapping makes now of an event, of which it made something before; for one endpoint
     of a destination, `webhook:5e9d…`, what that one gets.
     """
-    kind = destination.partition(":")[0]
+    kind = kind_of(destination)
     for found in routes.mappings:
         if (found.name, found.destination) == (mapping, kind):
             if _fires(found, event):

@@ -12,6 +12,7 @@ from destination import jsontext
 from destination.cli import tables
 from destination.database import Database
 from destination.deliveries import Status
+from destination.partners import kind_of
 from destination.store import records
 from destination.store.filters import Filter
 
@@ -98,7 +99,7 @@ def _all_reached(sandbox_url: str, kept: Database, after: int) -> bool:
     wanted = {
         jsontext.loads(each["payload"])["eventId"]
         for each in made
-        if _kind(each["destination"]) == "webhook"
+        if kind_of(each["destination"]) == "webhook"
     }
     notified = _call("GET", f"{sandbox_url}/_sandbox/notified")
     got = {each["notification"]["eventId"] for each in notified if each["signed"]}
@@ -124,8 +125,9 @@ def print_returns(kept: Database, *, after: int) -> None:
         told.reason = row["reason"]
         for delivery in full["deliveries"]:
             told.statuses[delivery["status"]] += 1
-            payload = (records.delivery(kept, delivery["id"]) or {})["payload"]
-            told.reached.setdefault(_kind(delivery["destination"]), _sent(jsontext.loads(payload)))
+            if (kind := kind_of(delivery["destination"])) not in told.reached:
+                payload = (records.delivery(kept, delivery["id"]) or {})["payload"]
+                told.reached[kind] = _sent(jsontext.loads(payload))
     console = tables.console()
     table = tables.new_table(("the engines told", "times", "outcome", "reached", ""))
     event, times, outcome, whom, what = table.columns
@@ -167,11 +169,6 @@ def _named(call: dict[str, Any]) -> str:
     """The event, and in a second line who pays, where somebody does."""
     payout = call["properties"].get("payout")
     return f"{call['event']}\n  payout: {payout}" if payout else str(call["event"])
-
-
-def _kind(destination: str) -> str:
-    """`webhook` of `webhook:5e9d…`."""
-    return destination.partition(":")[0]
 
 
 def _sent(payload: dict[str, Any]) -> str:

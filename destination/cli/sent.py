@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from destination import jsontext
-from destination.partners import Destination
+from destination.partners import Destination, kind_of
 from destination.store.records import Row
 
 
@@ -13,8 +13,7 @@ def body_of(
     """The body of a delivery's request; of one with this method, where it has several. None
     where it has none.
     """
-    kind = delivery["destination"].partition(":")[0]
-    action = destinations[kind].actions[delivery["action"]]
+    action = destinations[kind_of(delivery["destination"])].actions[delivery["action"]]
     requests = action.requests(jsontext.loads(delivery["payload"]))
     # An account's method is its own, and its request is the only one.
     found = [request for request in requests if request.method == method] or requests

@@ -151,6 +151,11 @@ class Batching(Destination, Protocol):
         """
 
 
+def kind_of(destination: str) -> str:
+    """The partner that a destination's name leads to: `webhook` of its endpoint `webhook:5e9d…`."""
+    return destination.partition(":")[0]
+
+
 class Unauthorized(Problem):
     """A request does not show that it comes from the source: answered 401, with what to set."""
 
