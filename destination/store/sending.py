@@ -61,21 +61,23 @@ def settle_and_claim(
                 claims += claim(connection, one, known[one.destination], terms, now)
         taken = Counter(claim.destination for claim in claims)
         left = [one for one in wanted if taken[one.destination] < one.room]
-        alone = _rest(connection, [one for one in left if not one.most], now)
-        shared = _rest(connection, [one for one in left if one.most], now)
-    rest = min(max(alone, _SHORTLY), max(shared, _SOON))
-    return Turn(claims=claims, changes=changes, rest=rest)
+        rests = _rests(connection, left, now)
+    again = [
+        max(rest, _SOON if one.most else _SHORTLY) for one, rest in zip(left, rests, strict=True)
+    ]
+    return Turn(claims=claims, changes=changes, rest=min(again, default=math.inf))
 
 
 def look(database: Database, wanted: Sequence[Wanted]) -> float:
     """Seconds until there may be something to claim: takes no lock. Raises StoreUnavailable."""
     with database.reading() as connection:
         now = database.read_clock(connection)
-        return _rest(connection, wanted, now)
+        return min(_rests(connection, wanted, now), default=math.inf)
 
 
-def _rest(connection: sa.Connection, wanted: Sequence[Wanted], now: float) -> float:
+def _rests(connection: sa.Connection, wanted: Sequence[Wanted], now: float) -> list[float]:
+    """Seconds until there may be something to claim, for each."""
     if not wanted:
-        return math.inf
+        return []
     known = paces.paces(connection, [one.destination for one in wanted])
-    return min(paces.rest(known[one.destination], one, now) for one in wanted)
+    return [paces.rest(known[one.destination], one, now) for one in wanted]
