@@ -52,7 +52,7 @@ class Client:
     ) -> None:
         """`guard` says where connections may lead, where the address is a stranger's."""
         self._url = url
-        self._guard = guard
+        self.guard = guard
         self._headers = {
             "User-Agent": "loyalty-destination",
             "Content-Type": "application/json",
@@ -66,7 +66,7 @@ class Client:
     def exchange(self, request: Request) -> Exchange:
         """Send `request` and read the answer. Never raises: what went wrong is in the exchange."""
         url = self._url + request.path
-        call = _watch.begin(self, self._longest, self._guard)
+        call = _watch.begin(self, self._longest)
         try:
             status, retry_after, answer = self._send(request)
             if call.late:
@@ -104,7 +104,7 @@ class Client:
         options: Any = requests.Session().merge_environment_settings(
             self._url, {}, True, None, None
         )
-        if self._guard:
+        if self.guard:
             options["proxies"] = {}  # a proxy would connect to where we could not look
         root = requests.Request("POST", self._url + "/").prepare()
         pool = self._adapter.get_connection_with_tls_context(
@@ -170,15 +170,16 @@ def _words(error: BaseException) -> str:
 class _Call:
     """One request under way: whether a byte of it may have left, and on which socket."""
 
-    def __init__(
-        self, client: Client | None = None, ends: float = 0.0, guard: Guard | None = None
-    ) -> None:
+    def __init__(self, client: Client | None = None, ends: float = 0.0) -> None:
         self.client = client
         self.ends = ends
-        self.guard = guard
         self.left = False
         self.late = False
         self.socket: socket.socket | None = None
+
+    @property
+    def guard(self) -> Guard | None:
+        return self.client.guard if self.client else None
 
     def cut(self) -> None:
         """End it: its thread wakes up with an error."""
@@ -205,8 +206,8 @@ class _Watch:
     def __init__(self) -> None:
         self._calls: set[_Call] = set()
 
-    def begin(self, client: Client, seconds: float, guard: Guard | None) -> _Call:
-        call = _here.call = _Call(client, time.monotonic() + seconds, guard)
+    def begin(self, client: Client, seconds: float) -> _Call:
+        call = _here.call = _Call(client, time.monotonic() + seconds)
         self._calls.add(call)
         self._watching()
         return call
@@ -247,7 +248,8 @@ class _Traced:
 
     def _new_conn(self) -> socket.socket:
         own = cast(HTTPConnection, self)
-        connect = _here.call.guard.connect if _here.call.guard else connecting.connect
+        guard = _here.call.guard
+        connect = guard.connect if guard else connecting.connect
         try:
             return connect(
                 own.host,
