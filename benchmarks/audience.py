@@ -13,7 +13,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -87,7 +87,7 @@ def _measure(kind: databases.Kind, members: int, rate: float, folder: Path) -> I
 
         def flood() -> None:
             nonlocal taken_in
-            _send(port, requests, rate)
+            load.send(port, requests, SENDERS, each=BATCH / rate if rate else 0.0)
             taken_in = time.perf_counter() - began
 
         sending = threading.Thread(target=flood)
@@ -104,26 +104,6 @@ def _measure(kind: databases.Kind, members: int, rate: float, folder: Path) -> I
     yield from (kind.name, f"{total:,}", f"{total / taken_in:,.0f}", f"{total / seconds:,.0f}")
     yield from (f"{p50:.1f}", f"{p99:.1f}", f"{flood_p50:.1f}", f"{flood_p99:.1f}")
     yield f"{flood_p99 / p99:.2f}"
-
-
-def _send(port: int, requests: Sequence[bytes], rate: float) -> None:
-    """Send batches, `rate` members a second; as fast as they are taken in where it is 0."""
-    began, turns = time.monotonic(), itertools.count()
-
-    def send() -> None:
-        connection = socket.create_connection(("127.0.0.1", port))
-        while (turn := next(turns)) < len(requests):
-            due = began + turn * BATCH / rate if rate else began
-            time.sleep(max(0.0, due - time.monotonic()))
-            if not load.exchange(connection, requests[turn]):
-                raise SystemExit("The receiver closed a connection.")
-        connection.close()
-
-    senders = [threading.Thread(target=send) for _ in range(SENDERS)]
-    for sender in senders:
-        sender.start()
-    for sender in senders:
-        sender.join()
 
 
 class Orders:

@@ -62,18 +62,22 @@ def request(calls: Sequence[dict[str, object]]) -> bytes:
     return head.encode() + body
 
 
-def send(port: int, bodies: Sequence[bytes], senders: int) -> list[float]:
-    """Send from several senders at once; the seconds that each request took.
+def send(port: int, bodies: Sequence[bytes], senders: int, each: float = 0.0) -> list[float]:
+    """Send from several senders at once, one request each so many seconds, or as fast as they are
+    answered; the seconds that each request took.
 
     Raises SystemExit where one is answered anything but 200.
     """
     took: list[float] = []
     faults: list[str] = []
-    waiting = iter(bodies)
+    waiting = iter(enumerate(bodies))
+    start = time.monotonic()
 
     def sender() -> None:
         connection = socket.create_connection(("127.0.0.1", port))
-        for request in waiting:
+        for number, request in waiting:
+            if each:
+                time.sleep(max(0.0, start + number * each - time.monotonic()))
             began = time.perf_counter()
             head = exchange(connection, request)
             if not head:  # it was closed while it was idle
