@@ -10,6 +10,8 @@ import time
 
 import pytest
 import requests
+import uvicorn
+from uvicorn.server import ServerState
 
 from destination.web import door
 from destination.web.crew import Crew
@@ -142,6 +144,28 @@ async def ask(entrance, method="POST"):
 
     await entrance({**SCOPE, "method": method}, receive, send)
     return told[0]["status"], dict(told[0]["headers"]).get(b"retry-after")
+
+
+def test_the_end_of_an_answer_does_not_wait_for_an_acknowledgement():
+    """On any listener: whoever comes while the receiver starts is served like others."""
+
+    async def accept():
+        config = uvicorn.Config(door.Door(None, None, 100), http=door._Connection, log_config=None)
+        config.load()
+        connection = door._Connection(config, ServerState(), {})
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            loop = asyncio.get_running_loop()
+            server = await loop.create_server(lambda: connection, sock=listener)
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            while connection.transport is None:
+                await asyncio.sleep(0.01)
+            accepted = connection.transport.get_extra_info("socket")
+            found = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            writer.close()
+            server.close()
+            return found
+
+    assert asyncio.run(accept())
 
 
 @pytest.mark.parametrize(

@@ -46,8 +46,6 @@ Answer = tuple[int, Iterable[tuple[str, str]], bytes]
 
 def serve(app: Flask, listener: socket.socket, crew: Crew[Answer], *, max_body_bytes: int) -> None:
     """Serve until SIGTERM or Ctrl-C; requests under way are answered."""
-    # Head and body of an answer are two writes: the second must not wait for an acknowledgement.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(
         Door(app, crew, max_body_bytes),
         http=_Connection,
@@ -146,6 +144,8 @@ class _Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # Head and body of an answer are two writes: the second must not wait for an acknowledgement.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if len(self.connections) > MAX_CONNECTIONS:
             self.app = _closed
         self._hurry()
