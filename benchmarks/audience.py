@@ -2,13 +2,14 @@
 
     python benchmarks/audience.py [--members 100000] [--rate 1000] [--only sqlite]
 
-Customers buy all the time, one purchase each 50 ms. First it is quiet; then an audience sends all
-its members, so many a second, by batches of 100. A purchase takes from when it is sent to us to
-when it arrives at the engine.
+Customers buy all the time, one in each 50 ms, at any moment of it. First it is quiet; then an
+audience sends all its members, so many a second, by batches of 100. A purchase takes from when it
+is sent to us to when it arrives at the engine.
 """
 
 import argparse
 import itertools
+import random
 import socket
 import tempfile
 import threading
@@ -57,7 +58,7 @@ def main() -> None:
         Console(width=110).print(table)
         print(load.conditions(Path(folder)))
     print(
-        f"A purchase each {EACH * 1000:.0f} ms, of {CUSTOMERS} customers who are no members; "
+        f"A purchase in each {EACH * 1000:.0f} ms, of {CUSTOMERS} customers who are no members; "
         f"{SENDERS} senders of {BATCH} members a request,\none receiver, one worker, an engine "
         f"that answers after {ENGINE_TAKES * 1000:.0f} ms, all on this machine."
     )
@@ -107,13 +108,14 @@ def _measure(kind: databases.Kind, members: int, rate: float, folder: Path) -> I
 
 
 class Orders:
-    """Places orders, one each `EACH`, and tells how long they took to the engine."""
+    """Places orders, one in each `EACH`, and tells how long they took to the engine."""
 
     def __init__(self, port: int, engine: load.Engine) -> None:
         self._port, self._engine = port, engine
         self._sent: dict[int, float] = {}
         self._numbers = itertools.count()
         self._told = 0
+        self._chance = random.Random(1)
 
     @property
     def placed(self) -> int:
@@ -129,7 +131,8 @@ class Orders:
             connection = socket.create_connection(("127.0.0.1", self._port))
             while more() and time.monotonic() < ends:
                 # Whoever is late does not keep the next one waiting: somebody else places it.
-                time.sleep(max(0.0, begins + next(turns) * EACH - time.monotonic()))
+                due = begins + (next(turns) + self._chance.random()) * EACH
+                time.sleep(max(0.0, due - time.monotonic()))
                 number = next(self._numbers)
                 self._sent[number] = time.monotonic()
                 if not load.exchange(connection, load.request([_order(number)])):
