@@ -81,9 +81,6 @@ class Settings:
     )
     host: str = setting("127.0.0.1", "The address that the receiver listens on.", read=text)
     port: int = setting(8080, "The port that the receiver listens on.", read=count(1, 65_535))
-    threads: int = setting(
-        16, "How many requests the receiver works on at once.", read=count(1, 256)
-    )
     mappings: Path = setting(
         Path("mappings"),
         "The folder of mapping files, with one folder per direction in it.",

@@ -14,7 +14,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from destination.web import door
-from destination.web.crew import Crew
+from destination.web.views import run, wait
 from tests.running import PATIENCE, Service, answers, until
 
 #: `destination serve`, with bounds that a test can wait for.
@@ -132,8 +132,10 @@ def test_one_connection_too_many_is_told_to_come_back_and_harms_no_other(tmp_pat
         assert read(welcome[0]).startswith(b"HTTP/1.1 200 ")
 
 
-async def ask(entrance, method="POST"):
-    """Send it a request: the status of its answer, and when to come back."""
+async def ask(entrance, method="POST", waited=0.0, path="/webhooks/segment"):
+    """Send it a request, which is whole since some seconds: the status of its answer, and when to
+    come back.
+    """
     told = []
 
     async def receive():
@@ -142,7 +144,10 @@ async def ask(entrance, method="POST"):
     async def send(message):
         told.append(message)
 
-    await entrance({**SCOPE, "method": method}, receive, send)
+    whole = time.monotonic() - waited
+    await entrance(
+        {**SCOPE, "method": method, "path": path, "state": {"whole": whole}}, receive, send
+    )
     return told[0]["status"], dict(told[0]["headers"]).get(b"retry-after")
 
 
@@ -150,7 +155,7 @@ def test_the_end_of_an_answer_does_not_wait_for_an_acknowledgement():
     """On any listener: whoever comes while the receiver starts is served like others."""
 
     async def accept():
-        config = uvicorn.Config(door.Door(None, None, 100), http=door._Connection, log_config=None)
+        config = uvicorn.Config(door.Door(None, 100), http=door._Connection, log_config=None)
         config.load()
         connection = door._Connection(config, ServerState(), {})
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -169,35 +174,66 @@ def test_the_end_of_an_answer_does_not_wait_for_an_acknowledgement():
 
 
 @pytest.mark.parametrize(
-    ("bound", "answers"),
-    [
-        ("FULL", [(200, None), (200, None), (503, b"5"), (200, None)]),
-        ("STALE", [(200, None), (503, b"5"), (503, b"5"), (503, b"5")]),
-    ],
+    ("method", "waited", "answer"),
+    [("POST", 0.1, (200, None)), ("POST", 1.0, (503, b"5")), ("GET", 1.0, (200, None))],
 )
-def test_where_others_wait_for_a_thread_calls_are_told_to_come_back(bound, answers, monkeypatch):
-    working, free = threading.Event(), threading.Event()
+def test_a_request_that_has_waited_too_long_is_told_to_come_back(method, waited, answer):
+    """A look at how it does is answered all the same."""
 
     def app(_environ, start_response):
-        working.set()
-        free.wait(PATIENCE)
         start_response("200 OK", [])
         return [b""]
 
-    async def ask_often():
-        entrance = door.Door(app, Crew(1), 100)
-        asking = [asyncio.create_task(ask(entrance))]
-        await asyncio.to_thread(working.wait, PATIENCE)
-        monkeypatch.setattr(door, bound, 0.0)
-        for method in ("POST", "POST", "GET"):
-            asking.append(asyncio.create_task(ask(entrance, method)))
-            await asyncio.sleep(0)  # it has come
-        free.set()
-        return await asyncio.gather(*asking)
+    assert asyncio.run(ask(door.Door(app, 100), method, waited)) == answer
 
-    monkeypatch.setattr(door, "FULL", PATIENCE)
-    monkeypatch.setattr(door, "STALE", PATIENCE)
-    assert asyncio.run(ask_often()) == answers
+
+def test_views_share_the_loop_while_they_wait():
+    """Ten views that wait for each other, all in one thread."""
+    came, threads = [], set()
+
+    async def until_all_came():
+        while len(came) < 10:
+            await asyncio.sleep(0)
+        return len(came)
+
+    def app(environ, start_response):
+        came.append(environ["PATH_INFO"])
+        threads.add(threading.get_ident())
+        start_response(f"{200 + wait(until_all_came())} Found", [])
+        return [b""]
+
+    async def ask_all():
+        entrance = door.Door(app, 100)
+        return await asyncio.gather(*(ask(entrance) for _ in range(10)))
+
+    assert asyncio.run(ask_all()) == [(210, None)] * 10
+    assert threads == {threading.get_ident()}
+
+
+def test_what_a_view_waits_for_may_fail():
+    async def fail():
+        raise LookupError("gone")
+
+    def view():
+        with pytest.raises(LookupError, match="gone"):
+            wait(fail())
+        wait(fail())
+
+    with pytest.raises(LookupError, match="gone"):
+        asyncio.run(run(view))
+
+
+def test_a_view_that_waits_for_more_has_a_thread():
+    """The loop goes on meanwhile: calls are taken in."""
+    threads = []
+
+    def app(_environ, start_response):
+        threads.append(threading.get_ident())
+        start_response("200 OK", [])
+        return [b""]
+
+    asyncio.run(ask(door.Door(app, 100), "GET", path="/readyz"))
+    assert threads != [threading.get_ident()]
 
 
 def test_no_header_passes_for_another():

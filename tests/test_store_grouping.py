@@ -1,8 +1,10 @@
 """Grouped commits: requests that come at once share one, and none harms another."""
 
+import asyncio
 import threading
-import time
 from dataclasses import replace
+
+import pytest
 
 from destination.errors import StoreUnavailable
 from destination.store import grouping, records
@@ -12,24 +14,20 @@ from tests.running import PATIENCE, until
 
 
 def together(intake, *requests):
-    """Sends requests from a thread each, while the turn is held: so they come at once."""
-    results = [None] * len(requests)
+    """Sends requests at once: what became of each, or its error."""
 
-    def send(index):
-        try:
-            results[index] = [outcome.outcome for outcome in intake.accept(requests[index])]
-        except Exception as error:
-            results[index] = error
+    async def send():
+        sent = [intake.accept(request) for request in requests]
+        return await asyncio.gather(*sent, return_exceptions=True)
 
-    threads = [threading.Thread(target=send, args=(index,)) for index in range(len(requests))]
-    queues = (intake._single, intake._bulk)
-    with intake._single.turn:
-        for index, thread in enumerate(threads):
-            thread.start()
-            until(lambda index=index: sum(len(queue.requests) for queue in queues) > index)
-    for thread in threads:
-        thread.join()
-    return results
+    return [
+        told if isinstance(told, Exception) else [outcome.outcome for outcome in told]
+        for told in asyncio.run(send())
+    ]
+
+
+def alone(intake, arrivals):
+    return asyncio.run(intake.accept(arrivals))
 
 
 def counting(monkeypatch):
@@ -88,13 +86,15 @@ def test_who_comes_while_bulk_is_kept_does_not_wait_for_it_and_goes_before_the_n
         return outcomes
 
     monkeypatch.setattr(grouping, "accept", accept)
-    intake = Intake(database)
-    audience = threading.Thread(target=intake.accept, args=(bulk_of(2),))
-    audience.start()
-    assert begun.wait(PATIENCE)
-    intake.accept([arrival("m1")])
-    audience.join()
 
+    async def send():
+        intake = Intake(database)
+        audience = asyncio.create_task(intake.accept(bulk_of(2)))
+        await asyncio.to_thread(begun.wait, PATIENCE)
+        await intake.accept([arrival("m1")])
+        await audience
+
+    asyncio.run(send())
     assert kept.index("m1") < kept.index("b0")
     assert kept.index("m1 ends") < kept.index("b1")
 
@@ -103,7 +103,7 @@ def test_a_large_request_of_bulk_is_kept_in_small_commits(database, monkeypatch)
     monkeypatch.setattr(grouping, "MAX_BULK", 4)
     sizes = counting(monkeypatch)
 
-    assert [outcome.message_id for outcome in Intake(database).accept(bulk_of(10))] == [
+    assert [outcome.message_id for outcome in alone(Intake(database), bulk_of(10))] == [
         f"b{n}" for n in range(10)
     ]
     assert sizes == [4, 4, 2]
@@ -113,59 +113,91 @@ def test_a_lone_request_waits_for_nobody(database, monkeypatch):
     sizes = counting(monkeypatch)
     intake = Intake(database)
 
-    assert [outcome.outcome for outcome in intake.accept([arrival("m1")])] == ["accepted"]
-    assert [outcome.outcome for outcome in intake.accept([arrival("m1")])] == ["duplicate"]
+    assert [outcome.outcome for outcome in alone(intake, [arrival("m1")])] == ["accepted"]
+    assert [outcome.outcome for outcome in alone(intake, [arrival("m1")])] == ["duplicate"]
     assert sizes == [1, 1]
 
 
-def test_requests_that_are_under_way_share_a_commit_that_the_last_one_makes(database, monkeypatch):
+def send_again(intake, senders, times, at_once=True):
+    """Some senders, each of whom sends its next request as soon as it has its answer; or where
+    not `at_once`, only the first of them sends again.
+    """
+
+    async def send(sender):
+        for turn in range(times if at_once or sender == 0 else 1):
+            await intake.accept([arrival(f"{sender}-{turn}")])
+
+    async def send_all():
+        await asyncio.gather(*(send(sender) for sender in range(senders)))
+
+    asyncio.run(send_all())
+
+
+def test_senders_who_come_again_at_once_are_waited_for_and_share_each_commit(database, monkeypatch):
     sizes = counting(monkeypatch)
+    monkeypatch.setattr(grouping, "AGAIN", PATIENCE)
     monkeypatch.setattr(grouping, "GATHER", PATIENCE)
-    intake = Intake(database)
-    intake.company = lambda: 5
-    threads = [
-        threading.Thread(target=intake.accept, args=([arrival(f"m{number}")],))
-        for number in range(5)
-    ]
 
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sizes == [5]
+    send_again(Intake(database), senders=5, times=4)
+    assert sizes == [5, 5, 5, 5]
 
 
-def test_a_request_under_way_that_brings_nothing_holds_up_nobody(database):
-    intake = Intake(database)
-    intake.company = lambda: 2
+def test_senders_who_do_not_come_again_hold_up_nobody(database, monkeypatch):
+    sizes = counting(monkeypatch)
 
-    assert [outcome.outcome for outcome in intake.accept([arrival("m1")])] == ["accepted"]
+    send_again(Intake(database), senders=5, times=4, at_once=False)
+    assert sizes == [5, 1, 1, 1]
 
 
-def test_who_is_not_bulk_does_not_wait_for_the_company_of_bulk(database, monkeypatch):
-    monkeypatch.setattr(grouping, "GATHER", PATIENCE)
+def test_while_requests_have_waited_too_long_others_are_told_so(database, monkeypatch):
     begun, go_on = threading.Event(), threading.Event()
     real = grouping.accept
 
     def accept(database, arrivals):
-        if arrivals[0].deliveries[0].bulk:
-            begun.set()
-            assert go_on.wait(PATIENCE)
+        begun.set()
+        assert go_on.wait(PATIENCE)
         return real(database, arrivals)
 
     monkeypatch.setattr(grouping, "accept", accept)
-    intake = Intake(database)
-    audience = threading.Thread(target=intake.accept, args=(bulk_of(1),))
-    audience.start()
-    assert begun.wait(PATIENCE)
-    intake.company = lambda: 2
-    asked = time.monotonic()
-    intake.accept([arrival("m1")])
-    waited = time.monotonic() - asked
-    go_on.set()
-    audience.join()
+    monkeypatch.setattr(grouping, "PATIENCE", 0.0)
 
-    assert waited < PATIENCE / 2
+    async def send():
+        intake = Intake(database)
+        kept = asyncio.create_task(intake.accept([arrival("m1")]))
+        await asyncio.to_thread(begun.wait, PATIENCE)
+        waits = asyncio.create_task(intake.accept([arrival("m2")]))
+        await asyncio.sleep(0)
+        with pytest.raises(StoreUnavailable):
+            await intake.accept([arrival("m3")])
+        bulk = asyncio.create_task(intake.accept(bulk_of(1)))
+        go_on.set()
+        return [outcomes[0].outcome for outcomes in await asyncio.gather(kept, waits, bulk)]
+
+    assert asyncio.run(send()) == ["accepted"] * 3
+
+
+def test_a_request_that_is_cut_off_harms_no_other(database, monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+    real = grouping.accept
+
+    def accept(database, arrivals):
+        begun.set()
+        assert go_on.wait(PATIENCE)
+        return real(database, arrivals)
+
+    monkeypatch.setattr(grouping, "accept", accept)
+
+    async def send():
+        intake = Intake(database)
+        cut_off = asyncio.create_task(intake.accept([arrival("m1")]))
+        other = asyncio.create_task(intake.accept([arrival("m2")]))
+        await asyncio.to_thread(begun.wait, PATIENCE)
+        cut_off.cancel()
+        go_on.set()
+        return [outcome.outcome for outcome in await other]
+
+    assert asyncio.run(send()) == ["accepted"]
+    assert {row["message_id"] for row in records.events(database)} == {"m1", "m2"}
 
 
 def test_the_same_call_in_two_requests_is_one_call(database):
@@ -206,4 +238,4 @@ def test_when_the_store_is_away_everybody_is_told(database, monkeypatch):
         patched.setattr(grouping, "accept", away)
         told = together(intake, [arrival("m1")], [arrival("m2")])
         assert [type(error) for error in told] == [StoreUnavailable] * 2
-    assert [outcome.outcome for outcome in intake.accept([arrival("m1")])] == ["accepted"]
+    assert [outcome.outcome for outcome in alone(intake, [arrival("m1")])] == ["accepted"]

@@ -6,6 +6,7 @@ import resource
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -26,7 +27,6 @@ from destination.settings import Environment, Settings
 from destination.store import holds
 from destination.web import door
 from destination.web.app import create_app
-from destination.web.crew import Crew
 from destination.web.receive import Receiver
 from destination.wording import listed
 from destination.worker import Worker
@@ -117,7 +117,7 @@ def worker() -> None:
     running = Worker(database, roster, setup.settings)
     roster.watch(running.wake)
     _on_stop(running.stop)
-    _spare_what_stays()
+    _be_swift()
     log.info("delivering", to={name: each.url for name, each in roster.items()})
     running.run()
     log.info("stopped")
@@ -293,26 +293,26 @@ def _receive(receiver: Receiver, settings: Settings) -> None:
         ) from error
     # The door stops by itself on these, and then lets whoever asked before it know.
     _on_stop(lambda: None)
-    _spare_what_stays()
+    app = create_app(receiver)
+    _be_swift()
     log.info("receiving", at=f"http://{settings.host}:{settings.port}/webhooks/segment")
-    crew: Crew[door.Answer] = Crew(settings.threads)
-    receiver.intake.company = crew.busy
     door.serve(
-        create_app(receiver),
+        app,
         listener,
-        crew,
         # The app refuses a large body with a message; this is only the bound of memory.
         max_body_bytes=settings.max_body_bytes * 2,
     )
     log.info("stopped")
 
 
-def _spare_what_stays() -> None:
-    """What is loaded by now is there to the end: looking for garbage in all of it, every few
-    thousand calls, would stop everybody for some 50 ms.
-    """
+def _be_swift() -> None:
+    """Let nobody wait for what Python does by the way."""
+    # What is loaded by now is there to the end: looking for garbage in all of it, every few
+    # thousand calls, would stop everybody for some 50 ms.
     gc.collect()
     gc.freeze()
+    # A thread that has its answer from the database goes on soon, though another one computes.
+    sys.setswitchinterval(0.0005)
 
 
 def _on_stop(stop: Callable[[], Any]) -> None:

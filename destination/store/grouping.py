@@ -1,14 +1,16 @@
 """Grouped commits: requests that come at once share a transaction, and a lone one waits for nobody.
 
-A commit costs nearly the same for one call as for ten. Whoever comes last of those who are under
-way commits for all of them; where one of them is slow, the others do not wait for it. Bulk has
-small commits of its own, which begin when no other one is under way: nobody waits for them, or on
-SQLite, where there is one writer, not long.
+A commit costs nearly the same for one call as for ten. While one is made, those who come wait for
+the next, and share it. Bulk has small commits of its own, which begin when no other one is under
+way: nobody waits for them, or on SQLite, where there is one writer, not long.
 """
 
-import threading
+import asyncio
+import contextlib
+import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from destination.database import Database
 from destination.errors import StoreUnavailable
@@ -22,64 +24,78 @@ MAX_GROUP = 1000
 #: the sender sends all again, and what is kept already is a duplicate.
 MAX_BULK = 25
 
-#: Seconds that a request waits for those who are under way beside it.
-GATHER = 0.004
+#: Seconds that a request may have waited for its commit while others are taken in behind it; and
+#: the same of bulk.
+PATIENCE, BULK_PATIENCE = 0.5, 5.0
+
+#: Seconds in which a sender comes again who does so as soon as he has his answer.
+AGAIN = 0.001
+
+#: Seconds for which a commit waits for those who do, at most.
+GATHER = 0.005
 
 
 class Intake:
-    """Keeps arrivals from any number of threads."""
+    """Keeps the arrivals of all the requests that one loop serves."""
 
     def __init__(self, database: Database) -> None:
-        #: How many requests are under way: whoever serves them says it.
-        self.company: Callable[[], int] = lambda: 1
         self._database = database
-        self._single, self._bulk = _Queue(MAX_GROUP), _Queue(MAX_BULK)
+        self._single = _Queue(most=MAX_GROUP, patience=PATIENCE)
+        self._bulk = _Queue(most=MAX_BULK, patience=BULK_PATIENCE)
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="commit")
 
-    def accept(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
-        """As `receiving.accept`, in a commit that is shared with whoever comes at the same time."""
-        if not _is_bulk(arrivals):
-            return self._keep(arrivals, self._single, self._bulk)
-        starts = range(0, len(arrivals), MAX_BULK)
-        parts = (arrivals[start : start + MAX_BULK] for start in starts)
-        return [outcome for part in parts for outcome in self._keep(part, self._bulk, self._single)]
+    async def accept(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
+        """As `receiving.accept`, in a commit that is shared with whoever comes at the same time.
 
-    def _keep(self, arrivals: Sequence[Arrival], queue: "_Queue", other: "_Queue") -> list[Outcome]:
+        Raises StoreUnavailable also where more comes than can be kept.
+        """
+        queue = self._bulk if _is_bulk(arrivals) else self._single
+        if queue.behind() > queue.patience:
+            raise StoreUnavailable("More comes than can be kept.")
+        if queue is self._single:
+            return await self._keep(arrivals, queue)
+        outcomes = []
+        for start in range(0, len(arrivals), MAX_BULK):
+            outcomes += await self._keep(arrivals[start : start + MAX_BULK], queue)
+        return outcomes
+
+    async def _keep(self, arrivals: Sequence[Arrival], queue: "_Queue") -> list[Outcome]:
         request = _Request(arrivals)
-        queue.asking.add(request)
-        queue.requests.append(request)
-        # Who asks in the other queue does not come into this one.
-        if len(queue.requests) < self.company() - len(other.asking):
-            request.done.wait(GATHER)
-        if not request.done.is_set():
-            with queue.turn:
-                while not request.done.is_set():
-                    if queue is self._bulk:
-                        with self._single.turn:
-                            pass  # whoever came while the last bulk was kept goes first
-                    self._commit(queue.next_group())
-        queue.asking.remove(request)
-        if request.error:
-            raise request.error
-        return request.outcomes
+        queue.add(request)
+        if queue.committing is None:
+            queue.committing = asyncio.create_task(self._commit_all(queue))
+        return await request.outcomes
 
-    def _commit(self, group: Sequence["_Request"]) -> None:
+    async def _commit_all(self, queue: "_Queue") -> None:
+        """One commit after another, until nobody waits."""
+        while queue.requests:
+            if queue is self._bulk:
+                async with self._single.turn:
+                    pass  # whoever came while the last bulk was kept goes first
+            async with queue.turn:
+                await queue.gather()
+                group = queue.next_group()
+                await self._commit(group)
+                queue.expect(len(group))
+        queue.committing = None
+
+    async def _commit(self, group: Sequence["_Request"]) -> None:
+        arrivals = [arrival for request in group for arrival in request.arrivals]
+        loop = asyncio.get_running_loop()
         try:
-            outcomes = accept(
-                self._database, [arrival for request in group for arrival in request.arrivals]
-            )
+            outcomes = await loop.run_in_executor(self._threads, accept, self._database, arrivals)
         except Exception as error:
             if len(group) > 1 and not isinstance(error, StoreUnavailable):
                 for request in group:  # one of them cannot be kept: it harms no other
-                    self._commit([request])
+                    await self._commit([request])
                 return
             for request in group:
-                request.error = error
-                request.done.set()
+                request.fail(error)
             return
         for request in group:
             count = len(request.arrivals)
-            request.outcomes, outcomes = outcomes[:count], outcomes[count:]
-            request.done.set()
+            request.end(outcomes[:count])
+            outcomes = outcomes[count:]
 
 
 class _Request:
@@ -87,20 +103,60 @@ class _Request:
 
     def __init__(self, arrivals: Sequence[Arrival]) -> None:
         self.arrivals = arrivals
-        self.done = threading.Event()
-        self.outcomes: list[Outcome] = []
-        self.error: Exception | None = None
+        self.came = time.monotonic()
+        self.outcomes: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+
+    def end(self, outcomes: list[Outcome]) -> None:
+        if not self.outcomes.done():  # whoever asked was cut off
+            self.outcomes.set_result(outcomes)
+
+    def fail(self, error: Exception) -> None:
+        if not self.outcomes.done():
+            self.outcomes.set_exception(error)
 
 
 class _Queue:
     """Requests that wait, in order, and the turn to commit for them."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, *, most: int, patience: float) -> None:
         self.requests: deque[_Request] = deque()
-        #: Those that have no answer yet, whether they wait or are being kept.
-        self.asking: set[_Request] = set()
-        self.turn = threading.Lock()
+        self.patience = patience
+        self.turn = asyncio.Lock()
+        self.committing: asyncio.Task[None] | None = None
         self._most = most
+        #: How many requests there will be if all come again who were answered last, and when.
+        self._expected = 0
+        self._answered_at = 0.0
+        self._all_came = asyncio.Event()
+
+    def behind(self) -> float:
+        """For how many seconds the oldest has waited."""
+        return time.monotonic() - self.requests[0].came if self.requests else 0.0
+
+    def add(self, request: _Request) -> None:
+        self.requests.append(request)
+        if len(self.requests) >= self._expected:
+            self._all_came.set()
+
+    def expect(self, answered: int) -> None:
+        """So many requests were answered just now."""
+        self._expected = len(self.requests) + answered
+        self._answered_at = time.monotonic()
+
+    async def gather(self) -> None:
+        """Those who were answered a moment ago and come again at once are waited for, as long as
+        one of them comes after the other.
+        """
+        began = time.monotonic()
+        if began - self._answered_at > AGAIN:
+            return
+        came = 0
+        while came < len(self.requests) < self._expected and time.monotonic() - began < GATHER:
+            came = len(self.requests)
+            self._all_came.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(AGAIN):
+                    await self._all_came.wait()
 
     def next_group(self) -> list[_Request]:
         """The first, and as many behind it as fit in a commit with it."""

@@ -15,6 +15,10 @@ from destination.web.receive import Receiver
 #: Seconds after which a sender may try again when the database could not be written.
 RETRY_AFTER = 5
 
+#: How the paths begin of views that wait for nothing but their commit: the door's loop runs them,
+#: while others have a thread.
+SWIFT = ("/webhooks/", "/v1/", "/healthz")
+
 log = structlog.get_logger()
 
 

@@ -1,6 +1,6 @@
-"""The door: one loop reads requests, each in its own time, and a thread has one once it is whole.
+"""The door: one loop reads requests, each in its own time, and runs a view once one is whole.
 
-A slow sender costs a connection and no thread; how long and how large it may be has a bound.
+A slow sender costs a connection and nothing more; how long and how large it may be has a bound.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ from flask import Flask
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from destination import metrics
-from destination.web.crew import Crew
+from destination.web.app import SWIFT
+from destination.web.views import run
 
 #: Connections that are kept open at once; who comes beside them is told to come back.
 MAX_CONNECTIONS = 4000
@@ -29,12 +30,9 @@ WITHIN = 30.0
 #: Bytes of bodies that are in hand at once: together they must not fill the memory.
 MAX_BYTES = 256 * 1024 * 1024
 
-#: Seconds: while a whole request has waited so long for a thread, more come than can be kept, and
-#: those that come are told so at once.
+#: Seconds after which a whole request that has not begun is refused: more come than can be kept,
+#: and those behind it are to be told in time.
 FULL = 0.5
-
-#: Seconds after which one that has waited is told so too: its sender is about to give up.
-STALE = 2.0
 
 #: Seconds that requests under way have when the receiver is stopped.
 GRACE = 8
@@ -44,10 +42,10 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Answer = tuple[int, Iterable[tuple[str, str]], bytes]
 
 
-def serve(app: Flask, listener: socket.socket, crew: Crew[Answer], *, max_body_bytes: int) -> None:
+def serve(app: Flask, listener: socket.socket, *, max_body_bytes: int) -> None:
     """Serve until SIGTERM or Ctrl-C; requests under way are answered."""
     config = uvicorn.Config(
-        Door(app, crew, max_body_bytes),
+        Door(app, max_body_bytes),
         http=_Connection,
         loop="asyncio",
         ws="none",
@@ -66,9 +64,8 @@ def serve(app: Flask, listener: socket.socket, crew: Crew[Answer], *, max_body_b
 class Door:
     """An ASGI app that hands whole requests to a WSGI app."""
 
-    def __init__(self, app: Flask, crew: Crew[Answer], max_body_bytes: int) -> None:
+    def __init__(self, app: Flask, max_body_bytes: int) -> None:
         self._app = app
-        self._crew = crew
         self._max_body_bytes = max_body_bytes
         self._in_hand = 0
 
@@ -88,10 +85,13 @@ class Door:
             refused = _refuse(408, f"The body did not come within {WITHIN:g} seconds.")
         if refused:
             return refused
+        view = partial(self._call, scope, bytes(body))
+        if not scope["path"].startswith(SWIFT):
+            return await asyncio.to_thread(view)
         # A look at how it does must not tell that it is dead because it is busy.
-        if scope["method"] != "GET" and self._crew.behind() > FULL:
+        if scope["method"] != "GET" and time.monotonic() - scope["state"]["whole"] > FULL:
             return _too_much(close=False)
-        return await self._crew.do(partial(self._call, scope, bytes(body), time.monotonic()))
+        return await run(view)
 
     async def _read(self, receive: Receive, body: bytearray) -> Answer | None:
         """Read the whole body; an answer where it is not to be read to its end."""
@@ -108,9 +108,7 @@ class Door:
                 return _too_much()
         return None
 
-    def _call(self, scope: Mapping[str, Any], body: bytes, came: float) -> Answer:
-        if time.monotonic() - came > STALE:
-            return _too_much(close=False)
+    def _call(self, scope: Mapping[str, Any], body: bytes) -> Answer:
         told: list[Any] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> Any:
@@ -144,7 +142,7 @@ class _Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        # Head and body of an answer are two writes: the second must not wait for an acknowledgement.
+        # Head and body of an answer are two writes: the second must not wait to be acknowledged.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if len(self.connections) > MAX_CONNECTIONS:
             self.app = _closed
@@ -157,6 +155,10 @@ class _Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._relax()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self.scope["state"]["whole"] = time.monotonic()
+        super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._relax()
