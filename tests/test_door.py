@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -221,6 +222,16 @@ def test_what_a_view_waits_for_may_fail():
 
     with pytest.raises(LookupError, match="gone"):
         asyncio.run(run(view))
+
+
+def test_views_that_another_server_runs_in_threads_wait_on_one_loop():
+    async def loop():
+        await asyncio.sleep(0)
+        return asyncio.get_running_loop()
+
+    with ThreadPoolExecutor(4) as threads:
+        found = [threads.submit(wait, loop()) for _ in range(4)]
+    assert len({each.result() for each in found}) == 1
 
 
 def test_a_view_that_waits_for_more_has_a_thread():

@@ -5,12 +5,16 @@ entered again: that costs less than a thread, and does not wait for Python's loc
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine
+from functools import cache
 from typing import Any, TypeVar, cast
 
 from greenlet import getcurrent, greenlet
 
 T = TypeVar("T")
+
+_making = threading.Lock()
 
 
 async def run(view: Callable[[], T]) -> T:
@@ -28,8 +32,17 @@ async def run(view: Callable[[], T]) -> T:
 
 
 def wait(coming: Coroutine[Any, Any, T]) -> T:
-    """What `coming` brings, or raises: other views run meanwhile. Where none is run by a loop, as
-    in a test's client, there are no others.
-    """
-    loop = getcurrent().parent
-    return asyncio.run(coming) if loop is None else cast(T, loop.switch(coming))
+    """What `coming` brings, or raises: other views run meanwhile."""
+    door = getcurrent().parent
+    if door is None:  # another server runs the view, in a thread
+        with _making:
+            loop = _loop()
+        return asyncio.run_coroutine_threadsafe(coming, loop).result()
+    return cast(T, door.switch(coming))
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="wait", daemon=True).start()
+    return loop
