@@ -8,6 +8,7 @@ Problem                  said to the person in one sentence, without a traceback
 ├── Refused              one call is answered in its place; the others go on
 ├── Unauthorized         a whole request is answered 401: it is in partners
 └── StoreUnavailable     the sender is told to come back: 503 with Retry-After
+    ├── Busy             the same, and it is no fault
     └── StoreConflict    the transaction is done anew at once, and mostly nobody hears of it
 """
 
@@ -70,6 +71,13 @@ class Refused(Problem):
 
 class StoreUnavailable(Problem):
     """The database cannot be written now: it is locked, full, or gone."""
+
+
+class Busy(StoreUnavailable):
+    """More comes at once than can be taken."""
+
+    def __init__(self) -> None:
+        super().__init__("Too much comes at once. Send it again later.")
 
 
 class StoreConflict(StoreUnavailable):

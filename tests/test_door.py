@@ -42,13 +42,14 @@ SCOPE = {
 
 
 @contextlib.contextmanager
-def serving(folder, bounds):
+def serving(folder, bounds, ready="/readyz"):
     service = Service(folder)
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE.format(bounds)], env=service.environment
     )
     try:
-        until(lambda: answers(f"{service.url}/readyz"))
+        service.process = process
+        until(lambda: answers(f"{service.url}{ready}"))
         yield service
     finally:
         process.terminate()
@@ -140,7 +141,7 @@ async def ask(entrance, method="POST", waited=0.0, path="/webhooks/segment"):
     told = []
 
     async def receive():
-        return {"body": b"[]"}
+        return {"type": "http.request", "body": b"[]"}
 
     async def send(message):
         told.append(message)
@@ -245,6 +246,44 @@ def test_a_view_that_waits_for_more_has_a_thread():
 
     asyncio.run(ask(door.Door(app, 100), "GET", path="/readyz"))
     assert threads != [threading.get_ident()]
+
+
+def test_a_base_url_that_ends_in_a_slash_is_served_like_others(running):
+    """Flask reads `//webhooks` as `/webhooks`, and so does the door."""
+    call = {"type": "track", "userId": "u", "event": "A"}
+    for number in range(12):
+        sent = {**call, "messageId": f"m{number}"}
+        answer = requests.post(f"{running.url}//webhooks/segment", json=sent, timeout=PATIENCE)
+        assert answer.json()["results"][0]["outcome"] == "accepted"
+
+
+def test_a_sender_who_leaves_in_the_middle_of_a_body_is_not_taken_for_whole():
+    called = []
+
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    async def send(_):
+        pass
+
+    scope = {**SCOPE, "state": {}}
+    asyncio.run(door.Door(lambda *_: called.append(1), 100)(scope, receive, send))
+    assert not called
+
+
+def test_a_stopping_receiver_does_not_wait_for_a_view_that_hangs(tmp_path):
+    """As one does whose database hangs."""
+    hanging = """
+import time
+from destination.web import health
+health.standings = lambda _: time.sleep(600)
+"""
+    with serving(tmp_path, "door.GRACE = 1\n" + hanging, ready="/healthz") as service:
+        with pytest.raises(requests.Timeout):
+            requests.get(f"{service.url}/metrics", timeout=1)
+        service.process.terminate()
+
+        assert service.process.wait(PATIENCE) == 0
 
 
 def test_no_header_passes_for_another():

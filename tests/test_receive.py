@@ -1,7 +1,9 @@
 """The receiver's endpoints."""
 
+import contextlib
 import gzip
 import json
+import threading
 from functools import partial
 
 import pytest
@@ -11,8 +13,10 @@ from hypothesis import strategies as st
 from destination import database as databases
 from destination import logs
 from destination.errors import StoreUnavailable
+from destination.partners.segment import Segment
 from destination.store import records
 from destination.web.app import create_app
+from destination.web.receive import LARGE, MOST_LARGE
 from tests.test_jsontext import anything
 from tests.test_segment_source import OF_THE_FIRST, OF_THE_WHOLE, TWO
 
@@ -29,7 +33,7 @@ def make(setup, tmp_path):
     def make(**values):
         receiver = setup(DATABASE_URL=f"sqlite:///{tmp_path / 'receive.db'}", **values).receiver()
         client = create_app(receiver).test_client()
-        client.database = receiver.database
+        client.database, client.crowd = receiver.database, receiver.crowd
         return client
 
     return make
@@ -173,6 +177,43 @@ def test_a_gzipped_body_that_is_broken_or_a_bomb_is_refused(make, body, status):
     answer = make().post("/webhooks/segment", data=body, headers={"Content-Encoding": "gzip"})
 
     assert answer.status_code == status
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_where_large_bodies_crowd_others_are_told_to_come_back(make, packed):
+    """A small one is taken all the same."""
+    client = make()
+    body = json.dumps([{**ORDER, "properties": {"note": "x" * 30_000}}] * 3).encode()
+    headers = {"Content-Type": "application/json"}
+    if packed:
+        body, headers = zipped(body), {**headers, "Content-Encoding": "gzip"}
+
+    with contextlib.ExitStack() as inside:
+        for _ in range(MOST_LARGE):
+            inside.enter_context(client.crowd)
+        told = client.post("/webhooks/segment", data=body, headers=headers)
+        assert told.status_code == 503
+        assert told.headers["Retry-After"] == "5"
+        assert results(client.post("/webhooks/segment", json=ORDER)) == [("accepted", None)]
+    assert (
+        results(client.post("/webhooks/segment", data=body, headers=headers))
+        == [("duplicate", None)] * 3
+    )
+
+
+def test_a_large_body_is_read_by_a_thread_and_a_small_one_where_it_came(make, monkeypatch):
+    client, threads = make(), []
+    real = Segment.calls
+
+    def calls(self, body):
+        threads.append(threading.current_thread().name)
+        return real(self, body)
+
+    monkeypatch.setattr(Segment, "calls", calls)
+    client.post("/webhooks/segment", json=[ORDER])
+    client.post("/webhooks/segment", json=[ORDER, {"note": "x" * LARGE}])
+    assert threads[0] == threading.current_thread().name
+    assert threads[1].startswith("read-")
 
 
 def test_a_signature_is_required_where_a_secret_is_set(make):

@@ -118,14 +118,14 @@ def test_a_lone_request_waits_for_nobody(database, monkeypatch):
     assert sizes == [1, 1]
 
 
-def send_again(intake, senders, times, at_once=True):
-    """Some senders, each of whom sends its next request as soon as it has its answer; or where
-    not `at_once`, only the first of them sends again.
-    """
+def send_again(intake, senders, times, rounds=3):
+    """Senders who each send their next request some rounds of the loop after they were answered."""
 
     async def send(sender):
-        for turn in range(times if at_once or sender == 0 else 1):
+        for turn in range(times):
             await intake.accept([arrival(f"{sender}-{turn}")])
+            for _ in range(rounds * sender):
+                await asyncio.sleep(0)
 
     async def send_all():
         await asyncio.gather(*(send(sender) for sender in range(senders)))
@@ -142,11 +142,41 @@ def test_senders_who_come_again_at_once_are_waited_for_and_share_each_commit(dat
     assert sizes == [5, 5, 5, 5]
 
 
-def test_senders_who_do_not_come_again_hold_up_nobody(database, monkeypatch):
+def test_where_nobody_was_answered_a_moment_ago_nobody_is_waited_for(database, monkeypatch):
     sizes = counting(monkeypatch)
+    monkeypatch.setattr(grouping, "AGAIN", -1.0)
 
-    send_again(Intake(database), senders=5, times=4, at_once=False)
+    send_again(Intake(database), senders=5, times=2)
+    assert sizes[0] == 5
+    assert len(sizes) > 2
+
+
+def test_senders_who_do_not_come_again_are_not_waited_for_long(database, monkeypatch):
+    """Longer than `GATHER` it would be until the test ends."""
+    monkeypatch.setattr(grouping, "AGAIN", 0.01)
+    sizes = counting(monkeypatch)
+    intake = Intake(database)
+
+    async def send():
+        await asyncio.gather(*(intake.accept([arrival(f"m{n}")]) for n in range(5)))
+        for number in range(5, 8):
+            await intake.accept([arrival(f"m{number}")])
+
+    asyncio.run(send())
     assert sizes == [5, 1, 1, 1]
+
+
+def test_whatever_a_commit_dies_of_later_ones_are_made(database, monkeypatch):
+    intake = Intake(database)
+
+    def leave(*_):
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(grouping, "accept", leave)
+        [told] = together(intake, [arrival("m1")])
+        assert isinstance(told, RuntimeError)
+    assert together(intake, [arrival("m1")]) == [["accepted"]]
 
 
 def test_while_requests_have_waited_too_long_others_are_told_so(database, monkeypatch):

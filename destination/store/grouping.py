@@ -10,10 +10,11 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
+from destination.crew import Crew
 from destination.database import Database
-from destination.errors import StoreUnavailable
+from destination.errors import Busy, StoreUnavailable
 from destination.routing import Arrival
 from destination.store.receiving import Outcome, accept
 
@@ -42,16 +43,16 @@ class Intake:
         self._database = database
         self._single = _Queue(most=MAX_GROUP, patience=PATIENCE)
         self._bulk = _Queue(most=MAX_BULK, patience=BULK_PATIENCE)
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="commit")
+        self._crew = Crew(2, "commit")
 
     async def accept(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
         """As `receiving.accept`, in a commit that is shared with whoever comes at the same time.
 
-        Raises StoreUnavailable also where more comes than can be kept.
+        Raises StoreUnavailable; Busy where more comes than can be kept.
         """
         queue = self._bulk if _is_bulk(arrivals) else self._single
         if queue.behind() > queue.patience:
-            raise StoreUnavailable("More comes than can be kept.")
+            raise Busy
         if queue is self._single:
             return await self._keep(arrivals, queue)
         outcomes = []
@@ -68,22 +69,23 @@ class Intake:
 
     async def _commit_all(self, queue: "_Queue") -> None:
         """One commit after another, until nobody waits."""
-        while queue.requests:
-            if queue is self._bulk:
-                async with self._single.turn:
-                    pass  # whoever came while the last bulk was kept goes first
-            async with queue.turn:
-                await queue.gather()
-                group = queue.next_group()
-                await self._commit(group)
-                queue.expect(len(group))
-        queue.committing = None
+        try:
+            while queue.requests:
+                if queue is self._bulk:
+                    async with self._single.turn:
+                        pass  # whoever came while the last bulk was kept goes first
+                async with queue.turn:
+                    await queue.gather()
+                    group = queue.next_group()
+                    await self._commit(group)
+                    queue.expect(len(group))
+        finally:
+            queue.committing = None
 
     async def _commit(self, group: Sequence["_Request"]) -> None:
         arrivals = [arrival for request in group for arrival in request.arrivals]
-        loop = asyncio.get_running_loop()
         try:
-            outcomes = await loop.run_in_executor(self._threads, accept, self._database, arrivals)
+            outcomes = await self._crew.do(partial(accept, self._database, arrivals))
         except Exception as error:
             if len(group) > 1 and not isinstance(error, StoreUnavailable):
                 for request in group:  # one of them cannot be kept: it harms no other

@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, NotFound
 
 from destination import metrics
-from destination.errors import Refused, StoreUnavailable
+from destination.errors import Busy, Refused, StoreUnavailable
 from destination.logs import fault
 from destination.partners import Unauthorized
 from destination.web import health, notifications, openapi, receive
@@ -53,10 +53,13 @@ def create_app(receiver: Receiver) -> Flask:
 
     @app.errorhandler(StoreUnavailable)
     def unavailable(error: StoreUnavailable) -> ResponseReturnValue:
-        log.error("store unavailable", cause=str(error))
         metrics.turned_away.labels("503").inc()
-        message = {"message": "The calls cannot be kept right now. Send them again later."}
-        return message, 503, {"Retry-After": str(RETRY_AFTER)}
+        said = "The calls cannot be kept right now. Send them again later."
+        if isinstance(error, Busy):
+            said = str(error)
+        else:
+            log.error("store unavailable", cause=str(error))
+        return {"message": said}, 503, {"Retry-After": str(RETRY_AFTER)}
 
     @app.errorhandler(Exception)
     def broken(error: Exception) -> ResponseReturnValue:

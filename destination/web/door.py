@@ -17,6 +17,7 @@ from flask import Flask
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from destination import metrics
+from destination.crew import Crew
 from destination.web.app import SWIFT
 from destination.web.views import run
 
@@ -33,6 +34,9 @@ MAX_BYTES = 256 * 1024 * 1024
 #: Seconds after which a whole request that has not begun is refused: more come than can be kept,
 #: and those behind it are to be told in time.
 FULL = 0.5
+
+#: Threads for views that ask the database for more than a commit, and how many may wait for one.
+VIEWS, MANY = 16, 100
 
 #: Seconds that requests under way have when the receiver is stopped.
 GRACE = 8
@@ -67,6 +71,7 @@ class Door:
     def __init__(self, app: Flask, max_body_bytes: int) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
+        self._crew = Crew(VIEWS, "view")
         self._in_hand = 0
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
@@ -86,8 +91,10 @@ class Door:
         if refused:
             return refused
         view = partial(self._call, scope, bytes(body))
-        if not scope["path"].startswith(SWIFT):
-            return await asyncio.to_thread(view)
+        if not f"/{scope['path'].lstrip('/')}".startswith(SWIFT):  # as Flask reads it
+            if self._crew.waiting() > MANY:
+                return _too_much(close=False)
+            return await self._crew.do(view)
         # A look at how it does must not tell that it is dead because it is busy.
         if scope["method"] != "GET" and time.monotonic() - scope["state"]["whole"] > FULL:
             return _too_much(close=False)
@@ -98,6 +105,8 @@ class Door:
         more = True
         while more:
             message = await receive()
+            if message["type"] == "http.disconnect":
+                return _refuse(400, "The body ended too early.")  # nobody hears it
             part = message.get("body", b"")
             more = message.get("more_body", False)
             body += part

@@ -5,15 +5,16 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flask import Blueprint, abort, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from destination import metrics
+from destination.crew import Crew
 from destination.database import Database
-from destination.errors import Refused
+from destination.errors import Busy, Refused
 from destination.events import REFUSALS, TYPES
 from destination.jsontext import Json
 from destination.partners import Source, Unauthorized
@@ -29,6 +30,29 @@ from destination.wording import listed
 
 #: Calls of a batch that are routed in one go: then others have a turn.
 SLICE = 5
+
+
+#: Bytes of a body that takes a moment to be read, and how many such may be under way at once.
+LARGE, MOST_LARGE = 65_536, 16
+
+#: The calls of a body, and whether it is a batch of them.
+Calls = tuple[Sequence[Json | Refused], bool]
+
+
+class Crowd:
+    """So many at once; whoever comes beside them is told to come back."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._inside = 0
+
+    def __enter__(self) -> None:
+        if self._inside >= self._most:
+            raise Busy
+        self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._inside -= 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +76,23 @@ class Receiver:
     max_batch_calls: int
     #: Where a worker beside this receiver tells what it counted.
     worker_metrics: str | None = None
+    crowd: Crowd = field(default_factory=lambda: Crowd(MOST_LARGE))
+    #: They compute more than they wait: two do not keep the loop from it for long.
+    readers: Crew = field(default_factory=lambda: Crew(2, "read"))
+
+    def receive(self, read: Callable[[bytes], Calls], source: str) -> tuple[list[Outcome], bool]:
+        """Take in what the request brings; `read` makes calls of its body, and whether they are a
+        batch. What may be large is read by a thread, and there is a bound of how much at once.
+        """
+        body, encoding = _body(self.max_body_bytes), _encoding()
+        if not encoding and len(body) <= LARGE:
+            calls, batch = read(body)
+            return self.take(calls, source), batch
+        with self.crowd:
+            limit = self.max_body_bytes
+            whole = (lambda: read(_unpack(body, limit))) if encoding else (lambda: read(body))
+            calls, batch = wait(self.readers.do(whole))
+            return self.take(calls, source), batch
 
     def take(self, calls: Sequence[Json | Refused], source: str) -> list[Outcome]:
         """Route and keep `calls`, all of them; or of bulk the first. Raises StoreUnavailable."""
@@ -95,10 +136,13 @@ def blueprint(receiver: Receiver) -> Blueprint:
         if name not in sources:
             abort(404, f"No source is called {name}. There is {', '.join(sources)}.")
         receiver.check_open(sources[name])
-        body = _body(receiver.max_body_bytes)
-        sources[name].authenticate(_headers(), body)
-        calls, batch = sources[name].calls(body)
-        return _answer(receiver.take(calls, name), batch)
+        source, headers = sources[name], _headers()
+
+        def read(body: bytes) -> Calls:
+            source.authenticate(headers, body)
+            return source.calls(body)
+
+        return _answer(*receiver.receive(read, name))
 
     @views.post("/v1/<kind>")
     def track(kind: str) -> ResponseReturnValue:
@@ -106,10 +150,13 @@ def blueprint(receiver: Receiver) -> Blueprint:
         if kind not in (*TYPES, "batch"):
             abort(404, f"The Tracking API has {', '.join(TYPES)} and batch below /v1.")
         receiver.check_open(receiver.segment)
-        body = _body(receiver.max_body_bytes)
-        receiver.segment.authenticate_tracking(dict(request.headers), body)
-        calls, batch = receiver.segment.tracked(body, kind, time.time())
-        return _answer(receiver.take(calls, receiver.segment.name), batch)
+        segment, headers = receiver.segment, dict(request.headers)
+
+        def read(body: bytes) -> Calls:
+            segment.authenticate_tracking(headers, body)
+            return segment.tracked(body, kind, time.time())
+
+        return _answer(*receiver.receive(read, segment.name))
 
     return views
 
@@ -136,20 +183,27 @@ def _headers() -> dict[str, str]:
 
 
 def _body(limit: int) -> bytes:
-    """The request's body, unpacked where it is gzipped, and never longer than `limit`."""
+    """The request's body as it came, never longer than `limit`."""
     try:
-        body = request.get_data(cache=False)
+        return request.get_data(cache=False)
     except RequestEntityTooLarge as error:
         error.description = (
             f"The body has more than {limit:,} bytes. Send smaller batches, or raise "
             "DESTINATION_MAX_BODY_BYTES."
         )
         raise
+
+
+def _encoding() -> str:
+    """How the body is packed: gzip, or not at all."""
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
-    if encoding in ("", "identity"):
-        return body
-    if encoding != "gzip":
+    if encoding not in ("", "identity", "gzip"):
         raise UnsupportedMediaType(f"Content-Encoding is {encoding}; only gzip is known.")
+    return "" if encoding == "identity" else encoding
+
+
+def _unpack(body: bytes, limit: int) -> bytes:
+    """What was gzipped, never longer than `limit`."""
     unpacker = zlib.decompressobj(wbits=31)
     try:
         body = unpacker.decompress(body, limit + 1)

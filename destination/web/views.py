@@ -17,9 +17,13 @@ T = TypeVar("T")
 _making = threading.Lock()
 
 
+class _View(greenlet):
+    """A view that a loop runs."""
+
+
 async def run(view: Callable[[], T]) -> T:
     """What `view` returns or raises; it may `wait`."""
-    running = greenlet(view)
+    running = _View(view)
     found = running.switch()
     while not running.dead:
         try:
@@ -33,12 +37,12 @@ async def run(view: Callable[[], T]) -> T:
 
 def wait(coming: Coroutine[Any, Any, T]) -> T:
     """What `coming` brings, or raises: other views run meanwhile."""
-    door = getcurrent().parent
-    if door is None:  # another server runs the view, in a thread
-        with _making:
-            loop = _loop()
-        return asyncio.run_coroutine_threadsafe(coming, loop).result()
-    return cast(T, door.switch(coming))
+    here = getcurrent()
+    if isinstance(here, _View):
+        return cast(T, cast(greenlet, here.parent).switch(coming))
+    with _making:  # another server runs it, in a thread
+        loop = _loop()
+    return asyncio.run_coroutine_threadsafe(coming, loop).result()
 
 
 @cache
