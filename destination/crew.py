@@ -20,10 +20,7 @@ class Crew:
 
     def __init__(self, threads: int, name: str) -> None:
         self._jobs: _Jobs = SimpleQueue()
-        for number in range(threads):
-            threading.Thread(
-                target=_work, args=(self._jobs,), name=f"{name}-{number}", daemon=True
-            ).start()
+        self._names = [f"{name}-{number}" for number in range(threads)]
         weakref.finalize(self, _dismiss, self._jobs, threads)
 
     def waiting(self) -> int:
@@ -34,6 +31,9 @@ class Crew:
         """What `job` returns or raises, once a thread was free for it."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._jobs.put((future, job))
+        if self._names:  # a thread is there when it is needed
+            name = self._names.pop(0)
+            threading.Thread(target=_work, args=(self._jobs,), name=name, daemon=True).start()
         return await future
 
 

@@ -22,6 +22,7 @@ from destination.partners.credentials import Lock
 from destination.partners.segment import Segment
 from destination.roster import Roster
 from destination.routing import arrive
+from destination.store import grouping
 from destination.store.grouping import Intake
 from destination.store.receiving import Outcome
 from destination.web.live import LiveRoutes
@@ -31,7 +32,6 @@ from destination.wording import listed
 #: Calls of a batch that are routed in one go: then others have a turn.
 SLICE = 5
 
-
 #: Bytes of a body that takes a moment to be read, and how many such may be under way at once.
 LARGE, MOST_LARGE = 65_536, 16
 
@@ -40,19 +40,26 @@ Calls = tuple[Sequence[Json | Refused], bool]
 
 
 class Crowd:
-    """So many at once; whoever comes beside them is told to come back."""
+    """So many at once; whoever waits too long to come in is told to come back."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
-        self._inside = 0
+        self._room = asyncio.Semaphore(most)
 
     def __enter__(self) -> None:
-        if self._inside >= self._most:
-            raise Busy
-        self._inside += 1
+        wait(self._come_in())
 
     def __exit__(self, *_: object) -> None:
-        self._inside -= 1
+        wait(self._leave())
+
+    async def _come_in(self) -> None:
+        try:
+            async with asyncio.timeout(grouping.PATIENCE):
+                await self._room.acquire()
+        except TimeoutError:
+            raise Busy from None
+
+    async def _leave(self) -> None:
+        self._room.release()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,15 +91,23 @@ class Receiver:
         """Take in what the request brings; `read` makes calls of its body, and whether they are a
         batch. What may be large is read by a thread, and there is a bound of how much at once.
         """
-        body, encoding = _body(self.max_body_bytes), _encoding()
-        if not encoding and len(body) <= LARGE:
-            calls, batch = read(body)
-            return self.take(calls, source), batch
+        body, packed = _body(self.max_body_bytes), _is_packed()
+        if len(body) <= LARGE:
+            small = _unpack(body, LARGE) if packed else body
+            if small is not None:
+                calls, batch = read(small)
+                return self.take(calls, source), batch
         with self.crowd:
-            limit = self.max_body_bytes
-            whole = (lambda: read(_unpack(body, limit))) if encoding else (lambda: read(body))
-            calls, batch = wait(self.readers.do(whole))
+            calls, batch = wait(self.readers.do(lambda: read(self._whole(body, packed))))
             return self.take(calls, source), batch
+
+    def _whole(self, body: bytes, packed: bool) -> bytes:
+        whole = _unpack(body, self.max_body_bytes) if packed else body
+        if whole is None:
+            raise RequestEntityTooLarge(
+                f"Unpacked, the body has more than {self.max_body_bytes:,} bytes."
+            )
+        return whole
 
     def take(self, calls: Sequence[Json | Refused], source: str) -> list[Outcome]:
         """Route and keep `calls`, all of them; or of bulk the first. Raises StoreUnavailable."""
@@ -194,23 +209,23 @@ def _body(limit: int) -> bytes:
         raise
 
 
-def _encoding() -> str:
-    """How the body is packed: gzip, or not at all."""
+def _is_packed() -> bool:
+    """Whether the body is gzipped."""
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
     if encoding not in ("", "identity", "gzip"):
         raise UnsupportedMediaType(f"Content-Encoding is {encoding}; only gzip is known.")
-    return "" if encoding == "identity" else encoding
+    return encoding == "gzip"
 
 
-def _unpack(body: bytes, limit: int) -> bytes:
-    """What was gzipped, never longer than `limit`."""
+def _unpack(body: bytes, limit: int) -> bytes | None:
+    """What was gzipped; None where it is longer than `limit`."""
     unpacker = zlib.decompressobj(wbits=31)
     try:
         body = unpacker.decompress(body, limit + 1)
     except zlib.error as error:
         raise BadRequest("The body is not gzip, though Content-Encoding says so.") from error
     if len(body) > limit:
-        raise RequestEntityTooLarge(f"Unpacked, the body has more than {limit:,} bytes.")
+        return None
     if not unpacker.eof:
         raise BadRequest("The gzipped body ends too early.")
     return body
