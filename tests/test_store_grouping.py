@@ -42,6 +42,20 @@ def counting(monkeypatch):
     return sizes
 
 
+def holding(monkeypatch):
+    """Commits that tell when one begins, and wait until they may go on."""
+    begun, go_on = threading.Event(), threading.Event()
+    real = grouping.accept
+
+    def accept(database, arrivals):
+        begun.set()
+        assert go_on.wait(PATIENCE)
+        return real(database, arrivals)
+
+    monkeypatch.setattr(grouping, "accept", accept)
+    return begun, go_on
+
+
 def test_requests_that_come_at_once_share_a_commit(database, monkeypatch):
     sizes = counting(monkeypatch)
     requests = [[arrival(f"m{n}"), arrival(f"n{n}")] for n in range(5)]
@@ -180,15 +194,7 @@ def test_whatever_a_commit_dies_of_later_ones_are_made(database, monkeypatch):
 
 
 def test_while_requests_have_waited_too_long_others_are_told_so(database, monkeypatch):
-    begun, go_on = threading.Event(), threading.Event()
-    real = grouping.accept
-
-    def accept(database, arrivals):
-        begun.set()
-        assert go_on.wait(PATIENCE)
-        return real(database, arrivals)
-
-    monkeypatch.setattr(grouping, "accept", accept)
+    begun, go_on = holding(monkeypatch)
     monkeypatch.setattr(grouping, "PATIENCE", 0.0)
 
     async def send():
@@ -207,15 +213,7 @@ def test_while_requests_have_waited_too_long_others_are_told_so(database, monkey
 
 
 def test_a_request_that_is_cut_off_harms_no_other(database, monkeypatch):
-    begun, go_on = threading.Event(), threading.Event()
-    real = grouping.accept
-
-    def accept(database, arrivals):
-        begun.set()
-        assert go_on.wait(PATIENCE)
-        return real(database, arrivals)
-
-    monkeypatch.setattr(grouping, "accept", accept)
+    begun, go_on = holding(monkeypatch)
 
     async def send():
         intake = Intake(database)
