@@ -46,7 +46,7 @@ def _work(jobs: _Jobs) -> None:
             told = partial(_tell, future, None, error)
         with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits
             future.get_loop().call_soon_threadsafe(told)
-        del found, future, job, told
+        del found, future, job, told  # a thread that waits keeps nothing of its last job
 
 
 def _tell(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:

@@ -51,7 +51,7 @@ class Intake:
         Raises StoreUnavailable; Busy where more comes than can be kept.
         """
         queue = self._bulk if _is_bulk(arrivals) else self._single
-        if queue.behind() > queue.patience:
+        if queue.is_behind():
             raise Busy
         if queue is self._single:
             return await self._keep(arrivals, queue)
@@ -122,18 +122,17 @@ class _Queue:
 
     def __init__(self, *, most: int, patience: float) -> None:
         self.requests: deque[_Request] = deque()
-        self.patience = patience
         self.turn = asyncio.Lock()
         self.committing: asyncio.Task[None] | None = None
-        self._most = most
+        self._most, self._patience = most, patience
         #: How many requests there will be if all come again who were answered last, and when.
         self._expected = 0
         self._answered_at = 0.0
         self._all_came = asyncio.Event()
 
-    def behind(self) -> float:
-        """For how many seconds the oldest has waited."""
-        return time.monotonic() - self.requests[0].came if self.requests else 0.0
+    def is_behind(self) -> bool:
+        """Whether the oldest has waited so long that others would wait too long behind it."""
+        return bool(self.requests) and time.monotonic() - self.requests[0].came > self._patience
 
     def add(self, request: _Request) -> None:
         self.requests.append(request)

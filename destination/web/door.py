@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from destination import metrics
 from destination.crew import Crew
+from destination.errors import Busy
 from destination.web.app import SWIFT
 from destination.web.views import run
 
@@ -219,7 +220,7 @@ def _environ(scope: Mapping[str, Any], body: bytes) -> dict[str, Any]:
 
 def _too_much(*, close: bool = True) -> Answer:
     metrics.turned_away.labels("503").inc()
-    return _refuse(503, "Too much comes at once. Send it again later.", close=close)
+    return _refuse(503, str(Busy()), close=close)
 
 
 def _refuse(status: int, message: str, *, close: bool = True) -> Answer:
