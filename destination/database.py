@@ -34,6 +34,9 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 #: A database's own insert, which knows ON CONFLICT: statements made of it are made once for each.
 Insert = Callable[[sa.Table], sqlite.Insert | postgresql.Insert]
 
+#: A column, and a query of one column that it may be found by.
+OneOf = Callable[[sa.ColumnElement[Any], sa.Select[Any]], sa.ColumnElement[bool]]
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -51,12 +54,14 @@ class Database:
     now: sa.ColumnElement[float]
     #: The insert that knows ON CONFLICT.
     insert: Insert
+    #: Whether a column is one of those that a query finds: the query is run once, beforehand.
+    one_of: OneOf
     #: Held while the tables are made or changed, so that only one process does it.
     lock_schema: str
     #: Said at the beginning of a transaction that only reads.
     begin_reading: str | None
-    #: Said in a transaction that queues something, so that idle workers wake up with its commit.
-    wake: str | None
+    #: Read in a transaction that queues something, so that idle workers wake up with its commit.
+    wake: sa.ColumnElement[Any] | None
     #: Calls a function whenever something may have been queued, from a thread of its own;
     #: returns what ends it.
     listen: Callable[[Callable[[], None]], Callable[[], None]]
@@ -167,6 +172,11 @@ _advice = (
 )
 
 
+_SQLITE_NOW = sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Double)
+_POSTGRESQL_NOW = sa.literal_column("extract(epoch FROM clock_timestamp())::float8", sa.Double)
+_NOTIFY: sa.ColumnElement[Any] = sa.literal_column(f"pg_notify('{waking.CHANNEL}', '')")
+
+
 def _sqlite(address: sa.URL) -> Database:
     folder = Path(address.database or "").parent
     if not address.database or not folder.is_dir():
@@ -198,8 +208,9 @@ def _sqlite(address: sa.URL) -> Database:
 
     return Database(
         engine=engine,
-        now=sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Double),
+        now=_SQLITE_NOW,
         insert=sqlite.insert,
+        one_of=sa.ColumnElement.in_,
         lock_schema="SELECT 1",  # BEGIN IMMEDIATE holds it already
         begin_reading=None,
         wake=None,  # every commit can be seen
@@ -278,16 +289,22 @@ def _postgresql(address: sa.URL) -> Database:
 
     return Database(
         engine=engine,
-        now=sa.literal_column("extract(epoch FROM clock_timestamp())::float8", sa.Double),
+        now=_POSTGRESQL_NOW,
         insert=postgresql.insert,
+        one_of=_is_of_array,
         lock_schema="SELECT pg_advisory_xact_lock(7214301)",
         # Whoever reads a list locks nothing, and may take a while over it.
         begin_reading="SET LOCAL idle_in_transaction_session_timeout = 0",
-        wake=f"NOTIFY {waking.CHANNEL}",
+        wake=_NOTIFY,
         listen=lambda heard: waking.listen_postgresql(
             address.set(drivername="postgresql").render_as_string(hide_password=False), heard
         ),
     )
+
+
+def _is_of_array(column: sa.ColumnElement[Any], query: sa.Select[Any]) -> sa.ColumnElement[bool]:
+    """As an array: with IN, the planner guesses how many there are, and may read all of a table."""
+    return column == sa.any_(sa.func.array(query.scalar_subquery()))
 
 
 def _newest() -> str:

@@ -48,11 +48,11 @@ def claim(database, room=1):
 
 
 def queries(database):
-    """The queries of a claim, with their parameters, as they reach the database."""
+    """What a claim asks of the database, with its parameters."""
     found = []
 
     def note(connection, cursor, statement, parameters, context, executemany):
-        if statement.startswith("SELECT") and "FROM" in statement:
+        if " FROM " in statement.replace("\n", " ") and not executemany:
             found.append((statement, parameters))
 
     sa.event.listen(database.engine, "before_cursor_execute", note)

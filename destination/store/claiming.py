@@ -6,10 +6,12 @@ What a worker leaves behind when it dies is claimed again after its lease, as in
 import uuid
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
+from destination.database import Database, OneOf
 from destination.deliveries import Status, Trouble
 from destination.store import schema
 from destination.store.claims import Claim
@@ -22,18 +24,13 @@ _now = sa.bindparam("now", type_=sa.Double)
 _READY = (
     sa.select(schema.lane.c.id)
     .where(
-        schema.lane.c.destination == sa.bindparam("destination"),
-        schema.lane.c.bulk == sa.bindparam("bulk"),
+        schema.lane.c.destination == sa.bindparam("name"),
+        schema.lane.c.bulk == sa.bindparam("those"),
         schema.lane.c.ready_at <= _now,
     )
     .order_by(schema.lane.c.ready_at)
     .limit(sa.bindparam("limit"))
     .with_for_update(skip_locked=True)  # another worker has it
-)
-_LEASE = (
-    sa.update(schema.lane)
-    .where(schema.lane.c.id.in_(_ids))
-    .values(owner=sa.bindparam("token"), ready_at=sa.bindparam("until"))  # free by itself then
 )
 
 _behind = schema.delivery.alias("behind")
@@ -45,26 +42,39 @@ _FIRST = (
     .limit(1)
     .scalar_subquery()
 )
-#: The first waiting delivery of each lane; `attempt_id` is its last attempt's.
-_HEADS = (
-    sa.select(schema.delivery, schema.attempt.c.id.label("attempt_id"))
-    .select_from(schema.lane)
-    .join(schema.delivery, schema.delivery.c.id == _FIRST)
-    .outerjoin(
-        schema.attempt,
-        (schema.attempt.c.delivery_id == schema.delivery.c.id)
-        & (schema.attempt.c.number == schema.delivery.c.attempts),
+#: What a claim tells of its delivery.
+_HEAD = [
+    schema.delivery.c[name]
+    for name in (
+        *("id", "event_id", "lane_id", "action", "payload", "step", "attempts"),
+        *("created_at", "first_attempt_at"),
     )
-    .where(schema.lane.c.id.in_(_ids))
-)
+]
+#: The first waiting delivery of each lane is under way from now on, where it was not already.
 _BEGIN = (
     sa.update(schema.delivery)
-    .where(schema.delivery.c.id.in_(_ids))
+    .where(
+        schema.delivery.c.id.in_(sa.select(_FIRST).where(schema.lane.c.id.in_(_ids))),
+        schema.delivery.c.status == Status.PENDING.value,
+    )
     .values(
         status=Status.SENDING.value,
         attempts=schema.delivery.c.attempts + 1,
         first_attempt_at=sa.func.coalesce(schema.delivery.c.first_attempt_at, _now),
     )
+    .returning(*_HEAD)
+)
+#: Those that were, each with its last attempt.
+_INTERRUPTED = (
+    sa.select(*_HEAD, schema.attempt.c.id.label("attempt_id"))
+    .select_from(schema.lane)
+    .join(schema.delivery, schema.delivery.c.id == _FIRST)
+    .join(
+        schema.attempt,
+        (schema.attempt.c.delivery_id == schema.delivery.c.id)
+        & (schema.attempt.c.number == schema.delivery.c.attempts),
+    )
+    .where(schema.lane.c.id.in_(_ids))
 )
 _WRITE_ATTEMPTS = schema.attempt.insert().returning(
     schema.attempt.c.id, schema.attempt.c.delivery_id
@@ -75,43 +85,58 @@ _DEATHS = sa.select(schema.attempt.c.delivery_id, schema.attempt.c.trouble).wher
 )
 
 
+@cache
+def _lease_ready(one_of: OneOf) -> sa.Executable:
+    return (
+        sa.update(schema.lane)
+        .where(one_of(schema.lane.c.id, _READY))
+        .values(owner=sa.bindparam("token"), ready_at=sa.bindparam("until"))  # free by itself then
+        .returning(schema.lane.c.id)
+    )
+
+
 def claim(
-    connection: sa.Connection, wanted: Wanted, pace: Pace, terms: Terms, now: float
+    database: Database,
+    connection: sa.Connection,
+    wanted: Wanted,
+    pace: Pace,
+    terms: Terms,
+    now: float,
 ) -> list[Claim]:
     """Take what a destination's pace permits, each delivery the first of its lane."""
     limit = permit(connection, pace, wanted, terms, now)
-    ready = {"destination": wanted.destination, "now": now}
-    lanes = _ready(connection, {**ready, "bulk": False, "limit": limit})
+    token = uuid.uuid4().hex
+    lease = {"name": wanted.destination, "now": now, "token": token, "until": now + terms.lease}
+    lanes = _lease(database, connection, {**lease, "those": False, "limit": limit})
     beside = bool(lanes) or wanted.busy > wanted.bulk
     room = min(limit - len(lanes), wanted.bulk_room(beside=beside))
-    bulk = _ready(connection, {**ready, "bulk": True, "limit": room})
-    lanes += bulk
-    if not lanes:
+    bulk = _lease(database, connection, {**lease, "those": True, "limit": room})
+    if not (lanes or bulk):
         return []
-    token = uuid.uuid4().hex
-    connection.execute(_LEASE, {"ids": lanes, "token": token, "until": now + terms.lease})
-    heads = sorted(
-        connection.execute(_HEADS, {"ids": lanes}), key=lambda head: lanes.index(head.lane_id)
-    )
-    attempts = _begin(connection, [h for h in heads if h.status == Status.PENDING.value], now)
-    deaths = _deaths(connection, [head.id for head in heads if head.attempts])
-    spend(connection, wanted, len(attempts), now)
+    begun = connection.execute(_BEGIN, {"ids": [*lanes, *bulk], "now": now}).all()
+    attempts = _write_attempts(connection, begun, now)
+    left = {*lanes, *bulk} - {head.lane_id for head in begun}
+    interrupted = connection.execute(_INTERRUPTED, {"ids": sorted(left)}).all() if left else []
+    attempts |= {head.id: head.attempt_id for head in interrupted}
+    heads = sorted([*begun, *interrupted], key=lambda h: (h.lane_id in bulk, h.event_id, h.id))
+    deaths = _deaths(connection, [h.id for h in heads if h.attempts > 1 or h.lane_id in left])
+    spend(connection, wanted, len(begun), now)
     return [
         Claim(
             delivery_id=head.id,
-            attempt_id=attempts.get(head.id) or head.attempt_id,
+            attempt_id=attempts[head.id],
             lane_id=head.lane_id,
             token=token,
             destination=wanted.destination,
             action=head.action,
             payload=head.payload,
             step=head.step,
-            attempts=head.attempts + (head.id in attempts),
+            attempts=head.attempts,
             created_at=head.created_at,
             claimed_at=now,
-            first_attempt_at=head.first_attempt_at or now,
-            interrupted=head.id not in attempts,
-            suspect=head.id not in attempts or head.id in deaths,
+            first_attempt_at=head.first_attempt_at,
+            interrupted=head.lane_id in left,
+            suspect=head.lane_id in left or head.id in deaths,
             crashes=deaths[head.id].count(Trouble.CRASHED.value),
             probe=pace.held,
             bulk=head.lane_id in bulk,
@@ -120,21 +145,20 @@ def claim(
     ]
 
 
-def _ready(connection: sa.Connection, wanted: dict[str, Any]) -> list[int]:
-    return list(connection.execute(_READY, wanted).scalars()) if wanted["limit"] > 0 else []
+def _lease(database: Database, connection: sa.Connection, lease: dict[str, Any]) -> set[int]:
+    """The lanes that were ready, up to a limit: they are the worker's own now."""
+    if lease["limit"] <= 0:
+        return set()
+    return set(connection.execute(_lease_ready(database.one_of), lease).scalars())
 
 
-def _begin(connection: sa.Connection, heads: Sequence[Any], now: float) -> dict[int, int]:
+def _write_attempts(connection: sa.Connection, begun: Sequence[Any], now: float) -> dict[int, int]:
     """Write down an attempt for each, before any request leaves: delivery id → attempt id."""
-    if not heads:
+    if not begun:
         return {}
-    connection.execute(_BEGIN, {"ids": [head.id for head in heads], "now": now})
     rows = connection.execute(
         _WRITE_ATTEMPTS,
-        [
-            {"delivery_id": head.id, "number": head.attempts + 1, "started_at": now}
-            for head in heads
-        ],
+        [{"delivery_id": head.id, "number": head.attempts, "started_at": now} for head in begun],
     )
     return {row.delivery_id: row.id for row in rows}
 

@@ -145,6 +145,8 @@ def enter(database: Database, destinations: Sequence[str]) -> list[str]:
 
 def paces(connection: sa.Connection, destinations: Collection[str]) -> dict[str, Pace]:
     """Where each destination stands, by name."""
+    if not destinations:
+        return {}
     return {
         row.destination: Pace(
             failures=row.failures,

@@ -52,15 +52,15 @@ _FIRST_DISCARDS = (
 
 
 @cache
-def _keep_events(insert: Insert) -> sa.Executable:
+def _keep_events(insert: Insert, now: sa.ColumnElement[float]) -> sa.Executable:
     """Those that are not here yet, which it returns."""
     event = schema.event.c
-    keep = insert(schema.event).on_conflict_do_nothing()
-    return keep.returning(event.id, event.source, event.message_id)
+    keep = insert(schema.event).values(received_at=now).on_conflict_do_nothing()
+    return keep.returning(event.id, event.source, event.message_id, event.received_at)
 
 
 @cache
-def _open_lanes(insert: Insert) -> sa.Executable:
+def _open_lanes(insert: Insert, wake: sa.ColumnElement[Any] | None) -> sa.Executable:
     lane = schema.lane.c
     opened = insert(schema.lane)
     opened = opened.on_conflict_do_update(
@@ -72,7 +72,8 @@ def _open_lanes(insert: Insert) -> sa.Executable:
             "bulk": opened.excluded.bulk & (lane.bulk | lane.ready_at.is_(None)),
         },
     )
-    return opened.returning(lane.id, lane.destination, lane.customer)
+    woken = [] if wake is None else [wake]  # by the way: a statement less
+    return opened.returning(lane.id, lane.destination, lane.customer, *woken)
 
 
 @tried_again
@@ -83,9 +84,8 @@ def accept(database: Database, arrivals: Sequence[Arrival]) -> list[Outcome]:
     Raises StoreUnavailable.
     """
     with database.writing() as connection:
-        now = database.read_clock(connection)
         known = traits.hold(database, connection, arrivals)
-        new = _insert_events(database, connection, arrivals, now)
+        new, now = _insert_events(database, connection, arrivals)
         routed = {event_id: arrivals[i] for event_id, i in new.items()}
         routed = decide(database, connection, routed, known, now)
         routed = dict(queue(database, connection, list(routed.items()), now))
@@ -112,14 +112,16 @@ def decide(
 
 
 def _insert_events(
-    database: Database, connection: sa.Connection, arrivals: Sequence[Arrival], now: float
-) -> dict[int, int]:
-    """The events that were not here yet: event id → index in `arrivals`, in their order."""
+    database: Database, connection: sa.Connection, arrivals: Sequence[Arrival]
+) -> tuple[dict[int, int], float]:
+    """The events that were not here yet, event id → index in `arrivals`, in their order; and when
+    they were received.
+    """
     first: dict[Key, int] = {}
     for i, arrival in enumerate(arrivals):
         first.setdefault((arrival.source, arrival.message_id), i)
     rows = connection.execute(
-        _keep_events(database.insert),
+        _keep_events(database.insert, database.now),
         [
             {
                 "source": arrivals[i].source,
@@ -128,14 +130,14 @@ def _insert_events(
                 "name": arrivals[i].name,
                 "user_id": arrivals[i].user_id,
                 "timestamp": arrivals[i].timestamp,
-                "received_at": now,
                 "call": arrivals[i].call,
             }
             for i in first.values()
         ],
-    )
+    ).all()
     found = {first[row.source, row.message_id]: row.id for row in rows}
-    return {found[i]: i for i in sorted(found)}
+    now = max((row.received_at for row in rows), default=0.0)  # of nothing new, nothing is kept
+    return {found[i]: i for i in sorted(found)}, now
 
 
 def queue(
@@ -207,10 +209,8 @@ def open_lanes(
     """
     if not lanes:
         return {}
-    if database.wake:
-        connection.exec_driver_sql(database.wake)
     rows = connection.execute(
-        _open_lanes(database.insert),
+        _open_lanes(database.insert, database.wake),
         [
             # sorted: two receivers that open the same lanes must not wait for each other
             {"destination": destination, "customer": customer, "ready_at": now, "bulk": bulk}

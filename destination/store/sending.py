@@ -9,8 +9,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import sqlalchemy as sa
-
 from destination.database import Database, tried_again
 from destination.store import paces
 from destination.store.claiming import claim
@@ -49,8 +47,10 @@ def settle_and_claim(
     claims: list[Claim] = []
     changes: dict[str, str | None] = {}
     with database.writing() as connection:
-        now = database.read_clock(connection)
-        mine = settle(connection, settlements, now)
+        if settlements:
+            mine, now = settle(database, connection, settlements)
+        else:
+            mine, now = [], database.read_clock(connection)
         names = {one.destination for one in wanted} | {one.claim.destination for one in mine}
         known = paces.paces(connection, names)
         if any(is_news(one, known[one.claim.destination]) for one in mine):
@@ -58,10 +58,11 @@ def settle_and_claim(
             known = paces.paces(connection, names)
         for one in wanted:
             if paces.rest(known[one.destination], one, now) == 0:
-                claims += claim(connection, one, known[one.destination], terms, now)
+                claims += claim(database, connection, one, known[one.destination], terms, now)
         taken = Counter(claim.destination for claim in claims)
         left = [one for one in wanted if taken[one.destination] < one.room]
-        rests = _rests(connection, left, now)
+        known |= paces.paces(connection, [o.destination for o in left if taken[o.destination]])
+        rests = [paces.rest(known[one.destination], one, now) for one in left]
     again = [
         max(rest, _SOON if one.most else _SHORTLY) for one, rest in zip(left, rests, strict=True)
     ]
@@ -72,12 +73,5 @@ def look(database: Database, wanted: Sequence[Wanted]) -> float:
     """Seconds until there may be something to claim: takes no lock. Raises StoreUnavailable."""
     with database.reading() as connection:
         now = database.read_clock(connection)
-        return min(_rests(connection, wanted, now), default=math.inf)
-
-
-def _rests(connection: sa.Connection, wanted: Sequence[Wanted], now: float) -> list[float]:
-    """Seconds until there may be something to claim, for each."""
-    if not wanted:
-        return []
-    known = paces.paces(connection, [one.destination for one in wanted])
-    return [paces.rest(known[one.destination], one, now) for one in wanted]
+        known = paces.paces(connection, [one.destination for one in wanted])
+        return min((paces.rest(known[o.destination], o, now) for o in wanted), default=math.inf)

@@ -1,23 +1,30 @@
 """Settling: a worker says what became of what it claimed, and the lane goes on."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
+from destination.database import Database
 from destination.deliveries import Status, Verdict
 from destination.store import schema
 from destination.store.claims import Settlement
 from destination.store.codes import digest
 from destination.store.confirming import CONFIRMED
 
-#: Sorted as receivers sort them: none of the two waits for the other.
-_LOCK_LANES = (
-    sa.select(schema.lane.c.id, schema.lane.c.owner)
-    .where(schema.lane.c.id.in_(sa.bindparam("ids", expanding=True)))
-    .order_by(schema.lane.c.destination, schema.lane.c.customer)
-    .with_for_update()
-)
+
+@cache
+def _lock_lanes(now: sa.ColumnElement[float]) -> sa.Executable:
+    """Sorted as receivers sort them: none of the two waits for the other."""
+    return (
+        sa.select(schema.lane.c.id, schema.lane.c.owner, now.label("now"))
+        .where(schema.lane.c.id.in_(sa.bindparam("ids", expanding=True)))
+        .order_by(schema.lane.c.destination, schema.lane.c.customer)
+        .with_for_update()
+    )
+
+
 _END_ATTEMPT = (
     sa.update(schema.attempt)
     .where(schema.attempt.c.id == sa.bindparam("attempt"))
@@ -73,14 +80,19 @@ _RELEASE_CODE = sa.delete(schema.referral_code).where(
 
 
 def settle(
-    connection: sa.Connection, settlements: Sequence[Settlement], now: float
-) -> list[Settlement]:
-    """Write down what became of claims; those that are still the worker's own are returned, the
-    others change nothing: their lease ended, and another worker took them over.
+    database: Database, connection: sa.Connection, settlements: Sequence[Settlement]
+) -> tuple[list[Settlement], float]:
+    """Write down what became of claims, one at least, and when. Those that are still the worker's
+    own are returned, the others change nothing: their lease ended, and another worker took them
+    over. Also returns the time.
     """
-    mine = _still_mine(connection, settlements) if settlements else []
+    ids = [settlement.claim.lane_id for settlement in settlements]
+    lanes = connection.execute(_lock_lanes(database.now), {"ids": ids}).all()
+    owners = {lane.id: lane.owner for lane in lanes}
+    now = lanes[0].now if lanes else database.read_clock(connection)
+    mine = [s for s in settlements if owners.get(s.claim.lane_id) == s.claim.token]
     if not mine:
-        return []
+        return [], now
     connection.execute(_END_ATTEMPT, [_attempt_row(settlement, now) for settlement in mine])
     connection.execute(_MOVE_DELIVERY, [_delivery_row(settlement, now) for settlement in mine])
     # A statement of its own: it must see what was received while the lane was locked.
@@ -89,13 +101,7 @@ def settle(
         if settlement.lost_code:
             code = {"name": settlement.claim.destination, "lost": digest(settlement.lost_code)}
             connection.execute(_RELEASE_CODE, code)
-    return mine
-
-
-def _still_mine(connection: sa.Connection, settlements: Sequence[Settlement]) -> list[Settlement]:
-    ids = [settlement.claim.lane_id for settlement in settlements]
-    owners = {row.id: row.owner for row in connection.execute(_LOCK_LANES, {"ids": ids})}
-    return [s for s in settlements if owners.get(s.claim.lane_id) == s.claim.token]
+    return mine, now
 
 
 def _attempt_row(settlement: Settlement, now: float) -> dict[str, Any]:
