@@ -1,5 +1,6 @@
 """Performing: the request of a claim is sent, and its exchange judged."""
 
+import functools
 import random
 import time
 from collections.abc import Sequence
@@ -7,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from destination import deliveries, jsontext, metrics
 from destination.deliveries import Exchange, Status, Trouble, Verdict
-from destination.partners import Destination, Request
+from destination.partners import Batching, Destination, Request
 from destination.partners.http import Client
 from destination.settings import Settings
 from destination.store.claims import Claim, Settlement
@@ -24,6 +25,11 @@ class Line:
     settings: Settings
     client: Client
     chance: random.Random = field(default_factory=random.Random)
+
+    @functools.cached_property
+    def batching(self) -> Batching | None:
+        """The destination, where it takes many deliveries in one request."""
+        return self.destination if isinstance(self.destination, Batching) else None
 
     def perform(self, claim: Claim, before: float) -> Settlement:
         """Send a claim's next request, and judge what came of it; of one that another worker left

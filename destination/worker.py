@@ -208,7 +208,7 @@ class Worker:
         together: dict[str, list[Claim]] = {}
         jobs = []
         for claim in claims:
-            batching = isinstance(self._lines[claim.destination].destination, Batching)
+            batching = self._lines[claim.destination].batching
             if batching and not (claim.suspect or claim.probe):
                 together.setdefault(claim.destination, []).append(claim)
             else:
@@ -230,7 +230,7 @@ class Worker:
             while len(rest) > 1:
                 line = self._lines[rest[0].destination]
                 requests = [line.requests(claim)[claim.step] for claim in rest]
-                request, count = cast(Batching, line.destination).batch(requests)
+                request, count = cast(Batching, line.batching).batch(requests)
                 exchange = line.exchange(request, before)
                 settlements = [
                     line.judge(claim, request, exchange, last=True) for claim in rest[:count]
