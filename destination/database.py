@@ -37,6 +37,9 @@ Insert = Callable[[sa.Table], sqlite.Insert | postgresql.Insert]
 #: A column, and a query of one column that it may be found by.
 OneOf = Callable[[sa.ColumnElement[Any], sa.Select[Any]], sa.ColumnElement[bool]]
 
+#: What wakes workers up when it is read.
+Wake = Callable[[sa.ColumnElement[bool]], sa.ColumnElement[Any]]
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -60,11 +63,12 @@ class Database:
     lock_schema: str
     #: Said at the beginning of a transaction that only reads.
     begin_reading: str | None
-    #: Read in a transaction that queues something, so that idle workers wake up with its commit.
-    wake: sa.ColumnElement[Any] | None
-    #: Calls a function whenever something may have been queued, from a thread of its own;
-    #: returns what ends it.
-    listen: Callable[[Callable[[], None]], Callable[[], None]]
+    #: Read in a transaction that queues something, given whether that is bulk, so that idle workers
+    #: wake up with its commit.
+    wake: Wake | None
+    #: Calls a function whenever something may have been queued, from a thread of its own, with
+    #: whether it is known to be more than bulk; returns what ends it.
+    listen: Callable[[Callable[[bool], None]], Callable[[], None]]
 
     def read_clock(self, connection: sa.Connection) -> float:
         """What `now` is."""
@@ -174,7 +178,6 @@ _advice = (
 
 _SQLITE_NOW = sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Double)
 _POSTGRESQL_NOW = sa.literal_column("extract(epoch FROM clock_timestamp())::float8", sa.Double)
-_NOTIFY: sa.ColumnElement[Any] = sa.literal_column(f"pg_notify('{waking.CHANNEL}', '')")
 
 
 def _sqlite(address: sa.URL) -> Database:
@@ -295,7 +298,7 @@ def _postgresql(address: sa.URL) -> Database:
         lock_schema="SELECT pg_advisory_xact_lock(7214301)",
         # Whoever reads a list locks nothing, and may take a while over it.
         begin_reading="SET LOCAL idle_in_transaction_session_timeout = 0",
-        wake=_NOTIFY,
+        wake=_notify,
         listen=lambda heard: waking.listen_postgresql(
             address.set(drivername="postgresql").render_as_string(hide_password=False), heard
         ),
@@ -305,6 +308,13 @@ def _postgresql(address: sa.URL) -> Database:
 def _is_of_array(column: sa.ColumnElement[Any], query: sa.Select[Any]) -> sa.ColumnElement[bool]:
     """As an array: with IN, the planner guesses how many there are, and may read all of a table."""
     return column == sa.any_(sa.func.array(query.scalar_subquery()))
+
+
+def _notify(bulk: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:
+    return sa.func.pg_notify(
+        sa.literal_column(f"'{waking.CHANNEL}'"),
+        sa.case((bulk, sa.literal_column(f"'{waking.BULK}'")), else_=sa.literal_column("''")),
+    )
 
 
 def _newest() -> str:

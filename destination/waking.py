@@ -13,8 +13,8 @@ import structlog
 
 log = structlog.get_logger()
 
-#: On which PostgreSQL's NOTIFY is heard.
-CHANNEL = "loyalty_destination"
+#: On which PostgreSQL's NOTIFY is heard, and what it says of bulk.
+CHANNEL, BULK = "loyalty_destination", "bulk"
 
 #: Seconds between two looks at an SQLite file: one costs some microseconds.
 _GLANCE = 0.02
@@ -23,9 +23,9 @@ _GLANCE = 0.02
 _PAUSE = 1.0
 
 
-def watch_sqlite(file: Path, heard: Callable[[], None]) -> Callable[[], None]:
+def watch_sqlite(file: Path, heard: Callable[[bool], None]) -> Callable[[], None]:
     """Call `heard` after each commit of another connection to the file, until what is returned
-    is called.
+    is called. What it was about is not known.
     """
     ended = threading.Event()
 
@@ -39,15 +39,16 @@ def watch_sqlite(file: Path, heard: Callable[[], None]) -> Callable[[], None]:
                     continue
                 if found != version:
                     version = found
-                    heard()
+                    heard(False)
 
     threading.Thread(target=watch, name="waking", daemon=True).start()
     return ended.set
 
 
-def listen_postgresql(address: str, heard: Callable[[], None]) -> Callable[[], None]:
-    """Call `heard` after each NOTIFY, and after the connection was lost and made anew, until
-    what is returned is called. `address` as libpq reads it: `postgresql://user:password@host/db`.
+def listen_postgresql(address: str, heard: Callable[[bool], None]) -> Callable[[], None]:
+    """Call `heard` after each NOTIFY, with whether it is of more than bulk, and after the
+    connection was lost and made anew, until what is returned is called. `address` as libpq reads
+    it: `postgresql://user:password@host/db`.
     """
     import psycopg  # only where it is used: it takes a while to load
 
@@ -57,9 +58,9 @@ def listen_postgresql(address: str, heard: Callable[[], None]) -> Callable[[], N
         with psycopg.connect(address, autocommit=True, connect_timeout=3) as connection:
             connection.execute(f"LISTEN {CHANNEL}")
             while not ended.is_set():
-                heard()  # what was queued meanwhile
-                for _ in connection.notifies(timeout=1.0):
-                    heard()
+                heard(False)  # what was queued meanwhile
+                for notice in connection.notifies(timeout=1.0):
+                    heard(notice.payload != BULK)
                 connection.execute("SELECT 1")  # shows whether it is still there
 
     def keep_listening() -> None:

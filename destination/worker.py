@@ -75,6 +75,8 @@ class Worker:
         self._jobs: queue.SimpleQueue[tuple[list[Claim], float]] = queue.SimpleQueue()
         #: What is finished; None means that there may be something new to claim.
         self._done: queue.SimpleQueue[Settlement | None] = queue.SimpleQueue()
+        #: Whether bulk is under way; and whether something else was queued beside it.
+        self._bulk_under_way = self._hurry = False
         self._stopping = threading.Event()
         self._stopped_at = 0.0
 
@@ -88,35 +90,46 @@ class Worker:
         """Look at the destinations now: they have changed. Safe from any thread."""
         self._done.put(None)
 
+    def _hear(self, more_than_bulk: bool) -> None:
+        """Something may have been queued."""
+        self._hurry |= more_than_bulk and self._bulk_under_way
+        self._done.put(None)
+
     def run(self) -> None:
         """Deliver until `stop`; what is under way then is finished, or cut off, and settled."""
-        end_listening = self._database.listen(lambda: self._done.put(None))
+        end_listening = self._database.listen(self._hear)
         end_sweeping = keep_sweeping(self._database, self._ages)
         under_way: dict[int, Claim] = {}
         finished: list[Settlement] = []
-        rest = 0.0
+        rest, hurry = 0.0, False
         while self._goes_on(under_way, finished):
             longest = 0.2 if self._stopping.is_set() else min(rest, SWEEP)
             for settlement in self._gather(longest, len(under_way)):
                 del under_way[settlement.claim.attempt_id]
                 finished.append(settlement)
+            # What comes beside bulk is claimed at once; what is finished is settled after it.
+            hurry, self._hurry = self._hurry and not hurry, False
             before = performing.clock()
             try:
                 self._open_lines(under_way.values())
-                wanted = self._wanted(under_way.values())
+                wanted = self._wanted(under_way.values(), takes_bulk=not hurry)
+                settled = [] if hurry and wanted else finished
                 # A look takes no lock: a worker with nothing to do is in nobody's way.
-                if not finished and (rest := sending.look(self._database, wanted)) > 0:
+                quiet = not (settled or hurry)
+                if quiet and (rest := sending.look(self._database, wanted)) > 0:
                     continue
-                turn = sending.settle_and_claim(self._database, finished, wanted, self._terms)
+                turn = sending.settle_and_claim(self._database, settled, wanted, self._terms)
             except StoreUnavailable as error:
                 log.error("store unavailable", cause=str(error))
                 self._stopping.wait(PAUSE)
                 continue  # what is finished is settled as soon as the database is back
-            _count(finished)
-            finished, rest = [], turn.rest
+            _count(settled)
+            finished = finished[len(settled) :]
+            rest = 0.0 if hurry else turn.rest
             for name, reason in turn.changes.items():
                 log.warning("on hold" if reason else "well again", destination=name, reason=reason)
             under_way |= {claim.attempt_id: claim for claim in turn.claims}
+            self._bulk_under_way = any(claim.bulk for claim in under_way.values())
             self._start_performers(len(under_way))
             for job in self._jobs_of(turn.claims):
                 self._jobs.put((job, before))
@@ -173,11 +186,13 @@ class Worker:
             while True:
                 if happened:
                     finished.append(happened)
+                if self._hurry:
+                    break
                 left = ends - time.monotonic() if len(finished) < under_way else 0.0
                 happened = self._done.get(timeout=max(0.0, left))
         return finished
 
-    def _wanted(self, under_way: Iterable[Claim]) -> list[Wanted]:
+    def _wanted(self, under_way: Iterable[Claim], *, takes_bulk: bool) -> list[Wanted]:
         """What there is room for, by destination."""
         if self._stopping.is_set():
             return []
@@ -196,6 +211,7 @@ class Worker:
                         room=pacing.concurrency - count,
                         busy=count,
                         bulk=bulk,
+                        takes_bulk=takes_bulk,
                         share=self._settings.bulk_share,
                         rate=pacing.rate_limit or None,
                         most=destination.connections,

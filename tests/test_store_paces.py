@@ -288,6 +288,16 @@ def test_bulk_alone_leaves_a_fifth_free_for_what_may_come(timed):
     assert kinds(turn.claims) == [False] * 2
 
 
+def test_a_worker_in_a_hurry_takes_no_bulk(timed):
+    flood(timed, 50)
+    wanted = Wanted(destination="rehook", room=10, takes_bulk=False)
+    assert sending.look(timed, [wanted]) == math.inf
+
+    receive(timed, 3)
+    turn = sending.settle_and_claim(timed, [], [wanted], TERMS)
+    assert kinds(turn.claims) == [False] * 3
+
+
 def test_a_purchase_behind_a_flood_leaves_with_the_next_turn(database):
     """However many wait, and though the worker has all under way that bulk may have."""
     flood(database, 1000)

@@ -3,10 +3,11 @@
 import threading
 import time
 from dataclasses import replace
+from itertools import pairwise
 
 from destination.deliveries import Delivery
 from destination.partners.rehook import Rehook, RehookSettings
-from destination.store import records
+from destination.store import records, sending
 from destination.store.receiving import accept
 from destination.worker import Worker
 from tests.conftest import arrival
@@ -60,6 +61,32 @@ def test_one_dead_destination_hurts_no_other(database):
         worker.stop()
         thread.join(20)
     assert rows(database)["m49"]["status"] == "delivered"
+
+
+def test_what_comes_beside_bulk_is_claimed_at_once(database, monkeypatch):
+    """What is finished is settled in the next turn. SQLite cannot tell what was queued."""
+    turns, settle_and_claim = [], sending.settle_and_claim
+
+    def turn(database, settlements, wanted, terms):
+        done = settle_and_claim(database, settlements, wanted, terms)
+        hurry = bool(wanted) and not any(one.takes_bulk for one in wanted)
+        turns.append((hurry, len(settlements), [claim.bulk for claim in done.claims]))
+        return done
+
+    monkeypatch.setattr(sending, "settle_and_claim", turn)
+    made = [arrival(f"bulk{n}", f"b{n}") for n in range(1000)]
+    bulk = [replace(one, deliveries=(replace(one.deliveries[0], bulk=True),)) for one in made]
+    accept(database, bulk)
+    engine = Engine()
+    with working(database, engine, concurrency=16):
+        until(lambda: any(claims for _, _, claims in turns))
+        for number in range(50):
+            accept(database, [arrival(f"m{number}", f"u{number}")])
+        until(lambda: len(engine.arrived) == 1050)
+    hurried = [(count, claims) for hurry, count, claims in turns if hurry]
+    assert any(claims for _, claims in hurried) == (database.engine.dialect.name == "postgresql")
+    assert not any(count or any(claims) for count, claims in hurried)
+    assert not any(one[0] and next_one[0] for one, next_one in pairwise(turns))
 
 
 def test_a_rate_limit_spreads_what_is_sent(database):

@@ -150,7 +150,7 @@ def _changed(database: Database, statement: Any) -> Row:
         with database.writing() as connection:
             row = connection.execute(statement.returning(_account)).one()
             if database.wake is not None:
-                connection.execute(sa.select(database.wake))
+                connection.execute(sa.select(database.wake(sa.true())))
     except sa.exc.IntegrityError as error:
         raise NameTaken from error
     return _read(row)

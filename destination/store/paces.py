@@ -32,6 +32,8 @@ class Wanted:
     room: int
     busy: int = 0
     bulk: int = 0
+    #: Whether it could send bulk now.
+    takes_bulk: bool = True
     #: The part of all that bulk may have while anything else is there. While nothing is, this
     #: part is kept free for what may come.
     share: float = 0.2
@@ -42,6 +44,8 @@ class Wanted:
 
     def bulk_room(self, *, beside: bool) -> int:
         """How many more may be bulk, `beside` others or alone; one is always under way."""
+        if not self.takes_bulk:
+            return 0
         part = self.share if beside else 1.0 - self.share
         return max(1, math.floor((self.room + self.busy) * part)) - self.bulk
 

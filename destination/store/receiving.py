@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from destination.database import Database, Insert, tried_again
+from destination.database import Database, Insert, Wake, tried_again
 from destination.deliveries import Status
 from destination.routing import Arrival
 from destination.store import awards, codes, schema, traits
@@ -60,7 +60,7 @@ def _keep_events(insert: Insert, now: sa.ColumnElement[float]) -> sa.Executable:
 
 
 @cache
-def _open_lanes(insert: Insert, wake: sa.ColumnElement[Any] | None) -> sa.Executable:
+def _open_lanes(insert: Insert, wake: Wake | None) -> sa.Executable:
     lane = schema.lane.c
     opened = insert(schema.lane)
     opened = opened.on_conflict_do_update(
@@ -72,7 +72,7 @@ def _open_lanes(insert: Insert, wake: sa.ColumnElement[Any] | None) -> sa.Execut
             "bulk": opened.excluded.bulk & (lane.bulk | lane.ready_at.is_(None)),
         },
     )
-    woken = [] if wake is None else [wake]  # by the way: a statement less
+    woken = [wake(lane.bulk)] if wake else []  # by the way: a statement less
     return opened.returning(lane.id, lane.destination, lane.customer, *woken)
 
 
