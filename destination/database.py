@@ -53,7 +53,7 @@ class Database:
 
     engine: sa.Engine
 
-    #: Now, by the database's own clock, in seconds since 1970 UTC.
+    #: Now, by the database's own clock, in seconds since 1970 UTC; the same in all of a statement.
     now: sa.ColumnElement[float]
     #: The insert that knows ON CONFLICT.
     insert: Insert
@@ -176,8 +176,9 @@ _advice = (
 )
 
 
+# Within a statement both stand still.
 _SQLITE_NOW = sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Double)
-_POSTGRESQL_NOW = sa.literal_column("extract(epoch FROM clock_timestamp())::float8", sa.Double)
+_POSTGRESQL_NOW = sa.literal_column("extract(epoch FROM statement_timestamp())::float8", sa.Double)
 
 
 def _sqlite(address: sa.URL) -> Database:

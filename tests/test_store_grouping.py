@@ -244,7 +244,16 @@ def test_a_group_has_a_bound(database, monkeypatch):
         *([arrival(f"m{n}"), arrival(f"n{n}")] for n in range(3)),
         [arrival("x")] * 9,
     )
-    assert sizes == [2, 2, 2, 9]
+    assert sizes == [2, 2, 2, 3, 3, 3]
+
+
+def test_a_request_beyond_the_bound_is_kept_in_several_commits(database, monkeypatch):
+    monkeypatch.setattr(grouping, "MAX_GROUP", 3)
+    sizes = counting(monkeypatch)
+
+    told = alone(Intake(database), [arrival(f"m{n}", f"u{n}") for n in range(8)])
+    assert [outcome.message_id for outcome in told] == [f"m{n}" for n in range(8)]
+    assert sizes == [3, 3, 2]
 
 
 def test_a_call_that_cannot_be_kept_harms_no_other_request(database):

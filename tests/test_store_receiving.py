@@ -5,12 +5,13 @@ import time
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from destination import database as databases
 from destination.deliveries import Discard
 from destination.errors import StoreUnavailable
-from destination.store import records
-from destination.store.receiving import accept
+from destination.store import records, schema
+from destination.store.receiving import MOST, accept
 from tests.conftest import arrival
 
 
@@ -86,6 +87,17 @@ def test_a_batch_is_kept_in_its_order(database):
 
     listed = [row["message_id"] for row in records.deliveries(database)]
     assert listed == [f"m{n}" for n in reversed(range(300))]
+
+
+def test_a_batch_was_received_at_one_time(database):
+    """What its events set is known by it, and compared when one of them is sent again."""
+    accept(database, [arrival(f"m{n}", f"u{n}") for n in range(MOST)])
+
+    with database.reading() as connection:
+        received = sa.select(schema.event.c.received_at).distinct()
+        made = sa.select(schema.delivery.c.created_at).distinct()
+        [time] = connection.execute(received).scalars()
+        assert connection.execute(made).scalars().all() == [time]
 
 
 def test_a_referral_code_belongs_to_whom_brought_it_first(database):

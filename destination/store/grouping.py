@@ -16,14 +16,13 @@ from destination.crew import Crew
 from destination.database import Database
 from destination.errors import Busy, StoreUnavailable
 from destination.routing import Arrival
+from destination.store import receiving
 from destination.store.receiving import Outcome, accept
 
-#: Calls that share a commit, at most: so that nobody waits long for others.
-MAX_GROUP = 1000
-
-#: The same of bulk. A larger request of bulk is kept in several commits: where one of them fails,
-#: the sender sends all again, and what is kept already is a duplicate.
-MAX_BULK = 25
+#: Calls that share a commit, at most: so that nobody waits long for others; and the same of bulk.
+#: A larger request is kept in several commits: where one of them fails, the sender sends all again,
+#: and what is kept already is a duplicate.
+MAX_GROUP, MAX_BULK = receiving.MOST, 25
 
 #: Seconds that a request may have waited for its commit while others are taken in behind it; and
 #: the same of bulk.
@@ -53,11 +52,9 @@ class Intake:
         queue = self._bulk if _is_bulk(arrivals) else self._single
         if queue.is_behind():
             raise Busy
-        if queue is self._single:
-            return await self._keep(arrivals, queue)
         outcomes = []
-        for start in range(0, len(arrivals), MAX_BULK):
-            outcomes += await self._keep(arrivals[start : start + MAX_BULK], queue)
+        for start in range(0, len(arrivals), queue.most):
+            outcomes += await self._keep(arrivals[start : start + queue.most], queue)
         return outcomes
 
     async def _keep(self, arrivals: Sequence[Arrival], queue: "_Queue") -> list[Outcome]:
@@ -124,7 +121,7 @@ class _Queue:
         self.requests: deque[_Request] = deque()
         self.turn = asyncio.Lock()
         self.committing: asyncio.Task[None] | None = None
-        self._most, self._patience = most, patience
+        self.most, self._patience = most, patience
         #: How many requests there will be if all come again who were answered last, and when.
         self._expected = 0
         self._answered_at = 0.0
@@ -163,7 +160,7 @@ class _Queue:
         """The first, and as many behind it as fit in a commit with it."""
         group = [self.requests.popleft()]
         size = len(group[0].arrivals)
-        while self.requests and size + len(self.requests[0].arrivals) <= self._most:
+        while self.requests and size + len(self.requests[0].arrivals) <= self.most:
             group.append(self.requests.popleft())
             size += len(group[-1].arrivals)
         return group

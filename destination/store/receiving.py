@@ -15,6 +15,10 @@ from destination.store.confirming import confirm
 from destination.store.superseding import supersede
 from destination.store.traits import Customer, Times
 
+#: How many arrivals are accepted at once, at most: their events are one statement then, and have
+#: one time.
+MOST = 1000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -56,7 +60,8 @@ def _keep_events(insert: Insert, now: sa.ColumnElement[float]) -> sa.Executable:
     """Those that are not here yet, which it returns."""
     event = schema.event.c
     keep = insert(schema.event).values(received_at=now).on_conflict_do_nothing()
-    return keep.returning(event.id, event.source, event.message_id, event.received_at)
+    kept = keep.returning(event.id, event.source, event.message_id, event.received_at)
+    return kept.execution_options(insertmanyvalues_page_size=MOST)
 
 
 @cache
@@ -78,7 +83,7 @@ def _open_lanes(insert: Insert, wake: Wake | None) -> sa.Executable:
 
 @tried_again
 def accept(database: Database, arrivals: Sequence[Arrival]) -> list[Outcome]:
-    """Keep all of `arrivals`, or nothing; one outcome each, in their order.
+    """Keep all of `arrivals`, `MOST` of them, or nothing; one outcome each, in their order.
 
     A call that is here already changes nothing and is told what became of it the first time.
     Raises StoreUnavailable.
@@ -136,7 +141,7 @@ def _insert_events(
         ],
     ).all()
     found = {first[row.source, row.message_id]: row.id for row in rows}
-    now = max((row.received_at for row in rows), default=0.0)  # of nothing new, nothing is kept
+    now = rows[0].received_at if rows else 0.0  # of nothing new, nothing is kept
     return {found[i]: i for i in sorted(found)}, now
 
 
