@@ -75,8 +75,8 @@ class Worker:
         self._jobs: queue.SimpleQueue[tuple[list[Claim], float]] = queue.SimpleQueue()
         #: What is finished; None means that there may be something new to claim.
         self._done: queue.SimpleQueue[Settlement | None] = queue.SimpleQueue()
-        #: Whether bulk is under way; and whether something else was queued beside it.
-        self._bulk_under_way = self._hurry = False
+        #: Whether something was queued that is more than bulk.
+        self._hurry = False
         self._stopping = threading.Event()
         self._stopped_at = 0.0
 
@@ -92,7 +92,7 @@ class Worker:
 
     def _hear(self, more_than_bulk: bool) -> None:
         """Something may have been queued."""
-        self._hurry |= more_than_bulk and self._bulk_under_way
+        self._hurry |= more_than_bulk
         self._done.put(None)
 
     def run(self) -> None:
@@ -104,11 +104,12 @@ class Worker:
         rest, hurry = 0.0, False
         while self._goes_on(under_way, finished):
             longest = 0.2 if self._stopping.is_set() else min(rest, SWEEP)
-            for settlement in self._gather(longest, len(under_way)):
+            beside_bulk = any(claim.bulk for claim in under_way.values())
+            for settlement in self._gather(longest, len(under_way), beside_bulk=beside_bulk):
                 del under_way[settlement.claim.attempt_id]
                 finished.append(settlement)
             # What comes beside bulk is claimed at once; what is finished is settled after it.
-            hurry, self._hurry = self._hurry and not hurry, False
+            hurry, self._hurry = self._hurry and beside_bulk and not hurry, False
             before = performing.clock()
             try:
                 self._open_lines(under_way.values())
@@ -129,7 +130,6 @@ class Worker:
             for name, reason in turn.changes.items():
                 log.warning("on hold" if reason else "well again", destination=name, reason=reason)
             under_way |= {claim.attempt_id: claim for claim in turn.claims}
-            self._bulk_under_way = any(claim.bulk for claim in under_way.values())
             self._start_performers(len(under_way))
             for job in self._jobs_of(turn.claims):
                 self._jobs.put((job, before))
@@ -175,9 +175,10 @@ class Worker:
                 line.client.cut()
         return since < GRACE + 1.5 and len(under_way) + len(finished) > 0
 
-    def _gather(self, seconds: float, under_way: int) -> list[Settlement]:
+    def _gather(self, seconds: float, under_way: int, *, beside_bulk: bool) -> list[Settlement]:
         """What the performers finish: waits for something to happen, then a moment for others,
-        so that they share a transaction; but not where no others are under way.
+        so that they share a transaction; but not where no others are under way, nor where
+        something is in a hurry beside bulk.
         """
         finished: list[Settlement] = []
         with contextlib.suppress(queue.Empty):
@@ -186,7 +187,7 @@ class Worker:
             while True:
                 if happened:
                     finished.append(happened)
-                if self._hurry:
+                if self._hurry and beside_bulk:
                     break
                 left = ends - time.monotonic() if len(finished) < under_way else 0.0
                 happened = self._done.get(timeout=max(0.0, left))

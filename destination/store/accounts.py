@@ -149,8 +149,8 @@ def _changed(database: Database, statement: Any) -> Row:
     try:
         with database.writing() as connection:
             row = connection.execute(statement.returning(_account)).one()
-            if database.wake is not None:
-                connection.execute(sa.select(database.wake(sa.true())))
+            if database.wake:
+                connection.execute(sa.select(database.wake(sa.true())))  # no purchase waits for it
     except sa.exc.IntegrityError as error:
         raise NameTaken from error
     return _read(row)

@@ -43,13 +43,17 @@ _FIRST = (
     .scalar_subquery()
 )
 #: What a claim tells of its delivery.
-_HEAD = [
-    schema.delivery.c[name]
-    for name in (
-        *("id", "event_id", "lane_id", "action", "payload", "step", "attempts"),
-        *("created_at", "first_attempt_at"),
-    )
-]
+_HEAD = (
+    schema.delivery.c.id,
+    schema.delivery.c.event_id,
+    schema.delivery.c.lane_id,
+    schema.delivery.c.action,
+    schema.delivery.c.payload,
+    schema.delivery.c.step,
+    schema.delivery.c.attempts,
+    schema.delivery.c.created_at,
+    schema.delivery.c.first_attempt_at,
+)
 #: The first waiting delivery of each lane is under way from now on, where it was not already.
 _BEGIN = (
     sa.update(schema.delivery)
@@ -111,11 +115,12 @@ def claim(
     beside = bool(lanes) or wanted.busy > wanted.bulk
     room = min(limit - len(lanes), wanted.bulk_room(beside=beside))
     bulk = _lease(database, connection, {**lease, "those": True, "limit": room})
-    if not (lanes or bulk):
+    lanes |= bulk
+    if not lanes:
         return []
-    begun = connection.execute(_BEGIN, {"ids": [*lanes, *bulk], "now": now}).all()
+    begun = connection.execute(_BEGIN, {"ids": sorted(lanes), "now": now}).all()
     attempts = _write_attempts(connection, begun, now)
-    left = {*lanes, *bulk} - {head.lane_id for head in begun}
+    left = lanes - {head.lane_id for head in begun}
     interrupted = connection.execute(_INTERRUPTED, {"ids": sorted(left)}).all() if left else []
     attempts |= {head.id: head.attempt_id for head in interrupted}
     heads = sorted([*begun, *interrupted], key=lambda h: (h.lane_id in bulk, h.event_id, h.id))

@@ -16,13 +16,12 @@ from destination.crew import Crew
 from destination.database import Database
 from destination.errors import Busy, StoreUnavailable
 from destination.routing import Arrival
-from destination.store import receiving
-from destination.store.receiving import Outcome, accept
+from destination.store.receiving import MOST, Outcome, accept
 
 #: Calls that share a commit, at most: so that nobody waits long for others; and the same of bulk.
 #: A larger request is kept in several commits: where one of them fails, the sender sends all again,
 #: and what is kept already is a duplicate.
-MAX_GROUP, MAX_BULK = receiving.MOST, 25
+MAX_GROUP, MAX_BULK = MOST, 25
 
 #: Seconds that a request may have waited for its commit while others are taken in behind it; and
 #: the same of bulk.

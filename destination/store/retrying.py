@@ -66,7 +66,7 @@ def send_again(
     another one has made. Raises StoreUnavailable.
     """
     with database.writing() as connection:
-        now = connection.execute(sa.select(database.now)).scalar_one()
+        now = database.read_clock(connection)
         rows = connection.execute(_FIND, {"ids": ids, "stands": status.value}).all()
         left = _without_stale(database, connection, rows, by, now)
         stale = [row.id for row in rows if row.id not in left]

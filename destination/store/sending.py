@@ -47,10 +47,7 @@ def settle_and_claim(
     claims: list[Claim] = []
     changes: dict[str, str | None] = {}
     with database.writing() as connection:
-        if settlements:
-            mine, now = settle(database, connection, settlements)
-        else:
-            mine, now = [], database.read_clock(connection)
+        mine, now = settle(database, connection, settlements)
         names = {one.destination for one in wanted} | {one.claim.destination for one in mine}
         known = paces.paces(connection, names)
         if any(is_news(one, known[one.claim.destination]) for one in mine):

@@ -82,14 +82,13 @@ _RELEASE_CODE = sa.delete(schema.referral_code).where(
 def settle(
     database: Database, connection: sa.Connection, settlements: Sequence[Settlement]
 ) -> tuple[list[Settlement], float]:
-    """Write down what became of claims, one at least, and when. Those that are still the worker's
-    own are returned, the others change nothing: their lease ended, and another worker took them
-    over. Also returns the time.
+    """Write down what became of claims. Those that are still the worker's own are returned, with
+    the time; the others change nothing: their lease ended, and another worker took them over.
     """
     ids = [settlement.claim.lane_id for settlement in settlements]
-    lanes = connection.execute(_lock_lanes(database.now), {"ids": ids}).all()
-    owners = {lane.id: lane.owner for lane in lanes}
+    lanes = connection.execute(_lock_lanes(database.now), {"ids": ids}).all() if ids else []
     now = lanes[0].now if lanes else database.read_clock(connection)
+    owners = {lane.id: lane.owner for lane in lanes}
     mine = [s for s in settlements if owners.get(s.claim.lane_id) == s.claim.token]
     if not mine:
         return [], now
