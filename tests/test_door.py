@@ -134,6 +134,47 @@ def test_one_connection_too_many_is_told_to_come_back_and_harms_no_other(tmp_pat
         assert read(welcome[0]).startswith(b"HTTP/1.1 200 ")
 
 
+#: `destination serve` whose commits wait until there is a file, and for which nobody may wait.
+HELD = """
+import pathlib, time
+from destination.store import grouping
+real, grouping.PATIENCE = grouping.accept, 0.0
+def accept(*given):
+    while not pathlib.Path({!r}).exists():
+        time.sleep(0.01)
+    return real(*given)
+grouping.accept = accept
+"""
+
+
+def test_while_commits_are_behind_the_app_is_not_asked(tmp_path):
+    """It would say of this body that it cannot be read."""
+    with serving(tmp_path, HELD.format(str(tmp_path / "go on"))) as running:
+
+        def send(number):
+            return running.send(
+                {"type": "track", "userId": "u", "event": "A", "messageId": f"m{number}"}
+            )
+
+        def look():
+            return requests.post(f"{running.url}/webhooks/segment", data="{", timeout=PATIENCE)
+
+        assert look().status_code == 400
+        with ThreadPoolExecutor() as senders:
+            sent = [senders.submit(send, number) for number in range(2)]
+            until(lambda: look().status_code == 503)
+            assert look().headers["Retry-After"] == "5"
+            assert answers(f"{running.url}/healthz")
+            (tmp_path / "go on").touch()
+            assert [each.result()[0]["outcome"] for each in sent] == ["accepted"] * 2
+        assert look().status_code == 400
+
+
+def entering(app, behind=False):
+    """The door of an app that is behind with its work or not."""
+    return door.Door(app, 100, lambda: behind)
+
+
 async def ask(entrance, method="POST", waited=0.0, path="/webhooks/segment"):
     """Send it a request, which is whole since some seconds: the status of its answer, and when to
     come back.
@@ -157,7 +198,7 @@ def test_the_end_of_an_answer_does_not_wait_for_an_acknowledgement():
     """On any listener: whoever comes while the receiver starts is served like others."""
 
     async def accept():
-        config = uvicorn.Config(door.Door(None, 100), http=door._Connection, log_config=None)
+        config = uvicorn.Config(entering(None), http=door._Connection, log_config=None)
         config.load()
         connection = door._Connection(config, ServerState(), {})
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -176,17 +217,24 @@ def test_the_end_of_an_answer_does_not_wait_for_an_acknowledgement():
 
 
 @pytest.mark.parametrize(
-    ("method", "waited", "answer"),
-    [("POST", 0.1, (200, None)), ("POST", 1.0, (503, b"5")), ("GET", 1.0, (200, None))],
+    ("method", "waited", "behind", "answer"),
+    [
+        ("POST", 0.1, False, (200, None)),
+        ("POST", 1.0, False, (503, b"5")),
+        ("POST", 0.1, True, (503, b"5")),
+        ("GET", 1.0, True, (200, None)),
+    ],
 )
-def test_a_request_that_has_waited_too_long_is_told_to_come_back(method, waited, answer):
+def test_a_request_that_has_waited_or_would_wait_too_long_is_told_to_come_back(
+    method, waited, behind, answer
+):
     """A look at how it does is answered all the same."""
 
     def app(_environ, start_response):
         start_response("200 OK", [])
         return [b""]
 
-    assert asyncio.run(ask(door.Door(app, 100), method, waited)) == answer
+    assert asyncio.run(ask(entering(app, behind), method, waited)) == answer
 
 
 def test_views_share_the_loop_while_they_wait():
@@ -205,7 +253,7 @@ def test_views_share_the_loop_while_they_wait():
         return [b""]
 
     async def ask_all():
-        entrance = door.Door(app, 100)
+        entrance = entering(app)
         return await asyncio.gather(*(ask(entrance) for _ in range(10)))
 
     assert asyncio.run(ask_all()) == [(210, None)] * 10
@@ -244,7 +292,7 @@ def test_a_view_that_waits_for_more_has_a_thread():
         start_response("200 OK", [])
         return [b""]
 
-    asyncio.run(ask(door.Door(app, 100), "GET", path="/readyz"))
+    asyncio.run(ask(entering(app), "GET", path="/readyz"))
     assert threads != [threading.get_ident()]
 
 
@@ -267,7 +315,7 @@ def test_a_sender_who_leaves_in_the_middle_of_a_body_is_not_taken_for_whole():
         pass
 
     scope = {**SCOPE, "state": {}}
-    asyncio.run(door.Door(lambda *_: called.append(1), 100)(scope, receive, send))
+    asyncio.run(entering(lambda *_: called.append(1))(scope, receive, send))
     assert not called
 
 

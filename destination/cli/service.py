@@ -301,6 +301,7 @@ def _receive(receiver: Receiver, settings: Settings) -> None:
         listener,
         # The app refuses a large body with a message; this is only the bound of memory.
         max_body_bytes=settings.max_body_bytes * 2,
+        is_behind=receiver.intake.is_behind,
     )
     log.info("stopped")
 

@@ -43,6 +43,10 @@ class Intake:
         self._bulk = _Queue(most=MAX_BULK, patience=BULK_PATIENCE)
         self._crew = Crew(2, "commit")
 
+    def is_behind(self) -> bool:
+        """Whether what is no bulk has waited too long for its commit to take in more behind it."""
+        return self._single.is_behind()
+
     async def accept(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
         """As `receiving.accept`, in a commit that is shared with whoever comes at the same time.
 

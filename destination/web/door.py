@@ -47,10 +47,15 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Answer = tuple[int, Iterable[tuple[str, str]], bytes]
 
 
-def serve(app: Flask, listener: socket.socket, *, max_body_bytes: int) -> None:
-    """Serve until SIGTERM or Ctrl-C; requests under way are answered."""
+def serve(
+    app: Flask, listener: socket.socket, *, max_body_bytes: int, is_behind: Callable[[], bool]
+) -> None:
+    """Serve until SIGTERM or Ctrl-C; requests under way are answered.
+
+    While the app `is_behind`, more than can be kept has come, and whoever comes is refused.
+    """
     config = uvicorn.Config(
-        Door(app, max_body_bytes),
+        Door(app, max_body_bytes, is_behind),
         http=_Connection,
         loop="asyncio",
         ws="none",
@@ -67,11 +72,12 @@ def serve(app: Flask, listener: socket.socket, *, max_body_bytes: int) -> None:
 
 
 class Door:
-    """An ASGI app that hands whole requests to a WSGI app."""
+    """An ASGI app that hands whole requests to a WSGI app, unless `is_behind` with its work."""
 
-    def __init__(self, app: Flask, max_body_bytes: int) -> None:
+    def __init__(self, app: Flask, max_body_bytes: int, is_behind: Callable[[], bool]) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
+        self._is_behind = is_behind
         self._crew = Crew(VIEWS, "view")
         self._in_hand = 0
 
@@ -97,9 +103,15 @@ class Door:
                 return _too_much(close=False)
             return await self._crew.do(view)
         # A look at how it does must not tell that it is dead because it is busy.
-        if scope["method"] != "GET" and time.monotonic() - scope["state"]["whole"] > FULL:
+        if scope["method"] != "GET" and self._is_full(scope):
             return _too_much(close=False)
         return await run(view)
+
+    def _is_full(self, scope: Mapping[str, Any]) -> bool:
+        """Whether more comes than can be kept. It is asked before the app is, since to refuse a
+        request must cost little of what it takes to keep one: or refusing would be all we do.
+        """
+        return time.monotonic() - scope["state"]["whole"] > FULL or self._is_behind()
 
     async def _read(self, receive: Receive, body: bytearray) -> Answer | None:
         """Read the whole body; an answer where it is not to be read to its end."""
