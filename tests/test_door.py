@@ -134,13 +134,15 @@ def test_one_connection_too_many_is_told_to_come_back_and_harms_no_other(tmp_pat
         assert read(welcome[0]).startswith(b"HTTP/1.1 200 ")
 
 
-#: `destination serve` whose commits wait until there is a file, and for which nobody may wait.
+#: `destination serve` whose commits begin with one file, and wait for another; meanwhile nobody may
+#: wait for the next one.
 HELD = """
 import pathlib, time
 from destination.store import grouping
 real, grouping.PATIENCE = grouping.accept, 0.0
 def accept(*given):
-    while not pathlib.Path({!r}).exists():
+    pathlib.Path({0!r}, "begun").touch()
+    while not pathlib.Path({0!r}, "go on").exists():
         time.sleep(0.01)
     return real(*given)
 grouping.accept = accept
@@ -149,24 +151,21 @@ grouping.accept = accept
 
 def test_while_commits_are_behind_the_app_is_not_asked(tmp_path):
     """It would say of this body that it cannot be read."""
-    with serving(tmp_path, HELD.format(str(tmp_path / "go on"))) as running:
-
-        def send(number):
-            return running.send(
-                {"type": "track", "userId": "u", "event": "A", "messageId": f"m{number}"}
-            )
+    call = {"type": "track", "userId": "u", "event": "A"}
+    with serving(tmp_path, HELD.format(str(tmp_path))) as running, ThreadPoolExecutor() as senders:
 
         def look():
             return requests.post(f"{running.url}/webhooks/segment", data="{", timeout=PATIENCE)
 
         assert look().status_code == 400
-        with ThreadPoolExecutor() as senders:
-            sent = [senders.submit(send, number) for number in range(2)]
-            until(lambda: look().status_code == 503)
-            assert look().headers["Retry-After"] == "5"
-            assert answers(f"{running.url}/healthz")
-            (tmp_path / "go on").touch()
-            assert [each.result()[0]["outcome"] for each in sent] == ["accepted"] * 2
+        kept = senders.submit(running.send, {**call, "messageId": "m1"})
+        until((tmp_path / "begun").exists)
+        waits = senders.submit(running.send, {**call, "messageId": "m2"})
+        until(lambda: look().status_code == 503)
+        assert look().headers["Retry-After"] == "5"
+        assert answers(f"{running.url}/healthz")
+        (tmp_path / "go on").touch()
+        assert [each.result()[0]["outcome"] for each in (kept, waits)] == ["accepted"] * 2
         assert look().status_code == 400
 
 
@@ -194,26 +193,45 @@ async def ask(entrance, method="POST", waited=0.0, path="/webhooks/segment"):
     return told[0]["status"], dict(told[0]["headers"]).get(b"retry-after")
 
 
+@contextlib.asynccontextmanager
+async def connected():
+    """Our end of a connection, and the writer of the other one."""
+    config = uvicorn.Config(entering(None), http=door._Connection, log_config=None)
+    config.load()
+    connection = door._Connection(config, ServerState(), {})
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: connection, sock=listener)
+        _, writer = await asyncio.open_connection(*listener.getsockname())
+        while connection.transport is None:
+            await asyncio.sleep(0.01)
+        yield connection, writer
+        writer.close()
+        server.close()
+
+
 def test_the_end_of_an_answer_does_not_wait_for_an_acknowledgement():
     """On any listener: whoever comes while the receiver starts is served like others."""
 
-    async def accept():
-        config = uvicorn.Config(entering(None), http=door._Connection, log_config=None)
-        config.load()
-        connection = door._Connection(config, ServerState(), {})
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            loop = asyncio.get_running_loop()
-            server = await loop.create_server(lambda: connection, sock=listener)
-            _, writer = await asyncio.open_connection(*listener.getsockname())
-            while connection.transport is None:
-                await asyncio.sleep(0.01)
+    async def look():
+        async with connected() as (connection, _):
             accepted = connection.transport.get_extra_info("socket")
-            found = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-            writer.close()
-            server.close()
-            return found
+            return accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
-    assert asyncio.run(accept())
+    assert asyncio.run(look())
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST"])
+def test_a_connection_is_not_taken_for_idle_on_which_a_request_has_come(sent):
+    """Its answer would be a closed connection: the loop had no time to read it."""
+
+    async def look():
+        async with connected() as (connection, writer):
+            writer.write(sent)  # at once
+            connection.timeout_keep_alive_handler()
+            return connection.transport.is_closing()
+
+    assert asyncio.run(look()) == (not sent)
 
 
 @pytest.mark.parametrize(

@@ -16,16 +16,16 @@ from destination.crew import Crew
 from destination.database import Database
 from destination.errors import Busy, StoreUnavailable
 from destination.routing import Arrival
-from destination.store.receiving import MOST, Outcome, accept
+from destination.store.receiving import Outcome, accept
 
 #: Calls that share a commit, at most: so that nobody waits long for others; and the same of bulk.
 #: A larger request is kept in several commits: where one of them fails, the sender sends all again,
 #: and what is kept already is a duplicate.
-MAX_GROUP, MAX_BULK = MOST, 25
+MAX_GROUP, MAX_BULK = 500, 25
 
 #: Seconds that a request may have waited for its commit while others are taken in behind it; and
 #: the same of bulk.
-PATIENCE, BULK_PATIENCE = 0.5, 5.0
+PATIENCE, BULK_PATIENCE = 1.0, 5.0
 
 #: Seconds in which a sender comes again who does so as soon as he has his answer.
 AGAIN = 0.001

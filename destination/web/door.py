@@ -5,6 +5,7 @@ A slow sender costs a connection and nothing more; how long and how large it may
 
 import asyncio
 import io
+import select
 import socket
 import sys
 import time
@@ -34,7 +35,7 @@ MAX_BYTES = 256 * 1024 * 1024
 
 #: Seconds after which a whole request that has not begun is refused: more come than can be kept,
 #: and those behind it are to be told in time.
-FULL = 0.5
+FULL = 1.0
 
 #: Threads for views that ask the database for more than a commit, and how many may wait for one.
 VIEWS, MANY = 16, 100
@@ -186,6 +187,11 @@ class _Connection(HttpToolsProtocol):
         self._relax()
         super().connection_lost(exc)
 
+    def timeout_keep_alive_handler(self) -> None:
+        # While others were served, a request may have come that is read next: it is no idle one.
+        if not _has_come(self.transport):
+            super().timeout_keep_alive_handler()
+
     def _hurry(self) -> None:
         self._relax()
         self._late = self.loop.call_later(WITHIN, self.transport.abort)
@@ -194,6 +200,13 @@ class _Connection(HttpToolsProtocol):
         if self._late:
             self._late.cancel()
             self._late = None
+
+
+def _has_come(transport: asyncio.Transport) -> bool:
+    """Whether there is something to read."""
+    looks = select.poll()
+    looks.register(transport.get_extra_info("socket"), select.POLLIN)
+    return bool(looks.poll(0))
 
 
 def _environ(scope: Mapping[str, Any], body: bytes) -> dict[str, Any]:
