@@ -245,6 +245,7 @@ class _Traced:
 
     sock: socket.socket | None
     used = 0.0
+    _parts: list[bytes] | None = None
 
     def _new_conn(self) -> socket.socket:
         own = cast(HTTPConnection, self)
@@ -268,7 +269,20 @@ class _Traced:
         finally:
             _here.call.left = False  # what a proxy or TLS exchanged was not the request
 
+    def request(self, *args: Any, **options: Any) -> None:
+        """Head and body leave together: two packets, and two waits for the socket, cost more."""
+        parts: list[bytes] = []
+        self._parts = parts
+        try:
+            super().request(*args, **options)  # type: ignore[misc]
+        finally:
+            self._parts = None
+        self.send(b"".join(parts))
+
     def send(self, data: Any) -> None:
+        if self._parts is not None:
+            self._parts.append(data)
+            return
         if self.sock is None:
             self.connect()
         if _here.call.late or time.monotonic() > _here.call.ends:  # the process may have slept
