@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import logging
+import math
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -16,8 +17,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from destination import waking
 from destination.errors import BadSetting, Problem, StoreConflict, StoreUnavailable
@@ -27,6 +29,10 @@ PATIENCE = 3.0
 
 #: Seconds between two looks whether another writer of SQLite has ended.
 _LOOKS = 0.001
+
+#: Seconds after which a connection to PostgreSQL, that nobody used, is tried before it is used: the
+#: database may have been restarted. To try each would be a round trip more for every transaction.
+RESTED = 1.0
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -280,7 +286,6 @@ def _postgresql(address: sa.URL) -> Database:
         connect_args=wanted,
         pool_size=8,
         max_overflow=-1,
-        pool_pre_ping=True,
     )
 
     @sa.event.listens_for(engine, "connect")
@@ -290,6 +295,18 @@ def _postgresql(address: sa.URL) -> Database:
             # A paused process does not keep its locks for ever.
             cursor.execute("SET idle_in_transaction_session_timeout = '10s'")
         connection.commit()
+
+    @sa.event.listens_for(engine, "checkin")
+    def _begin_rest(_: Any, record: ConnectionPoolEntry) -> None:
+        record.info["rests_since"] = time.monotonic()
+
+    @sa.event.listens_for(engine, "checkout")
+    def _end_rest(connection: Any, record: ConnectionPoolEntry, _: Any) -> None:
+        if time.monotonic() - record.info.get("rests_since", math.inf) > RESTED:
+            try:
+                engine.dialect.do_ping(connection)
+            except engine.dialect.loaded_dbapi.Error as error:
+                raise DisconnectionError from error  # the pool makes a new one
 
     return Database(
         engine=engine,
