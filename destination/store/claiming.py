@@ -15,7 +15,7 @@ from destination.database import Database, OneOf
 from destination.deliveries import Status, Trouble
 from destination.store import schema
 from destination.store.claims import Claim
-from destination.store.paces import Pace, Terms, Wanted, permit, spend
+from destination.store.paces import Pace, Terms, Wanted, is_ready, permit, spend
 
 _ids: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
 _now = sa.bindparam("now", type_=sa.Double)
@@ -111,11 +111,14 @@ def claim(
     limit = permit(connection, pace, wanted, terms, now)
     token = uuid.uuid4().hex
     lease = {"name": wanted.destination, "now": now, "token": token, "until": now + terms.lease}
-    lanes = _lease(database, connection, {**lease, "those": False, "limit": limit})
-    beside = bool(lanes) or wanted.busy > wanted.bulk
-    room = min(limit - len(lanes), wanted.bulk_room(beside=beside))
-    bulk = _lease(database, connection, {**lease, "those": True, "limit": room})
-    lanes |= bulk
+    lanes, bulk = set[int](), set[int]()
+    if is_ready(pace.next_at, now):
+        lanes = _lease(database, connection, {**lease, "those": False, "limit": limit})
+    if is_ready(pace.next_bulk_at, now):
+        beside = bool(lanes) or wanted.busy > wanted.bulk
+        room = min(limit - len(lanes), wanted.bulk_room(beside=beside))
+        bulk = _lease(database, connection, {**lease, "those": True, "limit": room})
+        lanes |= bulk
     if not lanes:
         return []
     begun = connection.execute(_BEGIN, {"ids": sorted(lanes), "now": now}).all()

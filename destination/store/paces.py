@@ -177,6 +177,11 @@ def rest(pace: Pace, wanted: Wanted, now: float) -> float:
     return max(0.0, begins - now)
 
 
+def is_ready(next_at: float | None, now: float) -> bool:
+    """Whether the next lane, which is ready at a time or not at all, is so by now."""
+    return next_at is not None and next_at <= now
+
+
 def permit(connection: sa.Connection, pace: Pace, wanted: Wanted, terms: Terms, now: float) -> int:
     """How many deliveries may be claimed at most. A held destination's one is a probe."""
     if pace.held:
