@@ -2,6 +2,7 @@
 
 import threading
 import time
+from http.client import HTTPConnection
 
 import pytest
 
@@ -50,6 +51,20 @@ def test_the_request_carries_the_body_the_credentials_and_one_content_type():
     assert b"\r\nAuthorization: Basic eDp5\r\n" in head + b"\r\n"
     assert head.lower().count(b"content-type: application/json") == 1
     assert head.startswith(b"POST /events/invoke HTTP/1.1")
+
+
+def test_head_and_body_leave_in_one_piece(monkeypatch):
+    sent, send = [], HTTPConnection.send
+
+    def note(connection, data):
+        sent.append(data)
+        send(connection, data)
+
+    monkeypatch.setattr(HTTPConnection, "send", note)
+    assert exchange(answers(response(200))).status == 200
+    [piece] = sent
+    assert piece.startswith(b"POST /events/invoke")
+    assert piece.endswith(b"\r\n\r\n" + AWARD.body.encode())
 
 
 def test_a_redirect_is_not_followed():
