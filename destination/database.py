@@ -34,6 +34,9 @@ _LOOKS = 0.001
 #: database may have been restarted. To try each would be a round trip more for every transaction.
 RESTED = 1.0
 
+#: Rows of an INSERT, at most: each number of rows is a statement of its own, which drivers keep.
+PAGE = 50
+
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -200,6 +203,7 @@ def _sqlite(address: sa.URL) -> Database:
         connect_args={"timeout": PATIENCE},
         pool_size=8,
         max_overflow=-1,
+        insertmanyvalues_page_size=PAGE,
     )
 
     @sa.event.listens_for(engine, "connect")
@@ -286,6 +290,7 @@ def _postgresql(address: sa.URL) -> Database:
         connect_args=wanted,
         pool_size=8,
         max_overflow=-1,
+        insertmanyvalues_page_size=PAGE,
     )
 
     @sa.event.listens_for(engine, "connect")

@@ -7,17 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from destination.database import Database, Insert, Wake, tried_again
+from destination.database import PAGE, Database, Insert, Wake, tried_again
 from destination.deliveries import Status
 from destination.routing import Arrival
 from destination.store import awards, codes, schema, traits
 from destination.store.confirming import confirm
 from destination.store.superseding import supersede
 from destination.store.traits import Customer, Times
-
-#: How many arrivals are accepted at once, at most: their events are one statement then, and have
-#: one time.
-MOST = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +52,13 @@ _FIRST_DISCARDS = (
 
 
 @cache
-def _keep_events(insert: Insert, now: sa.ColumnElement[float]) -> sa.Executable:
-    """Those that are not here yet, which it returns."""
+def _keep_events(insert: Insert, now: sa.ColumnElement[float] | None) -> sa.Executable:
+    """Those that are not here yet, which it returns; received now, or when their rows say."""
     event = schema.event.c
-    keep = insert(schema.event).values(received_at=now).on_conflict_do_nothing()
-    kept = keep.returning(event.id, event.source, event.message_id, event.received_at)
-    return kept.execution_options(insertmanyvalues_page_size=MOST)
+    keep = insert(schema.event).on_conflict_do_nothing()
+    if now is not None:
+        keep = keep.values(received_at=now)
+    return keep.returning(event.id, event.source, event.message_id, event.received_at)
 
 
 @cache
@@ -83,7 +80,7 @@ def _open_lanes(insert: Insert, wake: Wake | None) -> sa.Executable:
 
 @tried_again
 def accept(database: Database, arrivals: Sequence[Arrival]) -> list[Outcome]:
-    """Keep all of `arrivals`, `MOST` of them, or nothing; one outcome each, in their order.
+    """Keep all of `arrivals`, or nothing; one outcome each, in their order.
 
     A call that is here already changes nothing and is told what became of it the first time.
     Raises StoreUnavailable.
@@ -125,23 +122,28 @@ def _insert_events(
     first: dict[Key, int] = {}
     for i, arrival in enumerate(arrivals):
         first.setdefault((arrival.source, arrival.message_id), i)
-    rows = connection.execute(
-        _keep_events(database.insert, database.now),
-        [
-            {
-                "source": arrivals[i].source,
-                "message_id": arrivals[i].message_id,
-                "type": arrivals[i].type,
-                "name": arrivals[i].name,
-                "user_id": arrivals[i].user_id,
-                "timestamp": arrivals[i].timestamp,
-                "call": arrivals[i].call,
-            }
-            for i in first.values()
-        ],
-    ).all()
-    found = {first[row.source, row.message_id]: row.id for row in rows}
-    now = rows[0].received_at if rows else 0.0  # of nothing new, nothing is kept
+    rows = [
+        {
+            "source": arrivals[i].source,
+            "message_id": arrivals[i].message_id,
+            "type": arrivals[i].type,
+            "name": arrivals[i].name,
+            "user_id": arrivals[i].user_id,
+            "timestamp": arrivals[i].timestamp,
+            "call": arrivals[i].call,
+        }
+        for i in first.values()
+    ]
+    kept: list[Any] = []
+    for start in range(0, len(rows), PAGE):
+        page = rows[start : start + PAGE]
+        if kept:  # the clock has gone on, and they were received together
+            page = [{**row, "received_at": kept[0].received_at} for row in page]
+        kept += connection.execute(
+            _keep_events(database.insert, None if kept else database.now), page
+        )
+    found = {first[row.source, row.message_id]: row.id for row in kept}
+    now = kept[0].received_at if kept else 0.0  # of nothing new, nothing is kept
     return {found[i]: i for i in sorted(found)}, now
 
 
