@@ -91,20 +91,24 @@ class _Senders:
         self._minute.sent += 1
         self.waiting += 1
         if self.idle:
-            self.idle.pop().ask(number)
+            self.idle.pop().ask(number, time.monotonic())
         else:
-            task = asyncio.create_task(self._connect(number))
-            self._asking.add(task)
-            task.add_done_callback(self._asking.discard)
+            self.ask_anew(number, time.monotonic())
 
-    async def _connect(self, number: int) -> None:
+    def ask_anew(self, number: int, began: float) -> None:
+        """On a connection of its own."""
+        task = asyncio.create_task(self._connect(number, began))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    async def _connect(self, number: int, began: float) -> None:
         loop = asyncio.get_running_loop()
         try:
             _, sender = await loop.create_connection(lambda: _Sender(self), "127.0.0.1", self._port)
         except OSError:
             self.answered(number, 0.0, "unanswered")
         else:
-            sender.ask(number)
+            sender.ask(number, began)
 
     def answered(self, number: int, took: float, answer: str) -> None:
         self.waiting -= 1
@@ -121,6 +125,7 @@ class _Sender(asyncio.Protocol):
     def __init__(self, senders: _Senders) -> None:
         self._senders = senders
         self._number: int | None = None
+        self._asked = 0
         self._began = 0.0
         self._read = b""
 
@@ -128,8 +133,9 @@ class _Sender(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
-    def ask(self, number: int) -> None:
-        self._number, self._began, self._read = number, time.monotonic(), b""
+    def ask(self, number: int, began: float) -> None:
+        self._number, self._began, self._read = number, began, b""
+        self._asked += 1
         call = {**load.call(number), "messageId": f"flood-{number}"}
         self._transport.write(load.request([call]))
 
@@ -150,7 +156,11 @@ class _Sender(asyncio.Protocol):
             self._senders.idle.append(self)
 
     def connection_lost(self, _: Exception | None) -> None:
-        self._end("unanswered")
+        if self._number is not None and self._asked > 1 and not self._read:
+            # It was closed while it was idle, which we had not seen yet.
+            self._senders.ask_anew(self._number, self._began)
+        else:
+            self._end("unanswered")
         if self in self._senders.idle:
             self._senders.idle.remove(self)
 

@@ -35,7 +35,7 @@ MAX_BYTES = 256 * 1024 * 1024
 
 #: Seconds after which a whole request that has not begun is refused: more come than can be kept,
 #: and those behind it are to be told in time.
-FULL = 1.0
+FULL = 0.5
 
 #: Threads for views that ask the database for more than a commit, and how many may wait for one.
 VIEWS, MANY = 16, 100
