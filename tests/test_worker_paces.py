@@ -65,7 +65,7 @@ def test_one_dead_destination_hurts_no_other(database):
 
 def test_what_comes_beside_bulk_is_claimed_at_once(database, monkeypatch):
     """What is finished is settled in the next turn. SQLite cannot tell what was queued."""
-    turns, settle_and_claim = [], sending.settle_and_claim
+    turns, settle_and_claim, look = [], sending.settle_and_claim, sending.look
 
     def turn(database, settlements, wanted, terms):
         done = settle_and_claim(database, settlements, wanted, terms)
@@ -73,7 +73,12 @@ def test_what_comes_beside_bulk_is_claimed_at_once(database, monkeypatch):
         turns.append((hurry, len(settlements), [claim.bulk for claim in done.claims]))
         return done
 
+    def only_look(database, wanted):
+        turns.append((False, 0, []))  # nothing was finished
+        return look(database, wanted)
+
     monkeypatch.setattr(sending, "settle_and_claim", turn)
+    monkeypatch.setattr(sending, "look", only_look)
     made = [arrival(f"bulk{n}", f"b{n}") for n in range(1000)]
     bulk = [replace(one, deliveries=(replace(one.deliveries[0], bulk=True),)) for one in made]
     accept(database, bulk)

@@ -128,9 +128,17 @@ class Postgres:
             self.start()
 
     def exhaust(self) -> None:
-        """Write to its log until it gives up: it panics, cannot recover without room, and ends."""
+        """Write to its log until it gives up: it panics, and cannot recover without room. Then it
+        ends, or goes on and lets nobody in.
+        """
         while _lives(self._process):
-            with contextlib.suppress(psycopg.Error), psycopg.connect(self._uri) as connection:
+            try:
+                connection = psycopg.connect(self._uri)
+            except psycopg.OperationalError as error:
+                if "No space left" in str(error):
+                    return
+                continue  # it is recovering
+            with contextlib.suppress(psycopg.Error), connection:
                 connection.execute("SELECT pg_logical_emit_message(true, '', repeat('x', 500000))")
 
     def _shorten_log(self) -> None:
