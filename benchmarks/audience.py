@@ -21,7 +21,6 @@ from pathlib import Path
 import databases
 import load
 from rich.console import Console
-from rich.table import Table
 
 #: Seconds that the engine takes to answer, and seconds between two purchases.
 ENGINE_TAKES, EACH = 0.02, 0.05
@@ -45,16 +44,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--members", type=int, default=100_000, help="of the audience")
     parser.add_argument("--rate", type=float, default=1000, help="members a second; 0: all at once")
-    parser.add_argument("--only", choices=tuple(databases.KINDS), help="this database alone")
+    parser.add_argument("--only", choices=databases.KINDS, help="this database alone")
     arguments = parser.parse_args()
-    table = Table()
-    for column in COLUMNS:
-        table.add_column(column, justify="right" if column else "left")
+    table = load.table(COLUMNS)
     with tempfile.TemporaryDirectory() as folder:
-        for name, kind in databases.KINDS.items():
-            if arguments.only in (None, name):
-                with kind(Path(folder)) as kept:
-                    table.add_row(*_measure(kept, arguments.members, arguments.rate, Path(folder)))
+        for start in databases.chosen(arguments.only):
+            with start(Path(folder)) as kept:
+                table.add_row(*_measure(kept, arguments.members, arguments.rate, Path(folder)))
         Console(width=110).print(table)
         print(load.conditions(Path(folder)))
     print(

@@ -10,23 +10,17 @@ attempt and lease included. It ends with a fault where the slowest 1 % of the lo
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import databases
 import load
-from rich import box
+from filled import Filled
 from rich.console import Console
-from rich.table import Table
 
-from destination import database
-from destination.database import Database
-from destination.deliveries import Delivery, Exchange, Status, Verdict
-from destination.routing import Arrival
+from destination.deliveries import Exchange, Status, Verdict
 from destination.store import paces, sending
 from destination.store.claims import Claim, Settlement
 from destination.store.paces import Terms, Wanted
-from destination.store.receiving import accept
 
 #: How many customers are in backoff, and for how many seconds.
 BLOCKED, BACKOFF = 1000, 3600.0
@@ -46,15 +40,11 @@ def main() -> None:
     parser.add_argument("--waiting", type=int, default=100_000, help="deliveries in backoff")
     parser.add_argument("--only", choices=databases.KINDS, help="this database alone")
     arguments = parser.parse_args()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("", "waiting", "look p50\nms", "p99\nms", "claim p50\nms", "p99\nms"):
-        table.add_column(column, justify="right" if column else "left", no_wrap=True)
+    table = load.table(("", "waiting", "look p50\nms", "p99\nms", "claim p50\nms", "p99\nms"))
     faults = []
     with tempfile.TemporaryDirectory() as folder:
-        for name, kind in databases.KINDS.items():
-            if arguments.only not in (None, name):
-                continue
-            with kind(Path(folder)) as kept:
+        for start in databases.chosen(arguments.only):
+            with start(Path(folder)) as kept:
                 for waiting in (0, arguments.waiting):
                     looks, claims = _measure(kept.make(), waiting)
                     cells = [*load.percentiles(looks), *load.percentiles(claims)]
@@ -69,56 +59,31 @@ def main() -> None:
 
 def _measure(url: str, waiting: int) -> tuple[list[float], list[float]]:
     """The seconds that each look took, and each claim."""
-    kept = database.connect(url)
-    kept.prepare()
-    paces.enter(kept, ["rehook"])
-    _block(kept, waiting)
-    looks, claims = [], []
-    for number in range(READY):
-        accept(kept, [_arrival(f"ready-{number}", f"ready-{number}")])
-        began = time.perf_counter()
-        if sending.look(kept, _wanted(1)) > 0:
-            raise SystemExit("What is ready was not found.")
-        looks.append(time.perf_counter() - began)
-        began = time.perf_counter()
-        [claim] = _turn(kept, [], room=1)
-        claims.append(time.perf_counter() - began)
-        _turn(kept, [_settled(claim, Verdict.DELIVERED)], room=0)
-    kept.engine.dispose()
-    return looks, claims
-
-
-def _block(kept: Database, waiting: int) -> None:
-    """Let so many deliveries wait behind `BLOCKED` customers whose first one is in backoff."""
-    for row in _rows(waiting):
-        accept(kept, [_arrival(f"blocked-{number}", f"{number % BLOCKED}") for number in row])
+    kept = Filled(url, customers=BLOCKED)
+    paces.enter(kept.database, ["rehook"])
+    kept.fill(waiting)
     if waiting:
         claims = _turn(kept, [], room=BLOCKED)
         _turn(kept, [_settled(claim, Verdict.RETRY) for claim in claims], room=0)
+    kept.customers = waiting + READY  # from now on, each call is of somebody new
+    looked, claimed = [], []
+    for _ in range(READY):
+        kept.fill(1)
+        began = time.perf_counter()
+        if sending.look(kept.database, [Wanted(destination="rehook", room=1)]) > 0:
+            raise SystemExit("What is ready was not found.")
+        looked.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        [claim] = _turn(kept, [], room=1)
+        claimed.append(time.perf_counter() - began)
+        _turn(kept, [_settled(claim, Verdict.DELIVERED)], room=0)
+    kept.database.engine.dispose()
+    return looked, claimed
 
 
-def _rows(count: int) -> Iterator[range]:
-    for start in range(0, count, BLOCKED):
-        yield range(start, min(start + BLOCKED, count))
-
-
-def _arrival(message_id: str, customer: str) -> Arrival:
-    delivery = Delivery(
-        mapping="Track Event",
-        destination="rehook",
-        action="trackEvent",
-        customer=customer,
-        payload=f'{{"event_name":"Order Completed","source_id":"{customer}"}}',
-    )
-    return Arrival(source="segment", message_id=message_id, call="{}", deliveries=(delivery,))
-
-
-def _turn(kept: Database, settlements: list[Settlement], room: int) -> list[Claim]:
-    return sending.settle_and_claim(kept, settlements, _wanted(room) if room else [], TERMS).claims
-
-
-def _wanted(room: int) -> list[Wanted]:
-    return [Wanted(destination="rehook", room=room)]
+def _turn(kept: Filled, settlements: list[Settlement], room: int) -> list[Claim]:
+    wanted = [Wanted(destination="rehook", room=room)] if room else []
+    return sending.settle_and_claim(kept.database, settlements, wanted, TERMS).claims
 
 
 def _settled(claim: Claim, verdict: Verdict) -> Settlement:

@@ -71,8 +71,13 @@ def _use_its_log_once(connection: sa.Connection) -> None:
     connection.exec_driver_sql("CHECKPOINT")
 
 
-#: By what a command line calls them; each is given a folder.
-KINDS: Mapping[str, Callable[[Path], AbstractContextManager[Kind]]] = {
-    "sqlite": _sqlite,
-    "postgresql": _postgresql,
-}
+#: Starts a kind of database in a folder.
+Start = Callable[[Path], AbstractContextManager[Kind]]
+
+#: By what a command line calls them.
+KINDS: Mapping[str, Start] = {"sqlite": _sqlite, "postgresql": _postgresql}
+
+
+def chosen(only: str | None) -> list[Start]:
+    """All of them, or the one that a command line names."""
+    return [start for name, start in KINDS.items() if only in (None, name)]

@@ -90,10 +90,11 @@ class _Senders:
         self._taken.append(0)
         self._minute.sent += 1
         self.waiting += 1
+        began = time.monotonic()
         if self.idle:
-            self.idle.pop().ask(number, time.monotonic())
+            self.idle.pop().ask(number, began)
         else:
-            self.ask_anew(number, time.monotonic())
+            self.ask_anew(number, began)
 
     def ask_anew(self, number: int, began: float) -> None:
         """On a connection of its own."""

@@ -19,6 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich import box
+from rich.table import Table
+
 ROOT = Path(__file__).parents[1]
 
 #: How many customers the events are about.
@@ -122,6 +125,14 @@ def read_answer(connection: socket.socket) -> bytes:
     while missing > 0 and (part := connection.recv(65536)):
         missing -= len(part)
     return head
+
+
+def table(columns: Iterable[str], **options: Any) -> Table:
+    """A table of figures; a column without a name says of what they are."""
+    made = Table(box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, **options)
+    for column in columns:
+        made.add_column(column, justify="right" if column else "left", no_wrap=True)
+    return made
 
 
 def percentiles(took: Sequence[float]) -> tuple[float, float]:

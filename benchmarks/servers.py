@@ -20,9 +20,7 @@ from pathlib import Path
 import load
 import ordeals
 from candidates import SERVERS
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 #: How many senders send at once, and how many requests they send.
 SENDERS, REQUESTS = 16, 3000
@@ -38,10 +36,8 @@ def main() -> None:
     if arguments.serve:
         SERVERS[arguments.serve[0]][1](int(arguments.serve[1]))
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     columns = ("", "a second", "p50 ms", "p99 ms", "CPU ms", "MB", *ordeals.ORDEALS)
-    for column in (*columns, "head, body cut off"):
-        table.add_column(column, justify="right" if column else "left", no_wrap=True)
+    table = load.table((*columns, "head, body cut off"))
     names = [name for name in arguments.names or SERVERS if _is_there(SERVERS[name][0])]
     rows = {}
     for name in names:

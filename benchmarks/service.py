@@ -19,9 +19,7 @@ from pathlib import Path
 import databases
 import load
 import sqlalchemy as sa
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from destination import database
 from destination.store import records, schema
@@ -68,23 +66,14 @@ def main() -> None:
         Line(name=f"whole way, by {BATCH}", events=many, batch=BATCH),
     ]
     with tempfile.TemporaryDirectory() as folder:
-        for name, kind in databases.KINDS.items():
-            if arguments.only in (None, name):
-                with kind(Path(folder)) as kept:
-                    _print(kept, lines, Path(folder))
+        for start in databases.chosen(arguments.only):
+            with start(Path(folder)) as kept:
+                _print(kept, lines, Path(folder))
         _print_conditions(Path(folder))
 
 
 def _print(kind: databases.Kind, lines: Sequence[Line], folder: Path) -> None:
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        title=kind.name,
-        title_justify="left",
-        collapse_padding=True,
-        pad_edge=False,
-    )
-    for column in COLUMNS:
-        table.add_column(column, justify="right" if column else "left", no_wrap=True)
+    table = load.table(COLUMNS, title=kind.name, collapse_padding=True)
     for line in lines:
         table.add_row(*_measure(line, kind, folder))
     Console(width=130).print(table)

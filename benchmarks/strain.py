@@ -7,7 +7,6 @@ with a fault where a call was lost, an answer was wrong, or memory grew.
 """
 
 import argparse
-import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -20,14 +19,12 @@ import databases
 import load
 import requests
 import sqlalchemy as sa
+from filled import Filled
 from flood import Flood, Minute
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
-from destination import database, routing
-from destination.cli.setup import Setup
-from destination.store import receiving, schema
+from destination import database
+from destination.store import schema
 
 #: How many calls are sent to see how many a second it can take, and from how many senders.
 TRIAL, SENDERS = 6000, 16
@@ -47,9 +44,6 @@ FEW = 1000
 #: For each customer, how many deliveries wait.
 EACH = 10
 
-#: How many calls are kept in one commit.
-GROUP = 1000
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -60,10 +54,8 @@ def main() -> None:
     arguments = parser.parse_args()
     faults: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        for name, kind in databases.KINDS.items():
-            if arguments.only not in (None, name):
-                continue
-            with kind(Path(folder)) as kept:
+        for start in databases.chosen(arguments.only):
+            with start(Path(folder)) as kept:
                 print(f"{kept.name}. {load.conditions(Path(folder))}\n")
                 if arguments.minutes:
                     faults += _overload(kept, Path(folder), arguments.minutes)
@@ -168,7 +160,7 @@ def _wait(kind: databases.Kind, folder: Path, waiting: int, seconds: float) -> I
     """Measure delivering while few wait, and while many do; what went wrong."""
     rows, rates = [], []
     for count in (FEW, waiting):
-        kept, began = _Kept(kind.make(), customers=count // EACH), time.perf_counter()
+        kept, began = Filled(kind.make(), customers=count // EACH), time.perf_counter()
         kept.fill(count)
         filled = time.perf_counter() - began
         with _running(kept.url, folder) as running:
@@ -190,7 +182,7 @@ def _wait(kind: databases.Kind, folder: Path, waiting: int, seconds: float) -> I
     print(f"With {waiting:,} waiting it delivers {rates[1] / rates[0]:.0%} of it.\n")
 
 
-def _deliver(running: Running, kept: "_Kept", seconds: float) -> tuple[int, float, float]:
+def _deliver(running: Running, kept: Filled, seconds: float) -> tuple[int, float, float]:
     """Let it deliver, and bring as many as leave: how many left, in how many seconds, and the
     seconds that the slowest look at what waits took.
     """
@@ -207,32 +199,8 @@ def _deliver(running: Running, kept: "_Kept", seconds: float) -> tuple[int, floa
     return gone - first, passed, slowest
 
 
-class _Kept:
-    """A database that is filled by the way that calls take, without HTTP."""
-
-    def __init__(self, url: str, *, customers: int) -> None:
-        self.url = url
-        os.environ["DESTINATION_DATABASE_URL"] = url
-        os.environ["DESTINATION_MAPPINGS"] = str(load.ROOT / "mappings")
-        receiver = Setup.read().receiver()
-        self._database, self._routes = receiver.database, receiver.routes.current
-        self._customers = customers
-        self._number = 0
-
-    def fill(self, count: int) -> None:
-        """Take `count` calls in."""
-        while count > 0:
-            numbers = range(self._number, self._number + min(count, GROUP))
-            calls = (load.call(number, self._customers) for number in numbers)
-            arrivals = [routing.arrive(call, "segment", self._routes) for call in calls]
-            receiving.accept(self._database, arrivals)
-            self._number, count = numbers.stop, count - len(numbers)
-
-
 def _print(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
+    table = load.table(columns, title=title)
     for row in rows:
         table.add_row(*row)
     Console(width=130).print(table)
