@@ -329,4 +329,5 @@ def test_a_turn_says_how_long_to_rest(timed):
     assert turn(timed).rest == math.inf
     receive(timed, ("m1", "u"))
 
+    assert turn(timed).rest == 0.01  # then a look tells how it stands after the claim
     assert turn(timed).rest == LEASE  # its lane is free again then, if its worker dies

@@ -17,7 +17,7 @@ from destination.store.holds import is_news, learn
 from destination.store.paces import Terms, Wanted
 from destination.store.settling import settle
 
-#: Seconds until another look, where something is ready that could not be claimed just now.
+#: Seconds until another look, where something was claimed, or could not be just now.
 _SHORTLY = 0.01
 
 #: The same, where the requests of other workers may be what it waits for.
@@ -31,7 +31,7 @@ class Turn:
     claims: list[Claim]
     #: The destinations that were put on hold, with the reason, or were found well again: None.
     changes: dict[str, str | None]
-    #: Seconds until there may be more to claim; infinite where nothing waits.
+    #: Seconds until another look for more to claim; infinite where nothing waits.
     rest: float
 
 
@@ -56,14 +56,17 @@ def settle_and_claim(
         for one in wanted:
             if paces.rest(known[one.destination], one, now) == 0:
                 claims += claim(database, connection, one, known[one.destination], terms, now)
-        taken = Counter(claim.destination for claim in claims)
-        left = [one for one in wanted if taken[one.destination] < one.room]
-        known |= paces.paces(connection, [o.destination for o in left if taken[o.destination]])
-        rests = [paces.rest(known[one.destination], one, now) for one in left]
-    again = [
-        max(rest, _SOON if one.most else _SHORTLY) for one, rest in zip(left, rests, strict=True)
+    taken = Counter(claim.destination for claim in claims)
+    rests = [
+        max(
+            # How those stand by now that something was taken of, the next look tells.
+            0.0 if taken[one.destination] else paces.rest(known[one.destination], one, now),
+            _SOON if one.most else _SHORTLY,
+        )
+        for one in wanted
+        if taken[one.destination] < one.room
     ]
-    return Turn(claims=claims, changes=changes, rest=min(again, default=math.inf))
+    return Turn(claims=claims, changes=changes, rest=min(rests, default=math.inf))
 
 
 def look(database: Database, wanted: Sequence[Wanted]) -> float:
