@@ -38,8 +38,12 @@ def make() -> Any:
 
 
 def nothing(port: int) -> None:
-    """No server: a socket is read and the app called, so as to see what the app itself costs."""
-    app = make()
+    """No server, so as to see what the app itself costs."""
+    serve_barely(make(), port)
+
+
+def serve_barely(app: Any, port: int) -> None:
+    """Call the app with what sockets bring, a thread each. It reads what benchmarks send."""
 
     def serve(connection: Any) -> None:
         while read := connection.recv(65536):

@@ -220,7 +220,11 @@ def _engine(listener: socket.socket, takes: float, answered: Any, orders: Any) -
 
 @contextmanager
 def process(
-    command: Sequence[str], settings: Mapping[str, object], folder: Path, says: str
+    command: Sequence[str],
+    settings: Mapping[str, object],
+    folder: Path,
+    says: str,
+    program: str = sys.executable,
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """A process with `settings`, once it has written `says` on standard error; ended after use.
 
@@ -230,7 +234,7 @@ def process(
     told = folder / f"{command[-1].replace('/', '-')}.log"
     with told.open("wb") as log:
         started = subprocess.Popen(
-            [sys.executable, *command], env={**os.environ, **environment}, cwd=folder, stderr=log
+            [program, *command], env={**os.environ, **environment}, cwd=folder, stderr=log
         )
     try:
         ends = time.monotonic() + PATIENCE

@@ -16,10 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import databases
 import load
-from databases import KINDS
 from rich.console import Console
-from rich.table import Table
 
 from destination import database
 from destination.deliveries import Delivery
@@ -34,9 +33,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--deliveries", type=int, default=4000)
     count = parser.parse_args().deliveries
-    table = Table("database", "alone, a second", "beside a dead one", "kept")
-    for make in KINDS.values():
-        with tempfile.TemporaryDirectory() as name, make(Path(name)) as kind, _dead() as dead:
+    table = load.table(("", "alone, a second", "beside a dead one", "kept"))
+    for start in databases.chosen(None):
+        with tempfile.TemporaryDirectory() as name, start(Path(name)) as kind, _dead() as dead:
             speeds: dict[bool, list[float]] = {False: [], True: []}
             for _ in range(RUNS):
                 for beside in speeds:

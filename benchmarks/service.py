@@ -52,6 +52,22 @@ class Line:
     delivered: bool = True
 
 
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What came of a line."""
+
+    events: int
+    #: Events a second.
+    rate: float
+    #: Of the requests that sent us calls; where nothing is received, of the attempts, in seconds.
+    took: list[float]
+    #: By process: seconds of processor time for each event, and MB at the peak.
+    cpu: dict[str, float]
+    memory: dict[str, int]
+    #: Bytes on the disk for each event.
+    kept: float
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--events", type=int, default=5000, help="events sent one at a time")
@@ -75,12 +91,22 @@ def main() -> None:
 def _print(kind: databases.Kind, lines: Sequence[Line], folder: Path) -> None:
     table = load.table(COLUMNS, title=kind.name, collapse_padding=True)
     for line in lines:
-        table.add_row(*_measure(line, kind, folder))
+        table.add_row(line.name, *_cells(measure(line, kind, folder)))
     Console(width=130).print(table)
 
 
-def _measure(line: Line, kind: databases.Kind, folder: Path) -> Iterator[str]:
-    """The cells of a line."""
+def _cells(measured: Measured) -> Iterator[str]:
+    p50, p99 = load.percentiles(measured.took)
+    yield from (f"{measured.events:,}", f"{measured.rate:,.0f}", f"{p50:.1f}", f"{p99:.1f}")
+    each = {name: f"{seconds * 1000:.2f}" for name, seconds in measured.cpu.items()}
+    yield from (each.get(name, "") for name in (*OURS, "PostgreSQL"))
+    yield f"{sum(measured.cpu.values()) * 1000:.2f}"
+    yield from (str(measured.memory.get(name, "")) for name in OURS)
+    yield f"{measured.kept / 1000:.1f}"
+
+
+def measure(line: Line, kind: databases.Kind, folder: Path) -> Measured:
+    """A line on a new database, with new processes."""
     url, port = kind.make(), load.free_port()
     bodies = load.requests(line.events, line.batch)
     with load.engine(load.ENGINE_TAKES) as engine, ExitStack() as running:
@@ -115,13 +141,14 @@ def _measure(line: Line, kind: databases.Kind, folder: Path) -> Iterator[str]:
         spent = {name: load.cpu(pid) - spent[name] for name, pid in counted.items()}
         memory = {name: load.peak_memory(counted[name]) for name in counted if name in OURS}
     events = line.events - before
-    p50, p99 = load.percentiles(took or _attempts_took(url))
-    yield from (line.name, f"{events:,}", f"{events / seconds:,.0f}", f"{p50:.1f}", f"{p99:.1f}")
-    each = {name: f"{value / events * 1000:.2f}" for name, value in spent.items()}
-    yield from (each.get(name, "") for name in (*OURS, "PostgreSQL"))
-    yield f"{sum(spent.values()) / events * 1000:.2f}"
-    yield from (str(memory.get(name, "")) for name in OURS)
-    yield f"{_bytes_kept(url) / line.events / 1000:.1f}"
+    return Measured(
+        events=events,
+        rate=events / seconds,
+        took=took or _attempts_took(url),
+        cpu={name: value / events for name, value in spent.items()},
+        memory=memory,
+        kept=_bytes_kept(url) / line.events,
+    )
 
 
 def _wait_until_settled(url: str, events: int) -> None:
