@@ -3,8 +3,8 @@ starts it.
 
     python benchmarks/least.py PORT ENGINE_PORT
 
-No server, no mapping files, no checks, nothing kept: a view that reads a call and sends it on,
-through the cheapest door that requests has.
+No server, no mapping files, no checks, nothing kept: a view that reads a call and sends it on, the
+cheapest way that we know to send with requests.
 """
 
 import json
@@ -12,16 +12,21 @@ import sys
 
 from candidates import serve_barely
 from flask import Flask, request
-from requests import Request
-from requests.adapters import HTTPAdapter
+
+from destination.partners import Request
+from destination.partners.http import Client
 
 
 def main() -> None:
     port, engine = map(int, sys.argv[1:])
     app = Flask(__name__)
-    adapter = HTTPAdapter(pool_maxsize=100)
-    url = f"http://127.0.0.1:{engine}/events/invoke"
-    headers = {"Content-Type": "application/json"}
+    client = Client(
+        f"http://127.0.0.1:{engine}",
+        headers={"Authorization": "Basic a2V5OnNlY3JldA=="},
+        connect_timeout=5,
+        read_timeout=10,
+        connections=100,
+    )
 
     @app.post("/webhooks/segment")
     def forward() -> dict[str, str]:
@@ -32,9 +37,8 @@ def main() -> None:
             "metadata": call["properties"],
         }
         body = json.dumps(payload)
-        prepared = Request("POST", url, headers, data=body, auth=("key", "secret")).prepare()
-        adapter.send(prepared, timeout=(5, 10)).raise_for_status()
-        return {}
+        sent = Request(method="POST", path="/events/invoke", body=body, idempotent=False)
+        return {"answer": client.exchange(sent).answer}
 
     print("receiving", file=sys.stderr, flush=True)
     serve_barely(app, port)
