@@ -55,8 +55,9 @@ def setting(default: V, help: str, *, read: Callable[[str], V], secret: bool = F
 class Pacing:
     """How fast a destination may be sent to: every destination's table begins with these."""
 
+    # So many may fail before anybody can know that it is down: the breaker opens within 20 calls.
     concurrency: int = setting(
-        16, "How many requests a worker has under way to it.", read=count(1, 512)
+        20, "How many requests a worker has under way to it.", read=count(1, 512)
     )
     rate_limit: float = setting(
         0.0,

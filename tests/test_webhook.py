@@ -227,7 +227,7 @@ def test_a_subscriber_is_told_the_same_from_a_process_of_its_own():
 def test_an_account_asks_for_no_more_connections_than_the_setting_allows():
     found = Subscriber(account_value(connections=9999), Webhook(WebhookSettings()))
 
-    assert found.pacing.concurrency == 16
+    assert found.pacing.concurrency == 20
 
 
 def test_a_roster_follows_the_accounts_and_keeps_what_did_not_change(database, setup):

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from destination.deliveries import Delivery
 from destination.partners.rehook import Rehook, RehookSettings
+from destination.settings import Pacing
 from destination.store import records, sending
 from destination.store.receiving import accept
 from destination.worker import Worker
@@ -18,9 +19,9 @@ from tests.test_worker import SETTINGS, Engine, rows, settled, until, working
 def test_an_engine_that_is_down_is_found_down_and_well_again(database):
     accept(database, [arrival(f"m{n}", f"u{n}") for n in range(60)])
     engine = Engine(**{f"u{n}": [response(503)] * 50 for n in range(60)})
-    quick = replace(SETTINGS, breaker_failures=10, breaker_probe=0.3)
+    quick = replace(SETTINGS, breaker_failures=10, breaker_probe=1.0)
 
-    with working(database, engine, quick, concurrency=16):
+    with working(database, engine, quick, concurrency=Pacing().concurrency):
         until(lambda: records.holds(database))
         assert [hold["reason"] for hold in records.holds(database)] == ["breaker"]
         assert len(engine.arrived) <= 20
