@@ -28,7 +28,7 @@ from destination.store import holds
 from destination.web import door
 from destination.web.app import create_app
 from destination.web.receive import Receiver
-from destination.wording import did_you_mean
+from destination.wording import listed
 from destination.worker import Worker
 
 log = structlog.get_logger()
@@ -240,9 +240,7 @@ def _known(name: str) -> Database:
     setup = Setup.read()
     database = setup.kept()
     if name not in (roster := Roster(database, setup.destinations)):
-        # Subscribers may be many, and nobody types their ids: they are not listed.
-        known = [*(each for each in roster if each in setup.destinations), "webhook:ID"]
-        raise Problem(f"There is no destination {name}. {did_you_mean(name, known)}")
+        raise Problem(f"There is no destination {name}. There is {listed(roster)}.")
     return database
 
 
