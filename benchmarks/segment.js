@@ -12,7 +12,7 @@ const definition = require('@segment/action-destinations/dist/destinations/rehoo
 const [port, engine] = process.argv.slice(2).map(Number)
 
 https.request = (options, answered) =>
-  http.request({ ...options, protocol: 'http:', host: '127.0.0.1', hostname: '127.0.0.1', port: engine, agent: undefined }, answered)
+  http.request({ ...options, protocol: 'http:', hostname: '127.0.0.1', port: engine }, answered)
 
 // Every action with its presets, as Segment sets a destination up.
 const subscriptions = Object.entries(definition.actions).map(([name, action]) => ({

@@ -17,7 +17,8 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from contextlib import ExitStack
 from pathlib import Path
 
 import databases
@@ -45,25 +46,24 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=3000)
     parser.add_argument("--runs", type=int, default=3)
     arguments = parser.parse_args()
-    runs: dict[str, list[Figures]] = {}
-    with tempfile.TemporaryDirectory() as name:
+    events, runs = arguments.events, defaultdict[str, list[Figures]](list)
+    with tempfile.TemporaryDirectory() as name, ExitStack() as started:
         folder = Path(name)
         node = _install(folder)
-        least = [sys.executable, str(HERE / "least.py")]
+        kinds = [started.enter_context(start(folder)) for start in databases.chosen(None)]
         for _ in range(arguments.runs):
-            for title, command in (("Segment's, in Node", node), ("Flask and requests", least)):
-                figures = _forward(command, arguments.events, folder)
-                runs.setdefault(title, []).append(figures)
-            for start in databases.chosen(None):
-                with start(folder) as kind:
-                    title = f"ours, {kind.name}"
-                    runs.setdefault(title, []).append(_ours(kind, arguments.events, folder))
+            runs["Segment's, in Node"].append(_forward(node, folder / "segment.js", events, folder))
+            runs["Flask and requests"].append(
+                _forward(sys.executable, HERE / "least.py", events, folder)
+            )
+            for kind in kinds:
+                runs[f"ours, {kind.name}"].append(_ours(kind, events, folder))
         _print(runs)
         print(load.conditions(folder))
 
 
-def _install(folder: Path) -> list[str]:
-    """Segment's destination behind a server, as a command. Raises SystemExit without npm."""
+def _install(folder: Path) -> str:
+    """Bring Segment's destination, and a server for it; what runs them. Raises SystemExit."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if not node or not npm:
         raise SystemExit("Node.js and npm are needed: apt-get install npm")
@@ -74,15 +74,16 @@ def _install(folder: Path) -> list[str]:
     with tarfile.open(packed) as archive:
         archive.extractall(folder, filter="data")
     (folder / "package").rename(folder / "node_modules/@segment/action-destinations")
-    return [node, str(shutil.copy(HERE / "segment.js", folder))]
+    shutil.copy(HERE / "segment.js", folder)  # beside its modules
+    return node
 
 
-def _forward(command: Sequence[str], events: int, folder: Path) -> Figures:
-    """Of a process that sends each call on before it answers."""
+def _forward(program: str, script: Path, events: int, folder: Path) -> Figures:
+    """Of a script of ours that sends each call on before it answers."""
     port = load.free_port()
     with load.engine(load.ENGINE_TAKES) as engine:
-        ports = [str(port), str(engine.port)]
-        with load.process([*command[1:], *ports], {}, folder, "receiving", command[0]) as running:
+        command = [str(script), str(port), str(engine.port)]
+        with load.process(command, {}, folder, "receiving", program) as running:
             load.send(port, load.requests(WARM, 1), service.SENDERS)
             bodies = load.requests(events, 1)
             spent, began = load.cpu(running.pid), time.perf_counter()
@@ -99,10 +100,12 @@ def _ours(kind: databases.Kind, events: int, folder: Path) -> Figures:
 
 def _print(runs: dict[str, list[Figures]]) -> None:
     table = load.table(("", "a second", "CPU\nms each", "to\nSegment's"))
-    segments = 0.0
-    for title, figures in runs.items():
-        rate, cpu = map(statistics.median, zip(*figures, strict=True))
-        segments = segments or cpu
+    middle = {
+        title: [statistics.median(each) for each in zip(*figures, strict=True)]
+        for title, figures in runs.items()
+    }
+    _, segments = next(iter(middle.values()))
+    for title, (rate, cpu) in middle.items():
         table.add_row(title, f"{rate:,.0f}", f"{cpu * 1000:.2f}", f"{cpu / segments:.2f}")
     Console(width=110).print(table)
 
