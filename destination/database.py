@@ -21,8 +21,9 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from destination import waking
+from destination import inserting, waking
 from destination.errors import BadSetting, Problem, StoreConflict, StoreUnavailable
+from destination.inserting import InsertRows
 
 #: Seconds to wait for another writer, or for a free connection, before giving up.
 PATIENCE = 3.0
@@ -33,9 +34,6 @@ _LOOKS = 0.001
 #: Seconds after which a connection to PostgreSQL, that nobody used, is tried before it is used: the
 #: database may have been restarted. To try each would be a round trip more for every transaction.
 RESTED = 1.0
-
-#: Rows of an INSERT, at most: each number of rows is a statement of its own, which drivers keep.
-PAGE = 50
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -66,6 +64,8 @@ class Database:
     now: sa.ColumnElement[float]
     #: The insert that knows ON CONFLICT.
     insert: Insert
+    #: Runs an insert for many rows.
+    insert_rows: InsertRows
     #: Whether a column is one of those that a query finds: the query is run once, beforehand.
     one_of: OneOf
     #: Held while the tables are made or changed, so that only one process does it.
@@ -203,7 +203,7 @@ def _sqlite(address: sa.URL) -> Database:
         connect_args={"timeout": PATIENCE},
         pool_size=8,
         max_overflow=-1,
-        insertmanyvalues_page_size=PAGE,
+        insertmanyvalues_page_size=inserting.PAGE,
     )
 
     @sa.event.listens_for(engine, "connect")
@@ -224,6 +224,7 @@ def _sqlite(address: sa.URL) -> Database:
         engine=engine,
         now=_SQLITE_NOW,
         insert=sqlite.insert,
+        insert_rows=inserting.insert_values,
         one_of=sa.ColumnElement.in_,
         lock_schema="SELECT 1",  # BEGIN IMMEDIATE holds it already
         begin_reading=None,
@@ -290,7 +291,6 @@ def _postgresql(address: sa.URL) -> Database:
         connect_args=wanted,
         pool_size=8,
         max_overflow=-1,
-        insertmanyvalues_page_size=PAGE,
     )
 
     @sa.event.listens_for(engine, "connect")
@@ -317,6 +317,7 @@ def _postgresql(address: sa.URL) -> Database:
         engine=engine,
         now=_POSTGRESQL_NOW,
         insert=postgresql.insert,
+        insert_rows=inserting.insert_json,
         one_of=_is_of_array,
         lock_schema="SELECT pg_advisory_xact_lock(7214301)",
         # Whoever reads a list locks nothing, and may take a while over it.

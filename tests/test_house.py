@@ -19,7 +19,7 @@ PACKAGE = ROOT / "destination"
 
 #: Who may import whom: a room imports only from rooms that stand before it, and from itself.
 ROOMS = [
-    ["errors", "logs", "wording", "metrics", "waking", "beside", "crew", "values"],
+    ["errors", "logs", "wording", "metrics", "waking", "inserting", "beside", "crew", "values"],
     ["settings", "jsontext"],
     ["events", "deliveries", "mapping"],
     ["partners"],

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from destination import database as databases
+from destination import inserting
 from destination.deliveries import Discard
 from destination.errors import StoreUnavailable
 from destination.store import records, schema
@@ -89,10 +90,10 @@ def test_a_batch_is_kept_in_its_order(database):
     assert listed == [f"m{n}" for n in reversed(range(300))]
 
 
-@pytest.mark.parametrize("known", [0, 1, databases.PAGE + 1])
+@pytest.mark.parametrize("known", [0, 1, inserting.PAGE + 1])
 def test_a_batch_was_received_at_one_time(database, known):
     """What its events set is known by it, and compared when one of them is sent again."""
-    batch = [arrival(f"m{n}", f"u{n}") for n in range(databases.PAGE * 3)]
+    batch = [arrival(f"m{n}", f"u{n}") for n in range(inserting.PAGE * 3)]
     accept(database, batch[:known])
     accept(database, batch)
 

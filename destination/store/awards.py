@@ -39,7 +39,7 @@ _FAILED = sa.select(schema.delivery).where(
 
 
 @cache
-def _claim(insert: Insert) -> sa.Executable:
+def _claim(insert: Insert) -> sa.Insert:
     """The keys that nobody holds, which it returns."""
     return insert(schema.award).on_conflict_do_nothing().returning(schema.award.c.key)
 
@@ -55,7 +55,8 @@ def claim(
                 claimants.setdefault(key, (event_id, delivery))
     if not claimants:
         return routed
-    rows = connection.execute(
+    rows = database.insert_rows(
+        connection,
         _claim(database.insert),
         # sorted: two receivers that claim the same keys must not wait for each other
         [{"key": key, "event_id": claimants[key][0], "at": now} for key in sorted(claimants)],

@@ -27,7 +27,8 @@ def claim(
     if not claims and not used:
         return routed
     if claims:
-        connection.execute(
+        database.insert_rows(
+            connection,
             _claim(database.insert),
             # sorted: two receivers that claim the same codes must not wait for each other
             [
@@ -83,7 +84,7 @@ def digest(code: str) -> str:
 
 
 @cache
-def _claim(insert: Insert) -> sa.Executable:
+def _claim(insert: Insert) -> sa.Insert:
     """A code that somebody has stays with them."""
     return insert(schema.referral_code).on_conflict_do_nothing()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from destination.database import PAGE, Database, Insert, Wake, tried_again
+from destination.database import Database, Insert, Wake, tried_again
 from destination.deliveries import Status
 from destination.routing import Arrival
 from destination.store import awards, codes, schema, traits
@@ -52,17 +52,15 @@ _FIRST_DISCARDS = (
 
 
 @cache
-def _keep_events(insert: Insert, now: sa.ColumnElement[float] | None) -> sa.Executable:
-    """Those that are not here yet, which it returns; received now, or when their rows say."""
+def _keep_events(insert: Insert) -> sa.Insert:
+    """Those that are not here yet, which it returns."""
     event = schema.event.c
     keep = insert(schema.event).on_conflict_do_nothing()
-    if now is not None:
-        keep = keep.values(received_at=now)
     return keep.returning(event.id, event.source, event.message_id, event.received_at)
 
 
 @cache
-def _open_lanes(insert: Insert, wake: Wake | None) -> sa.Executable:
+def _open_lanes(insert: Insert, wake: Wake | None) -> sa.Insert:
     lane = schema.lane.c
     opened = insert(schema.lane)
     opened = opened.on_conflict_do_update(
@@ -85,6 +83,8 @@ def accept(database: Database, arrivals: Sequence[Arrival]) -> list[Outcome]:
     A call that is here already changes nothing and is told what became of it the first time.
     Raises StoreUnavailable.
     """
+    if not arrivals:
+        return []
     with database.writing() as connection:
         known = traits.hold(database, connection, arrivals)
         new, now = _insert_events(database, connection, arrivals)
@@ -134,14 +134,8 @@ def _insert_events(
         }
         for i in first.values()
     ]
-    kept: list[Any] = []
-    for start in range(0, len(rows), PAGE):
-        page = rows[start : start + PAGE]
-        if kept:  # the clock has gone on, and they were received together
-            page = [{**row, "received_at": kept[0].received_at} for row in page]
-        kept += connection.execute(
-            _keep_events(database.insert, None if kept else database.now), page
-        )
+    keep = _keep_events(database.insert)
+    kept = database.insert_rows(connection, keep, rows, received_at=database.now).all()
     found = {first[row.source, row.message_id]: row.id for row in kept}
     now = kept[0].received_at if kept else 0.0  # of nothing new, nothing is kept
     return {found[i]: i for i in sorted(found)}, now
@@ -179,7 +173,7 @@ def queue(
         for d in arrival.deliveries
     ]
     if deliveries:
-        connection.execute(_KEEP_DELIVERIES, deliveries)
+        database.insert_rows(connection, _KEEP_DELIVERIES, deliveries)
     notices = [
         {
             **vars(d.notice),
@@ -192,14 +186,14 @@ def queue(
         if d.notice
     ]
     if notices:
-        connection.execute(_KEEP_NOTICES, notices)
+        database.insert_rows(connection, _KEEP_NOTICES, notices)
     discards = [
         {"event_id": event_id, "at": now, **vars(d)}
         for event_id, arrival in routed
         for d in arrival.discards
     ]
     if discards:
-        connection.execute(_KEEP_DISCARDS, discards)
+        database.insert_rows(connection, _KEEP_DISCARDS, discards)
     codes.free_old(connection, dict(routed))  # behind the lanes, as a worker does
     return routed
 
@@ -216,7 +210,8 @@ def open_lanes(
     """
     if not lanes:
         return {}
-    rows = connection.execute(
+    rows = database.insert_rows(
+        connection,
         _open_lanes(database.insert, database.wake),
         [
             # sorted: two receivers that open the same lanes must not wait for each other

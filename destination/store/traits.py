@@ -136,7 +136,8 @@ def _lock(
     database: Database, connection: sa.Connection, customers: Collection[Customer]
 ) -> dict[Customer, Times]:
     """What is known of customers. Until the commit nobody else changes it."""
-    rows = connection.execute(
+    rows = database.insert_rows(
+        connection,
         _lock_profiles(database.insert),
         [
             # sorted: two receivers that know the same customers must not wait for each other
@@ -156,7 +157,7 @@ def _read(written: str) -> Times:
 
 
 @cache
-def _lock_profiles(insert: Insert) -> sa.Executable:
+def _lock_profiles(insert: Insert) -> sa.Insert:
     """Profiles, made where they are new; to write one as it is locks it."""
     made = insert(schema.profile)
     locked = made.on_conflict_do_update(
