@@ -1,17 +1,22 @@
 """What the page on deployment says about a restored database: no award is paid twice."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
 
+from destination import partners
 from destination.deliveries import Status
+from destination.settings import Environment
 from destination.store import paces, records, schema, sending
+from destination.store.filters import Filter
 from destination.store.paces import Terms, Wanted
 from destination.store.receiving import accept
 from destination.store.retrying import send_again
 from tests.conftest import ROOT, arrival
 
+UNCERTAIN = Filter(status=Status.UNCERTAIN)
 PAGE = (ROOT / "docs" / "deployment.md").read_text()
 
 
@@ -19,13 +24,16 @@ PAGE = (ROOT / "docs" / "deployment.md").read_text()
 def restored(database):
     """A database as a back-up finds it: an award under way, another behind it, and a customer."""
     first, second, customer = arrival("a-1"), arrival("a-2"), arrival("b-1", "u2")
-    [delivery] = customer.deliveries
-    changed = dict(vars(delivery), action="identifyUser", mapping="Identify User")
-    customer = arrival("b-1", "u2", deliveries=(type(delivery)(**changed),))
+    customer = of_action(customer, "identifyUser")
     accept(database, [first])
     claim(database)
     accept(database, [second, customer])
     return database
+
+
+def of_action(made, action):
+    [delivery] = made.deliveries
+    return replace(made, deliveries=(replace(delivery, action=action, mapping=action),))
 
 
 def claim(database):
@@ -60,3 +68,22 @@ def test_parked_awards_keep_no_lane_busy_and_are_sent_when_somebody_says_so(rest
     uncertain = [row["id"] for row in records.deliveries(restored)]
     assert len(send_again(restored, uncertain, Status.UNCERTAIN, by={})) == 2
     assert [each.action for each in claim(restored)].count("trackEvent") == 1
+
+
+def test_the_awards_of_every_engine_are_parked(database):
+    settings = {
+        "DESTINATION_REHOOK_API_KEY": "k",
+        "DESTINATION_REWARD_API_KEY": "k",
+        "DESTINATION_SEGMENT_WRITE_KEY": "k",
+    }
+    actions = {
+        name: action
+        for destination in partners.destinations(Environment(settings)).values()
+        for name, action in destination.actions.items()
+    }
+    accept(database, [of_action(arrival(f"m-{name}", name), name) for name in actions])
+    park(database)
+
+    uncertain = {row["mapping"] for row in records.deliveries(database, UNCERTAIN)}
+    assert uncertain == {name for name, action in actions.items() if action.fields.awards}
+    assert len(uncertain) >= 2
