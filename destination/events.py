@@ -4,7 +4,6 @@ import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
@@ -109,9 +108,8 @@ class Time(fields.Field[float | None]):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> float | None:
         try:
-            moment = datetime.fromisoformat(value)
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-        except (TypeError, ValueError, OverflowError):
+            return jsontext.seconds(value)
+        except ValueError:
             return None
 
 

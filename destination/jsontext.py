@@ -51,6 +51,18 @@ def moment(seconds: float) -> str:
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def seconds(text: Json) -> float:
+    """A time in ISO 8601, in UTC where it names no zone, as seconds since 1970.
+
+    Raises ValueError for what is none.
+    """
+    try:
+        time = datetime.fromisoformat(text)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError("it is not a time") from error
+
+
 def depth(text: str) -> int:
     """How many objects and lists stand inside each other, at the deepest place."""
     if text.count("{") + text.count("[") <= MAX_DEPTH:

@@ -93,6 +93,25 @@ def test_brackets_and_commas_in_texts_are_not_structure():
     assert jsontext.elements('[{"a":"],["}, "\\"],", NaN]') == ['{"a":"],["}', '"\\"],"', "NaN"]
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("2026-03-14T09:26:53.589Z", 1773480413.589),
+        ("2026-03-14T09:26:53.589", 1773480413.589),
+        ("2026-03-14 11:26:53+02:00", 1773480413.0),
+        ("1970-01-01", 0.0),
+    ],
+)
+def test_a_time_without_a_zone_is_in_utc(written, read):
+    assert jsontext.seconds(written) == read
+
+
+@pytest.mark.parametrize("written", ["", "soon", "2026-02-30", "24:00", 1773480413, None, ["a"]])
+def test_what_is_no_time_is_refused(written):
+    with pytest.raises(ValueError, match="not a time"):
+        jsontext.seconds(written)
+
+
 def test_depth_counts_the_deepest_place():
     deep = "[" * 101 + "]" * 101
 

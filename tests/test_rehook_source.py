@@ -1,6 +1,7 @@
 """Rehook as a source: each of its notices is a track call of the member whom it is about."""
 
 import json
+import time
 from base64 import b64encode
 
 import pytest
@@ -155,6 +156,16 @@ def test_zero_dates_and_na_are_none():
     assert (friend["AdvocateId"], friend["ConnectedCustomerId"]) == (None, None)
 
 
+@pytest.fixture
+def far_west(monkeypatch):
+    """A server whose own time is not UTC."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
 @pytest.mark.parametrize(
     ("date", "read"),
     [
@@ -162,13 +173,14 @@ def test_zero_dates_and_na_are_none():
         ("2026-03-14T10:08:06.6143674Z", "2026-03-14T10:08:06.614Z"),
         ("2026-03-14T10:08:06Z", "2026-03-14T10:08:06.000Z"),
         ("2026-03-14T12:08:06.614367478+02:00", "2026-03-14T10:08:06.614Z"),
+        ("2026-03-14T10:08:06.614", "2026-03-14T10:08:06.614Z"),
         ("0001-01-01T00:00:00Z", jsontext.moment(NOW)),
         ("soon", jsontext.moment(NOW)),
         (7, jsontext.moment(NOW)),
         (None, jsontext.moment(NOW)),
     ],
 )
-def test_a_reward_happened_at_its_redemption_or_when_it_arrived(date, read):
+def test_a_reward_happened_at_its_redemption_or_when_it_arrived(date, read, far_west):
     text = changed("customer-rewarded-to-be-paid", reward={"redemption_date": date})
 
     assert call(text)["timestamp"] == read

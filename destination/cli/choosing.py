@@ -3,11 +3,11 @@
 import functools
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 
+from destination import jsontext
 from destination.deliveries import Status
 from destination.store.filters import Filter
 from destination.values import age
@@ -31,7 +31,7 @@ class Moment(click.ParamType[float]):
         except ValueError:
             pass
         try:
-            moment = datetime.fromisoformat(value)
+            return jsontext.seconds(value)
         except ValueError:
             self.fail(
                 f"{value!r} is not a time. Write 2026-05-01, 2026-05-01T08:30 (UTC), or an age: "
@@ -39,7 +39,6 @@ class Moment(click.ParamType[float]):
                 param,
                 ctx,
             )
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 _MOMENT = Moment()

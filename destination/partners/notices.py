@@ -1,6 +1,6 @@
 """A notice is what an engine's webhook tells us: JSON that becomes a track event of a member."""
 
-from datetime import datetime
+import contextlib
 from typing import Any
 
 from destination import jsontext
@@ -36,8 +36,6 @@ def part(notice: Json, *path: str) -> Any:
 def first_date(*dates: Any) -> str | None:
     """The first of them that is a date in ISO 8601, in UTC with milliseconds."""
     for date in dates:
-        try:
-            return jsontext.moment(datetime.fromisoformat(date).timestamp())
-        except (TypeError, ValueError, OverflowError):
-            continue
+        with contextlib.suppress(ValueError):
+            return jsontext.moment(jsontext.seconds(date))
     return None
