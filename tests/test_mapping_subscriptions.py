@@ -89,6 +89,7 @@ def test_a_mapping_without_a_name_is_called_by_its_action():
         ({"subscriptions": []}, "There is no mapping in it"),
         (5, "Mapping 1 is a number, not an object."),
         ([STORED, "x"], "Mapping 2 is a text"),
+        ({**CONTENT, "award_key": "$.messageId"}, '"Order" is a mapping file already: put it into'),
         (
             {**STORED, "partnerAction": None},
             '"Order": "partnerAction", "actionSlug" or "action" is missing',

@@ -10,7 +10,7 @@ from destination.wording import kind, listed
 
 class _Part(NamedTuple):
     """A part of a subscription: its names in the places in which one can be found (a
-    destination's stored settings, the Public API, our own files), and what it must be.
+    destination's stored settings, the Public API, its app), and what it must be.
     """
 
     names: tuple[str, ...]
@@ -65,6 +65,8 @@ def _content(found: Any, place: int) -> dict[str, Any]:
         raise Problem(f"Mapping {place} is {kind(found)}, not an object.")
     content = {key: part for key in _PARTS if (part := _part(found, key)) is not None}
     called = f'"{content["name"]}"' if isinstance(content.get("name"), str) else f"Mapping {place}"
+    if isinstance(found.get("action"), str) and "fields" in found:
+        raise Problem(f"{called} is a mapping file already: put it into its folder as it is.")
     for key, (names, needed, hint) in _PARTS.items():
         if needed and not isinstance(content.get(key), needed):
             quoted = listed((f'"{name}"' for name in names), "or")

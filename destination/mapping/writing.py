@@ -43,7 +43,7 @@ _Representer.add_representer(type(None), _represent_null)
 
 
 def written(content: dict[str, Any]) -> str:
-    """Write a new mapping file: YAML, its keys in the order of the documentation.
+    """Write a new mapping file: YAML, its keys in the order in which the files that ship have them.
 
     `content` is what the file holds, in plain JSON values; keys that are None are left out.
     """
