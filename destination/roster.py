@@ -6,16 +6,11 @@ It follows the database: what an account's owner changes holds everywhere within
 import threading
 from collections.abc import Callable, Iterator, Mapping
 
-import structlog
-
 from destination.database import Database
-from destination.errors import StoreUnavailable
-from destination.logs import fault
 from destination.partners import Destination
 from destination.partners.webhook import Subscriber, Webhook
 from destination.store import accounts
-
-log = structlog.get_logger()
+from destination.watching import every
 
 #: Seconds between two looks at the accounts.
 LOOK_EVERY = 1.0
@@ -73,23 +68,9 @@ class Roster(Mapping[str, Destination]):
         """Look from now on, in a thread of its own, and say when something changed; until what
         is returned is called.
         """
-        ended = threading.Event()
 
-        def watch() -> None:
-            while not ended.wait(LOOK_EVERY):
-                try:
-                    if self.look():
-                        changed()
-                except StoreUnavailable as error:
-                    log.error("subscribers could not be looked at", cause=str(error))
-                except Exception as error:  # it must go on looking
-                    log.error("subscribers could not be looked at", **fault(error))
+        def look(_: threading.Event) -> None:
+            if self.look():
+                changed()
 
-        watching = threading.Thread(target=watch, name="roster", daemon=True)
-        watching.start()
-
-        def end() -> None:
-            ended.set()
-            watching.join()
-
-        return end
+        return every(LOOK_EVERY, look, name="roster")

@@ -20,7 +20,7 @@ PACKAGE = ROOT / "destination"
 #: Who may import whom: a room imports only from rooms that stand before it, and from itself.
 ROOMS = [
     ["errors", "logs", "wording", "metrics", "waking", "inserting", "beside", "crew", "values"],
-    ["settings", "jsontext"],
+    ["settings", "jsontext", "watching"],
     ["events", "deliveries", "mapping"],
     ["partners"],
     ["routing", "database"],

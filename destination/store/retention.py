@@ -15,9 +15,9 @@ import structlog
 
 from destination.database import Database, tried_again
 from destination.deliveries import Status
-from destination.errors import StoreUnavailable
 from destination.partners.webhook import HORIZON, endpoint
 from destination.store import awards, schema
+from destination.watching import every
 
 log = structlog.get_logger()
 
@@ -53,32 +53,21 @@ class Ages:
 
 def keep_sweeping(database: Database, ages: Ages) -> Callable[[], None]:
     """Sweep from time to time, in a thread of its own; returns what ends it."""
-    ending = threading.Event()
 
-    def run() -> None:
-        # Workers that start together do not all sweep together.
-        rest = random.uniform(0, REST / 10)  # noqa: S311 - no secret
-        while not ending.wait(rest):
-            rest = REST
-            removed = 0
-            try:
-                for count in sweep(database, ages):
-                    removed += count
-                    if ending.wait(PAUSE):
-                        return
-            except StoreUnavailable as error:
-                log.error("store unavailable", cause=str(error))
+    def look(ended: threading.Event) -> None:
+        removed = 0
+        try:
+            for count in sweep(database, ages):
+                removed += count
+                if ended.wait(PAUSE):
+                    return
+        finally:
             if removed:
                 log.info("removed what was past its age", rows=removed)
 
-    thread = threading.Thread(target=run, name="sweep", daemon=True)
-    thread.start()
-
-    def end() -> None:
-        ending.set()
-        thread.join(2.0)  # a step is short; one that waits for the database may be left
-
-    return end
+    # Workers that start together do not all sweep together.
+    first = random.uniform(0, REST / 10)  # noqa: S311 - no secret
+    return every(REST, look, name="sweep", first=first)
 
 
 def sweep(database: Database, ages: Ages) -> Iterator[int]:

@@ -1,6 +1,5 @@
 """The routes in force: changed mapping files are taken up within two seconds, all or nothing."""
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,9 +7,10 @@ from pathlib import Path
 
 import structlog
 
-from destination.errors import InvalidMapping, StoreUnavailable
+from destination.errors import InvalidMapping
 from destination.mapping.files import files, stamps
 from destination.routing import Routes
+from destination.watching import every
 
 log = structlog.get_logger()
 
@@ -48,8 +48,8 @@ class LiveRoutes:
         self.rejected: Rejected | None = None
 
     def watch(self) -> None:
-        """Look at the files from now on, in a thread that ends with the process."""
-        threading.Thread(target=self._watch, name="mappings", daemon=True).start()
+        """Look at the files from now on, as long as the process lasts."""
+        every(LOOK_EVERY, lambda _: self.look(), name="mappings")
 
     def look(self) -> None:
         """Take the files up where they have changed, unless one of them has a fault."""
@@ -68,11 +68,3 @@ class LiveRoutes:
             self.rejected = Rejected(message=str(error), since=since)
             log.error("mappings not taken up, the last good ones go on", faults=str(error))
         self._seen = found
-
-    def _watch(self) -> None:
-        while True:
-            time.sleep(LOOK_EVERY)
-            try:
-                self.look()
-            except (StoreUnavailable, OSError) as error:
-                log.error("mappings could not be looked at", cause=str(error))

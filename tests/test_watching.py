@@ -1,0 +1,56 @@
+"""A look from time to time that nothing ends but its owner."""
+
+import threading
+
+import pytest
+
+from destination.errors import StoreUnavailable
+from destination.watching import every
+from tests.running import until
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("gone"), ValueError("ada@example.com")])
+def test_it_goes_on_whatever_a_look_meets(error, capsys):
+    looks = []
+
+    def look(_):
+        looks.append(None)
+        raise error
+
+    end = every(0.001, look, name="mappings")
+    until(lambda: len(looks) > 3)
+    end()
+
+    said = capsys.readouterr()
+    assert "looking=mappings" in said.out + said.err
+    assert "ada@example.com" not in said.out + said.err
+
+
+def test_nothing_is_looked_at_after_its_end():
+    looks = []
+    end = every(0.001, looks.append, name="looking")
+    until(lambda: looks)
+    end()
+
+    assert "looking" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_one_that_takes_long_is_told_to_end():
+    began, told = threading.Event(), []
+
+    def look(ended):
+        began.set()
+        told.append(ended.wait(60))
+
+    end = every(0.001, look, name="sweep")
+    began.wait(60)
+    end()
+
+    assert told == [True]
+
+
+def test_the_first_look_may_come_sooner():
+    looks = []
+    end = every(600, looks.append, name="sweep", first=0.0)
+    until(lambda: looks)
+    end()
