@@ -56,7 +56,7 @@ _TRIES = 4
 
 @dataclass(frozen=True)
 class Database:
-    """Where everything is kept. Subclasses hold what differs."""
+    """Where everything is kept. Its fields are what differs between the two kinds."""
 
     engine: sa.Engine
 

@@ -3,6 +3,10 @@
 pending ──claim──▶ sending ──settle──▶ delivered
    ▲                  │ ├────────────▶ failed
    └──retry, hold─────┘ └────────────▶ uncertain
+
+By hand, what failed or is uncertain is sent again (pending), and what is uncertain is marked
+delivered; an engine's own notice of it does that too. What is pending fails where its subscriber
+has gone, and becomes a discard where a newer one makes it needless.
 """
 
 import random
@@ -175,7 +179,7 @@ _OUR_OWN = {Trouble.WORKER_DIED, Trouble.CRASHED, Trouble.FAULT, Trouble.LATE}
 
 
 def verdict(exchange: Exchange, *, idempotent: bool, ambiguous: str) -> Verdict:
-    """What an exchange means, by the table in DESIGN's words: see docs/operations.md.
+    """What an exchange means, by the table of docs/operations.md, "What an answer means".
 
     `idempotent`: sent twice, the request does what it does once. `ambiguous`: `park` or
     `retry` an award whose answer is unknown.

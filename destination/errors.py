@@ -6,7 +6,7 @@ Problem                  said to the person in one sentence, without a traceback
 │   └── InvalidTrigger   the same, for the condition on which it fires
 ├── MappingFailed        one event is parked with the reason; the mapping goes on
 ├── Refused              one call is answered in its place; the others go on
-├── Unauthorized         a whole request is answered 401: it is in partners
+├── Unauthorized         a whole request is answered 401
 └── StoreUnavailable     the sender is told to come back: 503 with Retry-After
     ├── Busy             the same, and it is no fault
     └── StoreConflict    the transaction is done anew at once, and mostly nobody hears of it
@@ -54,6 +54,10 @@ class InvalidTrigger(InvalidMapping):
 
 class MappingFailed(Problem):
     """A mapping broke on one event: too slow, too large, or unreadable for it."""
+
+
+class Unauthorized(Problem):
+    """A request does not show that it comes from the source: answered 401, with what to set."""
 
 
 class Refused(Problem):

@@ -159,7 +159,7 @@ def read_event(
     # A character has at most four bytes: most calls are known to be small without encoding.
     if len(text) * 4 > max_bytes and (size := len(text.encode())) > max_bytes:
         raise Refused("event_too_large", f"The call has {size:,} bytes; {max_bytes:,} are allowed.")
-    if jsontext.depth(text) > jsontext.MAX_DEPTH:
+    if jsontext.is_too_deep(text):
         raise _too_deep()
     try:
         read = _schema.load(call)

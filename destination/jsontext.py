@@ -63,18 +63,19 @@ def seconds(text: Json) -> float:
         raise ValueError("it is not a time") from error
 
 
-def depth(text: str) -> int:
-    """How many objects and lists stand inside each other, at the deepest place."""
+def is_too_deep(text: str) -> bool:
+    """Whether more than MAX_DEPTH objects and lists stand inside each other somewhere."""
     if text.count("{") + text.count("[") <= MAX_DEPTH:
-        return 0  # too few marks to be deep: the common case, without a look at each
-    deepest = level = 0
+        return False  # the common case, without a look at each
+    level = 0
     for mark in _QUOTED_OR_MARK.findall(text):
         if mark in "{[":
             level += 1
-            deepest = max(deepest, level)
         elif mark in "}]":
             level -= 1
-    return deepest
+        if level > MAX_DEPTH:
+            return True
+    return False
 
 
 def elements(text: str) -> list[str]:

@@ -112,11 +112,16 @@ def test_what_is_no_time_is_refused(written):
         jsontext.seconds(written)
 
 
-def test_depth_counts_the_deepest_place():
-    deep = "[" * 101 + "]" * 101
+def nested(levels):
+    return "[" * levels + "]" * levels
 
-    assert jsontext.depth(deep) == 101
-    assert jsontext.depth("[" + ",".join(["[1]"] * 200) + "]") == 2
+
+def test_the_deepest_place_decides():
+    assert jsontext.is_too_deep(nested(jsontext.MAX_DEPTH + 1))
+    assert jsontext.is_too_deep(f"[{nested(1)},{nested(jsontext.MAX_DEPTH)},{nested(1)}]")
+    assert not jsontext.is_too_deep(nested(jsontext.MAX_DEPTH))
+    assert not jsontext.is_too_deep(f"[{','.join([nested(1)] * 200)}]")
+    assert not jsontext.is_too_deep('["' + "[" * 200 + '"]')
 
 
 @pytest.mark.parametrize(

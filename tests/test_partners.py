@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from destination import database as databases
 from destination import partners, payloads
 from destination.deliveries import Delivery, Status
-from destination.errors import BadSetting, Refused
+from destination.errors import BadSetting, Refused, Unauthorized
 from destination.events import read_event
 from destination.jsontext import dumps, loads
-from destination.partners import Batching, Request, Unauthorized
+from destination.partners import Batching, Request
 from destination.routing import arrive
 from destination.settings import PREFIX, Environment, Settings, rows
 from destination.store import records

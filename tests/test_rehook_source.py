@@ -8,9 +8,8 @@ import pytest
 
 from destination import jsontext, payloads
 from destination.deliveries import Confirmation
-from destination.errors import Refused
+from destination.errors import Refused, Unauthorized
 from destination.events import read_event
-from destination.partners import Unauthorized
 from destination.partners.rehook import RehookSettings, RehookWebhook
 from destination.routing import arrive
 from tests.conftest import ROOT

@@ -5,7 +5,7 @@ import json
 import pytest
 from marshmallow import ValidationError
 
-from destination.partners import Unauthorized
+from destination.errors import Unauthorized
 from destination.partners.reward import Reward, RewardSettings, RewardWebhook
 
 TRIGGER = Reward(RewardSettings()).actions["triggerEvent"]

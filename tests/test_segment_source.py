@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from destination.errors import Refused
-from destination.partners import Unauthorized
+from destination.errors import Refused, Unauthorized
 from destination.partners.segment import Segment, SegmentSettings, read_calls
 
 ONE = b'{"cool":true}'

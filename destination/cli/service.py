@@ -1,4 +1,4 @@
-"""The commands that run: serve, worker, sandbox, migrate."""
+"""The commands that run and steer: serve, worker, sandbox, migrate, hold, resume."""
 
 import gc
 import os
@@ -262,13 +262,13 @@ def _free_port() -> int:
 
 def _refuse_strangers(setup: Setup) -> None:
     """Without a credential, only this machine may send us anything."""
-    if setup.closed and len(setup.closed) == len(setup.sources):
+    if setup.unprotected and len(setup.unprotected) == len(setup.sources):
         raise BadSetting(
             f"DESTINATION_HOST is {setup.settings.host}, but nothing keeps strangers from sending "
             "us calls. Set DESTINATION_SEGMENT_SHARED_SECRET (webhooks), "
             "DESTINATION_SEGMENT_WRITE_KEYS (Tracking API), or DESTINATION_HOST=127.0.0.1."
         )
-    for name in setup.closed:
+    for name in setup.unprotected:
         settings = " or ".join(setup.sources[name].credentials)
         log.warning("closed, since nothing keeps strangers out", source=name, set=settings)
     if setup.notifications is None:

@@ -56,8 +56,10 @@ class Setup:
         )
 
     @property
-    def closed(self) -> list[str]:
-        """The sources that nothing protects, where others than this machine could reach them."""
+    def unprotected(self) -> list[str]:
+        """The sources without a credential, where others than this machine could reach them: every
+        request of theirs is answered 401.
+        """
         if _is_loopback(self.settings.host):
             return []
         return [name for name, source in self.sources.items() if not source.protected]
@@ -86,7 +88,7 @@ class Setup:
             user=self.settings.notifications_user,
             password=self.settings.notifications_password,
         )
-        return lock if lock.closed or _is_loopback(self.settings.host) else None
+        return lock if lock.protects or _is_loopback(self.settings.host) else None
 
     @property
     def actions(self) -> files.Actions:
@@ -141,7 +143,7 @@ class Setup:
                 lambda routes: remember_mappings(database, routes.digest, routes.texts),
             ),
             segment=self.segment,
-            closed=self.closed,
+            unprotected=self.unprotected,
             roster=Roster(database, self.destinations),
             notifications=self.notifications,
             permit=self.environment.read(WebhookSettings).guard.check,

@@ -12,7 +12,7 @@ from pkgutil import iter_modules
 from typing import Any, Protocol, runtime_checkable
 
 from destination.deliveries import Confirmation, Discard, Exchange, Notice
-from destination.errors import Problem, Refused
+from destination.errors import Refused
 from destination.events import Event
 from destination.jsontext import Json
 from destination.partners.addresses import Guard
@@ -31,8 +31,8 @@ class Request:
     body: str | None = None
     #: Sent twice, it does what it does once: so it is retried when its answer is lost.
     idempotent: bool
-    #: Reads an answer that the table of verdicts cannot judge: a reason to discard the
-    #: delivery, or None to go on.
+    #: Reads an answer that the table of verdicts cannot judge: a reason for which the delivery
+    #: fails, or None to go on.
     objection: Callable[[Exchange], str | None] | None = None
     #: Headers of this very sending, from its moment in seconds since 1970 UTC: a signature.
     sign: Callable[[float], Mapping[str, str]] | None = None
@@ -154,10 +154,6 @@ class Batching(Destination, Protocol):
 def kind_of(destination: str) -> str:
     """The partner that a destination's name leads to: `webhook` of its endpoint `webhook:5e9d…`."""
     return destination.partition(":")[0]
-
-
-class Unauthorized(Problem):
-    """A request does not show that it comes from the source: answered 401, with what to set."""
 
 
 class Source(Protocol):

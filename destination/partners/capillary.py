@@ -132,7 +132,8 @@ def _unwrapped(given: Json) -> dict[str, Json] | None:
         elif isinstance(given.get("event"), dict):
             given = given["event"].get("body")
         else:
-            around = {**{key: given[key] for key in ("eventId",) if key in given}, **around}
+            if "eventId" in given:
+                around = {"eventId": given["eventId"], **around}
             given = given.get("data")
     return None
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
-from destination.partners import Unauthorized
+from destination.errors import Unauthorized
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class Lock:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
-    def closed(self) -> bool:
+    def protects(self) -> bool:
         """Whether it keeps anybody out."""
         return bool(self.user or self.password or self.headers)
 
@@ -69,7 +69,7 @@ class Locked:
             password=settings.webhook_password,
             headers=settings.webhook_headers,
         )
-        self.protected = self._lock.closed
+        self.protected = self._lock.protects
 
     def vouch(self, _body: bytes) -> Mapping[str, str]:
         return self._lock.key()

@@ -21,7 +21,7 @@ def read_notices(body: bytes) -> tuple[list[Json], bool]:
     except ValueError as error:
         reason = "nested_too_deep" if isinstance(error.__cause__, RecursionError) else "bad_request"
         raise Refused(reason, f"The body cannot be read as JSON: {error}.") from error
-    if jsontext.depth(text) > jsontext.MAX_DEPTH:
+    if jsontext.is_too_deep(text):
         raise Refused("nested_too_deep", f"Nested deeper than {jsontext.MAX_DEPTH} levels.")
     return (found, True) if isinstance(found, list) else ([found], False)
 

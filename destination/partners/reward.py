@@ -12,10 +12,10 @@ from urllib.parse import quote
 
 from destination import jsontext
 from destination.deliveries import Discard
-from destination.errors import Refused
+from destination.errors import Refused, Unauthorized
 from destination.events import Event, message_id
 from destination.jsontext import Json
-from destination.partners import Action, Request, Unauthorized
+from destination.partners import Action, Request
 from destination.partners.credentials import basic_or_bearer, fits
 from destination.partners.fields import ActionFields, Id, Number, Object
 from destination.partners.notices import first_date, part, read_notices

@@ -6,12 +6,12 @@ from flask import Response, jsonify
 
 
 def processed() -> Response:
-    """200: taken in and the rules run. The spelling is Rehook's (seed 000)."""
+    """200: taken in and the rules run. The spelling is Rehook's."""
     return jsonify(message="Request processed sucessfully", requestId=str(uuid4()))
 
 
 def problem(status: int, *, key: str, message: str) -> Response:
-    """An error: `{"code", "key", "message", "details", "request_id"}` (seed 000).
+    """An error: `{"code", "key", "message", "details", "request_id"}`, as the reference has it.
 
     Only the 400 is documented; the sandbox answers every other status in the same shape.
     """

@@ -1,4 +1,4 @@
-"""The bodies of Rehook's reward webhooks, as its page shows them (seed 001)."""
+"""The bodies of Rehook's reward webhooks, as its page shows them."""
 
 import time
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Reward's endpoint, as its documentation describes it (seed 003)."""
+"""Reward's endpoint, as its documentation describes it."""
 
 from datetime import UTC, datetime
 from hmac import compare_digest

@@ -27,7 +27,7 @@ MAX_GROUP, MAX_BULK = 500, 25
 #: the same of bulk.
 PATIENCE, BULK_PATIENCE = 1.0, 5.0
 
-#: Seconds in which a sender comes again who does so as soon as he has his answer.
+#: A sender who calls again within so many seconds of an answer calls as soon as it has one.
 AGAIN = 0.001
 
 #: Seconds for which a commit waits for those who do, at most.

@@ -191,15 +191,15 @@ def permit(connection: sa.Connection, pace: Pace, wanted: Wanted, terms: Terms, 
     count = wanted.room
     if pace.failures and terms.breaker_failures:
         # While it fails, no more are under way than it takes to open the breaker; but one is.
-        under_way = max(1, terms.breaker_failures - pace.failures)
-        count = min(count, under_way - wanted.busy)
+        allowed = max(1, terms.breaker_failures - pace.failures)
+        count = min(count, allowed - wanted.busy)
     if wanted.rate and count > 0:
         free_at = connection.execute(_FREE_AT, {"name": wanted.destination}).scalar_one()
         seconds = _burst(wanted.rate) - max(0.0, free_at - now)
         count = min(count, math.floor(seconds * wanted.rate + 1e-6))
     if wanted.most and count > 0:
         name = {"name": wanted.destination}
-        connection.execute(_FREE_AT, name)
+        connection.execute(_FREE_AT, name)  # locks: no other worker claims meanwhile
         under_way = connection.execute(_UNDER_WAY, {**name, "now": now}).scalar_one()
         count = min(count, wanted.most - under_way)
     return max(count, 0)

@@ -6,9 +6,8 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, NotFound
 
 from destination import metrics
-from destination.errors import Busy, Refused, StoreUnavailable
+from destination.errors import Busy, Refused, StoreUnavailable, Unauthorized
 from destination.logs import fault
-from destination.partners import Unauthorized
 from destination.web import health, notifications, openapi, receive
 from destination.web.receive import Receiver
 

@@ -13,10 +13,9 @@ from flask import Blueprint, Response, request
 from marshmallow import ValidationError
 
 from destination import jsontext
-from destination.errors import StoreUnavailable
+from destination.errors import StoreUnavailable, Unauthorized
 from destination.jsontext import Json
 from destination.logs import fault
-from destination.partners import Unauthorized
 from destination.partners.addresses import BadAddress
 from destination.partners.catalogue import kinds
 from destination.store import accounts

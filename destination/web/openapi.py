@@ -52,8 +52,9 @@ _KINDS = {
     events.Object: "object",
 }
 
-#: What is answered as something else than JSON.
 _JSON = "application/json"
+
+#: What is answered as something else.
 _MEDIA = {"openapi.page": "text/html", "health.page": "text/plain"}
 
 #: The sections of the description, by the room of their endpoints, in the order of the page.

@@ -14,10 +14,10 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMe
 from destination import metrics
 from destination.crew import Crew
 from destination.database import Database
-from destination.errors import Busy, Refused
+from destination.errors import Busy, Refused, Unauthorized
 from destination.events import REFUSALS, TYPES
 from destination.jsontext import Json
-from destination.partners import Source, Unauthorized
+from destination.partners import Source
 from destination.partners.credentials import Lock
 from destination.partners.segment import Segment
 from destination.roster import Roster
@@ -71,8 +71,9 @@ class Receiver:
     routes: LiveRoutes
     #: The source whose Tracking API we offer.
     segment: Segment
-    #: Sources that nothing protects, where strangers could reach them: they are let in by none.
-    closed: Collection[str]
+    #: Sources without a credential, where others than this machine could reach them: every request
+    #: of theirs is answered 401.
+    unprotected: Collection[str]
     #: Everything that can be delivered to, subscribers too.
     roster: Roster
     #: What a request to the subscribers' API must show; None where it is closed, as a source is.
@@ -110,7 +111,9 @@ class Receiver:
         return whole
 
     def take(self, calls: Sequence[Json | Refused], source: str) -> list[Outcome]:
-        """Route and keep `calls`, all of them; or of bulk the first. Raises StoreUnavailable."""
+        """Route and keep `calls`, in their order. Raises StoreUnavailable: of more than share a
+        commit the first may be kept, and are duplicates when the sender comes again.
+        """
         if len(calls) > self.max_batch_calls:
             raise RequestEntityTooLarge(
                 f"The batch has {len(calls):,} calls; {self.max_batch_calls:,} are allowed. Send "
@@ -133,7 +136,7 @@ class Receiver:
 
     def check_open(self, source: Source) -> None:
         """Raises Unauthorized where strangers could send as this source."""
-        if source.name in self.closed:
+        if source.name in self.unprotected:
             raise Unauthorized(
                 f"Nothing keeps strangers from sending as {source.name}, so nobody is let in. Set "
                 f"{listed(source.credentials, 'or')}, and send what it asks for."

@@ -13,10 +13,9 @@ from typing import Any
 
 from destination import jsontext
 from destination.deliveries import Discard
-from destination.errors import Refused
+from destination.errors import Refused, Unauthorized
 from destination.events import Event
 from destination.jsontext import Json
-from destination.partners import Unauthorized
 from destination.partners.credentials import basic_or_bearer, fits
 from destination.partners.segment.destination import carries_our_mark
 from destination.partners.segment.settings import SegmentSettings
