@@ -170,8 +170,9 @@ class Exchange:
 _LATER = {408, 423, 425, 429, 503}
 #: The engine broke down before or while it processed the request, and says so.
 _BROKEN = {500, *range(505, 512), 598, 599}
-#: A gateway lost sight of the engine, which may have processed the request.
-_LOST_SIGHT = {502, 504}
+#: Said by a gateway, or by nobody who is known, as a CDN's 520 to 530: the engine may have
+#: processed the request, or not.
+_LOST_SIGHT = {502, 504, *range(512, 598), *range(600, 1000)}
 _CREDENTIALS = {401, 403}
 _NOTHING_LEFT = {Trouble.NOT_SENT, Trouble.LATE}
 #: What happened on our side, and tells nothing of the engine.

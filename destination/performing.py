@@ -107,7 +107,8 @@ class Line:
 
     def _wait_before_retry(self, claim: Claim, exchange: Exchange) -> float:
         asked = deliveries.retry_after(exchange.retry_after, now=time.time())
-        return asked if asked is not None else deliveries.backoff(claim.attempts, self.chance)
+        # An engine that asks for no wait at all would be asked again without end.
+        return asked or deliveries.backoff(claim.attempts, self.chance)
 
 
 def open_line(destination: Destination, settings: Settings) -> Line:

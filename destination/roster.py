@@ -4,7 +4,7 @@ It follows the database: what an account's owner changes holds everywhere within
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterator, Mapping, ValuesView
 
 from destination.database import Database
 from destination.partners import Destination
@@ -41,6 +41,14 @@ class Roster(Mapping[str, Destination]):
 
     def __len__(self) -> int:
         return len(self._all)
+
+    # Of one moment, though the next look may replace them all meanwhile: a Mapping's own would look
+    # each name up anew.
+    def items(self) -> ItemsView[str, Destination]:
+        return self._all.items()
+
+    def values(self) -> ValuesView[Destination]:
+        return self._all.values()
 
     def look(self) -> bool:
         """Read the accounts; whether anything changed. Raises StoreUnavailable."""

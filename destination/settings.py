@@ -154,7 +154,7 @@ class Settings:
     breaker_failures: int = setting(
         10,
         "After how many failures in a row, of a destination as a whole (no connection, no answer, "
-        "5xx), it is held and only probed, until it is well again; 0: never.",
+        "5xx but for 501), it is held and only probed, until it is well again; 0: never.",
         read=count(0, 1000),
     )
     breaker_probe: float = setting(

@@ -19,7 +19,7 @@ from destination.database import Database
 from destination.deliveries import Status, Trouble, Verdict
 from destination.errors import StoreUnavailable
 from destination.logs import fault
-from destination.partners import Batching, Destination
+from destination.partners import Batching, Destination, Request
 from destination.performing import Line, open_line, parked
 from destination.settings import Settings
 from destination.store import paces, sending
@@ -244,9 +244,8 @@ class Worker:
         """Several claims in as few requests as they fit in; a lone one by itself."""
         rest = list(claims)
         try:
-            while len(rest) > 1:
+            while len(rest) > 1 and (requests := self._requests(rest)):
                 line = self._lines[rest[0].destination]
-                requests = [line.requests(claim)[claim.step] for claim in rest]
                 request, count = cast(Batching, line.batching).batch(requests)
                 exchange = line.exchange(request, before)
                 settlements = [
@@ -265,6 +264,14 @@ class Worker:
             except Exception as error:
                 log.error("performing failed", delivery=claim.delivery_id, **fault(error))
                 yield parked(claim, Trouble.FAULT, type(error).__name__)
+
+    def _requests(self, claims: Sequence[Claim]) -> list[Request]:
+        """The next request of each; none where one of them cannot be made: which one it is shows
+        when each is sent by itself.
+        """
+        with contextlib.suppress(Exception):
+            return [self._lines[each.destination].requests(each)[each.step] for each in claims]
+        return []
 
     def _perform(self, claim: Claim, before: float) -> Settlement:
         line = self._lines[claim.destination]

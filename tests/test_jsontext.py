@@ -112,6 +112,15 @@ def test_what_is_no_time_is_refused(written):
         jsontext.seconds(written)
 
 
+@pytest.mark.parametrize("end", ["", "\\", '"'])
+def test_a_long_text_is_read_once_however_it_ends(end):
+    """Read anew from each quote in it, it would take hours."""
+    text = '["' + '\\"' * 1_000_000 + end
+
+    with pytest.raises(ValueError, match="brackets"):
+        jsontext.elements(text)
+
+
 def nested(levels):
     return "[" * levels + "]" * levels
 

@@ -92,6 +92,15 @@ def test_what_has_no_id_is_the_same_on_one_day_and_happens_again_on_another():
     assert noon == evening != tomorrow
 
 
+def test_what_has_no_id_but_a_time_is_the_same_whenever_it_comes():
+    text = changed(
+        "customer-rewarded-to-be-paid",
+        reward={"redemption_date": "2026-03-14T10:08:06Z"},
+    )
+    assert call(text)["messageId"].startswith("derived-")
+    assert call(text)["messageId"] == call(text, NOW + 86_400)["messageId"]
+
+
 def test_what_has_an_id_is_the_same_for_ever():
     text = fixture("wallet-credited")
 

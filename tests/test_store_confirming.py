@@ -113,6 +113,18 @@ def test_of_two_that_are_equal_none_is_confirmed(database):
     assert {state(database, each)[0] for each in ("m1", "m2")} == {Status.UNCERTAIN.value}
 
 
+def test_yesterdays_award_is_not_confirmed_by_the_notice_of_an_equal_one(timed, clock):
+    """Yesterday's never reached the engine; today's was answered, and is what it tells of."""
+    accept(timed, [award()])
+    send(timed)
+    clock.now += 24 * 3600
+    accept(timed, [award("m2")])
+    send(timed, Verdict.DELIVERED)
+    accept(timed, [notice()])
+
+    assert (state(timed)[0], state(timed, "m2")[0]) == ("uncertain", "delivered")
+
+
 def test_a_repeated_notice_confirms_nothing_more(database):
     accept(database, [award()])
     send(database)

@@ -10,7 +10,7 @@ from destination.deliveries import Delivery, Exchange, Status, Trouble, Verdict
 from destination.store import paces, records, retrying, sending
 from destination.store.claims import Settlement
 from destination.store.paces import Terms, Wanted
-from destination.store.receiving import accept
+from destination.store.receiving import accept, open_lanes
 from tests.conftest import arrival
 
 LEASE, PROBE = 60.0, 30.0
@@ -331,3 +331,14 @@ def test_a_turn_says_how_long_to_rest(timed):
 
     assert turn(timed).rest == 0.01  # then a look tells how it stands after the claim
     assert turn(timed).rest == LEASE  # its lane is free again then, if its worker dies
+
+
+def test_a_lane_in_which_nothing_waits_is_let_rest(timed, clock):
+    """Two hands sent a delivery again: one of them opened the lane after it was delivered."""
+    with timed.writing() as connection:
+        open_lanes(timed, connection, {("rehook", "u1"): False}, clock.now)
+    assert claim(timed) == []
+
+    assert turn(timed).rest == math.inf
+    accept(timed, [arrival("m1")])
+    assert len(claim(timed)) == 1

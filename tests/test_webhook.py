@@ -250,6 +250,17 @@ def test_a_roster_follows_the_accounts_and_keeps_what_did_not_change(database, s
     assert not roster.look()
 
 
+def test_whoever_goes_through_a_roster_is_not_disturbed_by_the_next_look(database, setup):
+    added = accounts.add(database, VALUES, "x")["id"]
+    roster = Roster(database, setup().destinations)
+    names, destinations = iter(roster.items()), iter(roster.values())
+    accounts.change(database, added, {"active": False}, "x")
+    assert roster.look()
+
+    assert f"webhook:{added}" in dict(names)
+    assert len(list(destinations)) == len(roster) + 1
+
+
 def test_no_secret_of_an_account_is_shown_by_its_representation():
     assert "canary" not in repr(account_value())
     assert "whsec_" not in repr(account_value())

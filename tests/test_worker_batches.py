@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from destination.deliveries import Delivery
 from destination.partners.segment.destination import Tracking
 from destination.partners.segment.settings import SegmentSettings
+from destination.store import schema
 from destination.store.receiving import accept
 from destination.worker import Worker
 from tests.conftest import arrival
@@ -62,3 +63,17 @@ def test_of_many_that_are_refused_together_each_is_sent_by_itself(database):
     assert sorted(row["status"] for row in rows(database).values()) == ["delivered"] * 5 + [
         "failed"
     ]
+
+
+def test_one_that_cannot_be_sent_is_parked_and_no_other(database):
+    tell_segment(database, 6)
+    poisonous = schema.delivery.update().where(schema.delivery.c.payload.contains("u3"))
+    with database.writing() as connection:
+        connection.execute(poisonous.values(action="nothing that Segment can do"))
+    engine = Engine()
+
+    with telling_segment(database, engine):
+        until(settled(database))
+    found = rows(database)
+    assert found.pop("m3")["status"] == "uncertain"
+    assert {row["status"] for row in found.values()} == {"delivered"}

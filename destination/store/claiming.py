@@ -80,6 +80,10 @@ _INTERRUPTED = (
     )
     .where(schema.lane.c.id.in_(_ids))
 )
+#: Lanes in which nothing waits: two hands sent the same delivery again, and one of them in vain.
+_LET_REST = (
+    sa.update(schema.lane).where(schema.lane.c.id.in_(_ids)).values(owner=None, ready_at=None)
+)
 _WRITE_ATTEMPTS = schema.attempt.insert().returning(
     schema.attempt.c.id, schema.attempt.c.delivery_id
 )
@@ -126,6 +130,8 @@ def claim(
     left = lanes - {head.lane_id for head in begun}
     interrupted = connection.execute(_INTERRUPTED, {"ids": sorted(left)}).all() if left else []
     attempts |= {head.id: head.attempt_id for head in interrupted}
+    if empty := left - {head.lane_id for head in interrupted}:
+        connection.execute(_LET_REST, {"ids": sorted(empty)})
     heads = sorted([*begun, *interrupted], key=lambda h: (h.lane_id in bulk, h.event_id, h.id))
     deaths = _deaths(connection, [h.id for h in heads if h.attempts > 1 or h.lane_id in left])
     spend(connection, wanted, len(begun), now)

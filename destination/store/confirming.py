@@ -15,7 +15,11 @@ from destination.store import schema
 #: The reason of a delivery that is delivered by what the engine told.
 CONFIRMED = "confirmed"
 
-_delivery, _lane = schema.delivery, schema.lane
+#: Seconds within which an engine tells of what it was sent. What is told later is of a later award
+#: more likely: a customer may do the same each day.
+PROMPT = 3600.0
+
+_delivery, _lane, _attempt = schema.delivery, schema.lane, schema.attempt
 
 #: Its request has left, and nobody has seen the answer. In the words of the index.
 _UNANSWERED = sa.text(
@@ -25,8 +29,13 @@ _UNANSWERED = sa.text(
 _CANDIDATES = (
     sa.select(_delivery.c.id, _delivery.c.payload)
     .join(_lane, _lane.c.id == _delivery.c.lane_id)
+    .join(
+        _attempt,
+        (_attempt.c.delivery_id == _delivery.c.id) & (_attempt.c.number == _delivery.c.attempts),
+    )
     .where(
         _UNANSWERED,
+        _attempt.c.started_at >= sa.bindparam("since"),
         _delivery.c.destination == sa.bindparam("destination"),
         _delivery.c.confirmed_by.is_(None),
         _lane.c.customer == sa.bindparam("customer"),
@@ -54,13 +63,17 @@ def confirm(
 ) -> None:
     """Take as delivered what new events (by their ids) show to have been processed.
 
-    Only where there is no doubt: one delivery of the customer without an answer, and that very
-    payload. Of two that are equal, nobody knows which one is meant.
+    Only where there is no doubt: one delivery of the customer without an answer, sent not long
+    ago, and that very payload. Of two that are equal, nobody knows which one is meant.
     """
     for event_id, confirmation in sorted(shown.items()):
         if confirmation is None:
             continue
-        sent = {"destination": confirmation.destination, "customer": confirmation.customer}
+        sent = {
+            "destination": confirmation.destination,
+            "customer": confirmation.customer,
+            "since": now - PROMPT,
+        }
         found = [
             row.id
             for row in connection.execute(_CANDIDATES, sent)

@@ -98,14 +98,15 @@ class RehookWebhook(Locked):
         known_by = [each for each in ids if own and problem_of_id(each) is None]
         dates = (part(properties, *path) for path in _DATES if own)
         now = jsontext.moment(self._clock())
+        happened = first_date(*dates) or now
         # What has no id may truly happen again: the same order, a segment that is entered again.
-        derived = derived_id(f"{now[:10]} {jsontext.dumps(notice)}")
+        derived = derived_id(f"{happened[:10]} {jsontext.dumps(notice)}")
         return {
             "type": "track",
             "event": event,
             "userId": notice.get("source_id"),
             "messageId": known_by[0] if known_by else derived,
-            "timestamp": first_date(*dates) or now,
+            "timestamp": happened,
             "receivedAt": now,
             "properties": properties,
         }
