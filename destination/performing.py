@@ -16,6 +16,10 @@ from destination.store.claims import Claim, Settlement
 #: How many processes that performed nothing else a delivery may take down before it is set aside.
 MAX_CRASHES = 2
 
+#: How often a destination may be held for a delivery of which it answers 403, though it took others
+#: in between: then it is the delivery that it refuses, and not the credentials.
+MAX_REFUSALS = 3
+
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
@@ -77,6 +81,8 @@ class Line:
         verdict = deliveries.verdict(
             exchange, idempotent=request.idempotent, ambiguous=self.settings.ambiguous
         )
+        if exchange.status == 403 and not claim.probe and claim.refusals + 1 >= MAX_REFUSALS:
+            verdict = Verdict.REJECTED
         reason = None if verdict is Verdict.DELIVERED else deliveries.reason(exchange)
         if request.objection and verdict in (Verdict.DELIVERED, Verdict.REJECTED):
             reason = request.objection(exchange)

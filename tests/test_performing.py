@@ -1,8 +1,10 @@
 """What an exchange means for a claim."""
 
+from dataclasses import replace
+
 import pytest
 
-from destination.deliveries import Exchange
+from destination.deliveries import Exchange, Verdict
 from destination.partners.rehook import RehookSettings
 from destination.partners.rehook.destination import Rehook
 from destination.performing import open_line
@@ -25,6 +27,7 @@ CLAIM = Claim(
     interrupted=False,
     suspect=False,
     crashes=0,
+    refusals=0,
     bulk=False,
     probe=False,
 )
@@ -39,3 +42,23 @@ def test_a_wait_is_as_long_as_was_asked_and_none_is_no_wait(asked, low, high):
     exchange = Exchange(method="POST", url="", status=429, retry_after=asked)
 
     assert low <= line.judge(CLAIM, request, exchange, last=True).wait <= high
+
+
+@pytest.mark.parametrize(
+    ("status", "refusals", "probe", "verdict"),
+    [
+        (403, 1, False, Verdict.HOLD),
+        (403, 2, False, Verdict.REJECTED),
+        (403, 99, True, Verdict.HOLD),  # nothing was taken in between
+        (401, 99, False, Verdict.HOLD),
+    ],
+)
+def test_what_is_forbidden_again_and_again_while_others_are_not_has_failed(
+    status, refusals, probe, verdict
+):
+    line = open_line(Rehook(RehookSettings(url="http://127.0.0.1:9")), SETTINGS)
+    claim = replace(CLAIM, refusals=refusals, probe=probe)
+    [request] = line.requests(claim)
+    exchange = Exchange(method="POST", url="", status=status)
+
+    assert line.judge(claim, request, exchange, last=True).verdict is verdict

@@ -30,7 +30,7 @@ def claimed(action, poison, **changes):
         **{"delivery_id": 1, "attempt_id": 1, "lane_id": 1, "token": "t", "step": 0},
         **{"destination": "rehook", "action": action, "attempts": 2},
         **{"created_at": 0.0, "claimed_at": 0.0, "first_attempt_at": 0.0, "bulk": False},
-        **{"probe": False, "interrupted": False, "suspect": True, "crashes": 0},
+        **{"probe": False, "interrupted": False, "suspect": True, "crashes": 0, "refusals": 0},
         "payload": json.dumps({"source_id": "ada", "metadata": {"poison": poison}}),
     }
     return Claim(**(values | changes))

@@ -4,7 +4,7 @@ What a worker leaves behind when it dies is claimed again after its lease, as in
 """
 
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from destination.database import Database, OneOf
-from destination.deliveries import Status, Trouble
+from destination.deliveries import Status, Trouble, Verdict
 from destination.store import schema
 from destination.store.claims import Claim
 from destination.store.paces import Pace, Terms, Wanted, is_ready, permit, spend
@@ -87,9 +87,12 @@ _LET_REST = (
 _WRITE_ATTEMPTS = schema.attempt.insert().returning(
     schema.attempt.c.id, schema.attempt.c.delivery_id
 )
-_DEATHS = sa.select(schema.attempt.c.delivery_id, schema.attempt.c.trouble).where(
+_DEATHS = [Trouble.WORKER_DIED.value, Trouble.CRASHED.value]
+_ILL_ENDS = sa.select(
+    schema.attempt.c.delivery_id, schema.attempt.c.trouble, schema.attempt.c.verdict
+).where(
     schema.attempt.c.delivery_id.in_(_ids),
-    schema.attempt.c.trouble.in_([Trouble.WORKER_DIED.value, Trouble.CRASHED.value]),
+    schema.attempt.c.trouble.in_(_DEATHS) | (schema.attempt.c.verdict == Verdict.HOLD.value),
 )
 
 
@@ -133,7 +136,7 @@ def claim(
     if empty := left - {head.lane_id for head in interrupted}:
         connection.execute(_LET_REST, {"ids": sorted(empty)})
     heads = sorted([*begun, *interrupted], key=lambda h: (h.lane_id in bulk, h.event_id, h.id))
-    deaths = _deaths(connection, [h.id for h in heads if h.attempts > 1 or h.lane_id in left])
+    ends = _ill_ends(connection, [h.id for h in heads if h.attempts > 1 or h.lane_id in left])
     spend(connection, wanted, len(begun), now)
     return [
         Claim(
@@ -150,8 +153,9 @@ def claim(
             claimed_at=now,
             first_attempt_at=head.first_attempt_at,
             interrupted=head.lane_id in left,
-            suspect=head.lane_id in left or head.id in deaths,
-            crashes=deaths[head.id].count(Trouble.CRASHED.value),
+            suspect=head.lane_id in left or any(ends[head.id][death] for death in _DEATHS),
+            crashes=ends[head.id][Trouble.CRASHED.value],
+            refusals=ends[head.id][Verdict.HOLD.value],
             probe=pace.held,
             bulk=head.lane_id in bulk,
         )
@@ -177,9 +181,11 @@ def _write_attempts(connection: sa.Connection, begun: Sequence[Any], now: float)
     return {row.delivery_id: row.id for row in rows}
 
 
-def _deaths(connection: sa.Connection, tried: Sequence[int]) -> dict[int, list[str]]:
-    """Of deliveries that were tried before: how processes died with them under way."""
-    found: dict[int, list[str]] = defaultdict(list)
-    for row in connection.execute(_DEATHS, {"ids": tried}) if tried else ():
-        found[row.delivery_id].append(row.trouble)
+def _ill_ends(connection: sa.Connection, tried: Sequence[int]) -> dict[int, Counter[str]]:
+    """Of deliveries that were tried before: how often which process died with them under way, and
+    how often their destination was held for them.
+    """
+    found: dict[int, Counter[str]] = defaultdict(Counter)
+    for row in connection.execute(_ILL_ENDS, {"ids": tried}) if tried else ():
+        found[row.delivery_id][row.trouble or row.verdict] += 1
     return found

@@ -31,6 +31,8 @@ class Claim:
     #: else.
     suspect: bool
     crashes: int
+    #: How often it was refused as with wrong credentials.
+    refusals: int
     #: It came from a lane with nothing but bulk.
     bulk: bool
     #: Sent to see whether a held destination is well again.
