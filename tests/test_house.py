@@ -85,7 +85,7 @@ def test_a_module_opens_with_its_sentence_and_is_not_crowded(path):
 
 
 def test_partners_reach_neither_the_store_nor_the_web():
-    for path in (PACKAGE / "partners").glob("*.py"):
+    for path in (PACKAGE / "partners").rglob("*.py"):
         assert not re.search(r"^(from|import) (flask|sqlalchemy)", path.read_text(), re.MULTILINE)
 
 

@@ -41,7 +41,7 @@ def test_what_stands_in_the_database_is_told_by_destination(make):  # noqa: F811
     assert ready["holds"][0]["reason"] == paces.BY_HAND
 
 
-def test_calls_are_counted_by_what_became_of_them(make):  # noqa: F811
+def test_a_request_that_is_turned_away_is_counted(make):  # noqa: F811
     client = make(SEGMENT_SHARED_SECRET="abc")
     before = samples(metrics.text(metrics.RECEIVER, {}).decode())
     client.post("/webhooks/segment", json={})

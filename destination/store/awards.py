@@ -21,7 +21,7 @@ from destination.store import schema
 ALREADY_AWARDED = "already_awarded"
 
 #: What wants a key: an event, by its id, and one of its deliveries.
-Claimant = tuple[int, Delivery]
+Wanting = tuple[int, Delivery]
 
 _keys: sa.BindParameter[Any] = sa.bindparam("keys", expanding=True)
 _THESE = schema.award.c.key.in_(_keys)
@@ -39,35 +39,35 @@ _FAILED = sa.select(schema.delivery).where(
 
 
 @cache
-def _claim(insert: Insert) -> sa.Insert:
+def _reserve(insert: Insert) -> sa.Insert:
     """The keys that nobody holds, which it returns."""
     return insert(schema.award).on_conflict_do_nothing().returning(schema.award.c.key)
 
 
-def claim(
+def reserve(
     database: Database, connection: sa.Connection, routed: dict[int, Arrival], now: float
 ) -> dict[int, Arrival]:
     """The same arrivals; a delivery whose award was made already became a discard."""
-    claimants: dict[bytes, Claimant] = {}
+    wanted: dict[bytes, Wanting] = {}
     for event_id, arrival in routed.items():
         for delivery in arrival.deliveries:
             for key in delivery.award.keys if delivery.award else ():
-                claimants.setdefault(key, (event_id, delivery))
-    if not claimants:
+                wanted.setdefault(key, (event_id, delivery))
+    if not wanted:
         return routed
     rows = database.insert_rows(
         connection,
-        _claim(database.insert),
+        _reserve(database.insert),
         # sorted: two receivers that claim the same keys must not wait for each other
-        [{"key": key, "event_id": claimants[key][0], "at": now} for key in sorted(claimants)],
+        [{"key": key, "event_id": wanted[key][0], "at": now} for key in sorted(wanted)],
     )
     new = {bytes(row.key) for row in rows}
-    held = new | _take_over(connection, claimants, sorted(claimants.keys() - new), now)
-    owners = {key: claimants[key][0] for key in held}
+    owned = new | _take_over(connection, wanted, sorted(wanted.keys() - new), now)
+    owners = {key: wanted[key][0] for key in owned}
     # An event that is not paid for its value can be replayed: it has not been paid for itself.
     idle = {
         delivery.award.keys[0]
-        for event_id, delivery in claimants.values()
+        for event_id, delivery in wanted.values()
         if delivery.award and not _is_free(delivery.award, owners, event_id)
     }
     if idle & new:
@@ -113,7 +113,7 @@ def _is_free(award: Award, owners: dict[bytes, int], own: int) -> bool:
 
 def _take_over(
     connection: sa.Connection,
-    claimants: dict[bytes, Claimant],
+    wanted: dict[bytes, Wanting],
     keys: Sequence[bytes],
     now: float,
 ) -> set[bytes]:
@@ -126,7 +126,7 @@ def _take_over(
     failed = _failed(connection, {row.event_id for row in rows})
     taken = set()
     for row in rows:
-        _, delivery = claimants[bytes(row.key)]
+        _, delivery = wanted[bytes(row.key)]
         failure = failed.get((row.event_id, delivery.destination, delivery.mapping, row.at))
         over = delivery.award is not None and row.at < now - delivery.award.memory
         if over or (failure and _give_up(connection, failure)):
@@ -134,7 +134,7 @@ def _take_over(
     if taken:
         connection.execute(
             _TAKE_OVER,
-            [{"of": key, "by": claimants[key][0], "now": now} for key in sorted(taken)],
+            [{"of": key, "by": wanted[key][0], "now": now} for key in sorted(taken)],
         )
     return taken
 

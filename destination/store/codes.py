@@ -11,7 +11,7 @@ from destination.routing import Arrival
 from destination.store import schema
 
 
-def claim(
+def register(
     database: Database, connection: sa.Connection, routed: dict[int, Arrival], now: float
 ) -> dict[int, Arrival]:
     """The same arrivals; a delivery whose referral code is somebody else's became a discard, and
@@ -29,7 +29,7 @@ def claim(
     if claims:
         database.insert_rows(
             connection,
-            _claim(database.insert),
+            _register(database.insert),
             # sorted: two receivers that claim the same codes must not wait for each other
             [
                 {"destination": destination, "code": code, "customer": customer, "since": now}
@@ -84,7 +84,7 @@ def digest(code: str) -> str:
 
 
 @cache
-def _claim(insert: Insert) -> sa.Insert:
+def _register(insert: Insert) -> sa.Insert:
     """A code that somebody has stays with them."""
     return insert(schema.referral_code).on_conflict_do_nothing()
 

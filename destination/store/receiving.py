@@ -86,7 +86,7 @@ def accept(database: Database, arrivals: Sequence[Arrival]) -> list[Outcome]:
     if not arrivals:
         return []
     with database.writing() as connection:
-        known = traits.hold(database, connection, arrivals)
+        known = traits.lock(database, connection, arrivals)
         new, now = _insert_events(database, connection, arrivals)
         routed = {event_id: arrivals[i] for event_id, i in new.items()}
         routed = decide(database, connection, routed, known, now)
@@ -108,9 +108,9 @@ def decide(
     """What becomes of new events, by their ids, in view of what was received before; of their
     customers' traits this is `known`, as they hold it.
     """
-    routed = codes.claim(database, connection, routed, now)
+    routed = codes.register(database, connection, routed, now)
     routed = traits.without_stale(connection, routed, known, now)
-    return awards.claim(database, connection, routed, now)
+    return awards.reserve(database, connection, routed, now)
 
 
 def _insert_events(

@@ -23,7 +23,7 @@ from destination.store import parking, schema
 from destination.store.filters import Condition, Filter
 from destination.store.receiving import decide, open_lanes, queue
 from destination.store.retrying import AGAIN, send_again
-from destination.store.traits import hold, moment
+from destination.store.traits import lock, moment
 
 #: How much one step does: few enough that nobody waits for it.
 STEP = 100
@@ -160,7 +160,7 @@ def _put(
         decided = []
         for some in _each_event_once(placed):
             made = {rerun.event_id: rerun.made for rerun in some}
-            known = hold(database, connection, made.values())
+            known = lock(database, connection, made.values())
             made = decide(database, connection, made, known, now)
             decided += [(rerun, made[rerun.event_id]) for rerun in some]
         if kind is Kind.FAILED:

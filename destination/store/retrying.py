@@ -17,7 +17,7 @@ from destination.routing import Arrival, traits_of
 from destination.store import schema
 from destination.store.awards import ALREADY_AWARDED
 from destination.store.receiving import open_lanes
-from destination.store.traits import STALE, hold, moment, without_stale
+from destination.store.traits import STALE, lock, moment, without_stale
 
 #: What a delivery becomes that goes on its way again, as if it had never been tried.
 AGAIN = {
@@ -118,7 +118,7 @@ def _without_stale(
         )
         delivery = _as_made(row, by)
         made[row.event_id] = replace(arrival, deliveries=(*arrival.deliveries, delivery))
-    known = hold(database, connection, made.values())
+    known = lock(database, connection, made.values())
     judged = without_stale(connection, made, known, now)
     left = {
         (event_id, delivery.destination, delivery.mapping): delivery.payload

@@ -53,7 +53,7 @@ def moment(timestamp: float | None, received: float) -> float:
     return received if timestamp is None or timestamp > received + AHEAD else timestamp
 
 
-def hold(
+def lock(
     database: Database, connection: sa.Connection, arrivals: Iterable[Arrival]
 ) -> dict[Customer, Times]:
     """What is known of the customers whose traits `arrivals` set. Until the commit nobody else
@@ -65,7 +65,7 @@ def hold(
         for delivery in arrival.deliveries
         if delivery.traits
     }
-    return _lock(database, connection, customers) if customers else {}
+    return _locked(database, connection, customers) if customers else {}
 
 
 def without_stale(
@@ -132,7 +132,7 @@ def _without(delivery: Delivery, stale: Collection[str]) -> Delivery:
     return replace(delivery, payload=jsontext.dumps(payload), code=code)
 
 
-def _lock(
+def _locked(
     database: Database, connection: sa.Connection, customers: Collection[Customer]
 ) -> dict[Customer, Times]:
     """What is known of customers. Until the commit nobody else changes it."""
