@@ -167,6 +167,26 @@ def test_an_answer_that_is_not_whole_is_lost(script):
     assert exchange(script).trouble is Trouble.CONNECTION_LOST
 
 
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b'{"email":"ada@example.com"}\r\n\r\n', "BadStatusLine"),
+        (b"HTTP/1.1 ada@example.com OK\r\n\r\n", "ValueError"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nada@example.com\r\n",
+            "ValueError",
+        ),
+        (b"HTTP/1.1 200 OK\r\nServer: x\r\n", "the answer ended in its headers"),
+    ],
+)
+def test_the_words_of_a_broken_answer_quote_nothing_of_it(answer, words):
+    def script(connection):
+        read_request(connection)
+        connection.sendall(answer)
+
+    assert exchange(script).answer == words  # they are logged
+
+
 def says_nothing(connection):
     read_request(connection)
     connection.recv(1)

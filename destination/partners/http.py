@@ -21,7 +21,6 @@ from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
     NewConnectionError,
-    ProtocolError,
     ReadTimeoutError,
 )
 
@@ -149,7 +148,7 @@ def _check_headers_are_whole(response: BaseHTTPResponse) -> None:
     closes = response.headers.get("Connection", "").lower() == "close"
     bodiless = response.status in (204, 304) or response.version < 11
     if not (announced or closes or bodiless):
-        raise ProtocolError("the answer ended in its headers")
+        raise ConnectionError("the answer ended in its headers")
 
 
 def _trouble(error: Exception, call: "_Call") -> Trouble:
@@ -161,10 +160,14 @@ def _trouble(error: Exception, call: "_Call") -> Trouble:
 
 
 def _words(error: BaseException) -> str:
-    """What the innermost cause says: `[Errno 111] Connection refused`."""
+    """What the innermost cause says, `[Errno 111] Connection refused`; of an answer that cannot be
+    read only what kind of error that is, since its text quotes the answer, and these words are
+    logged: `BadStatusLine`.
+    """
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
-    return str(error)[:500] or type(error).__name__
+    said = str(error)[:500] if isinstance(error, OSError) else ""
+    return said or type(error).__name__
 
 
 class _Call:
