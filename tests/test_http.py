@@ -141,6 +141,11 @@ def cut_in_a_chunk(connection):
     connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nabc")
 
 
+def sends_a_chunk_of_negative_size(connection):
+    read_request(connection)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nhello\r\n")
+
+
 def answers_garbage(connection):
     read_request(connection)
     connection.sendall(b"\x00\x01 what?\r\n\r\n")
@@ -159,6 +164,7 @@ def answers_ten_thousand_headers(connection):
         cut_between_two_headers,
         cut_in_the_body,
         cut_in_a_chunk,
+        sends_a_chunk_of_negative_size,
         answers_garbage,
         answers_ten_thousand_headers,
     ],

@@ -132,6 +132,8 @@ class Client:
             if len(content) <= MAX_ANSWER_BYTES:
                 response.read(1)  # raises where the answer ended before its announced end
                 _check_headers_are_whole(response)
+        except ValueError as error:
+            raise ConnectionError("a chunk of the answer has a negative size") from error
         finally:
             # The connection went back to the pool when the answer was read to its end; else it
             # is dropped here.
