@@ -151,8 +151,28 @@ def test_a_broken_call_in_a_batch_harms_no_other(wrap, broken, reason):
     assert (calls[1].reason, calls[1].text) == (reason, broken)
 
 
+def test_a_broken_call_in_a_batch_leaves_the_others_what_they_share():
+    shared = '"integrations":{"All":false},"sentAt":NaN,"context":{"app":"x"}'
+    calls, _ = read_calls(f'{{{shared},"batch":[{{"a":1}},{{"a":NaN}}]}}')
+
+    assert calls[0] == {"a": 1, "integrations": {"All": False}, "context": {"app": "x"}}
+    assert isinstance(calls[1], Refused)
+
+
 @pytest.mark.parametrize(
-    "body", ["", "NaN", "[1", "[1}", '{"batch":[1}', "nonsense", '[{"a":1}] x', '{"a":NaN}']
+    "body",
+    [
+        "",
+        "NaN",
+        "[1",
+        "[1}",
+        '{"batch":[1}',
+        "nonsense",
+        '[{"a":1}] x',
+        '{"a":NaN}',
+        '{"batch":[{"a":1}],"integrations":{"All":NaN}}',
+        '{"batch":[{"a":1}],"type":"track","properties":NaN}',
+    ],
 )
 def test_a_body_that_cannot_be_read_is_refused_whole(body):
     with pytest.raises(Refused, match="body cannot be read") as refused:

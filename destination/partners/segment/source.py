@@ -20,6 +20,9 @@ from destination.partners.credentials import basic_or_bearer, fits
 from destination.partners.segment.destination import carries_our_mark
 from destination.partners.segment.settings import SegmentSettings
 
+#: What may stand around a batch, for all of its calls.
+_SHARED = ("context", "integrations")
+
 
 class Segment:
     """The source: `POST /webhooks/segment`, and the Tracking API below `/v1`."""
@@ -186,7 +189,7 @@ def read_calls(text: str) -> tuple[list[Json | Refused], bool]:
     if isinstance(value, dict) and "batch" in value and "type" not in value:
         if not isinstance(value["batch"], list):
             raise Refused("bad_request", "The batch is not a list of calls.")
-        shared = {key: value[key] for key in ("context", "integrations") if key in value}
+        shared = {key: value[key] for key in _SHARED if key in value}
         return [_merged(shared, _unwrapped(item)) for item in value["batch"]], True
     return [_unwrapped(value)], False
 
@@ -194,16 +197,21 @@ def read_calls(text: str) -> tuple[list[Json | Refused], bool]:
 def _calls_one_by_one(text: str, error: ValueError) -> tuple[list[Json | Refused], bool]:
     """A body that cannot be read whole: each call by itself, so that one harms no other."""
     try:
-        return [_read(element) for element in jsontext.elements(_batch_text(text))], True
+        shared, batch = _batch_text(text)
+        return [_merged(shared, _read(element)) for element in jsontext.elements(batch)], True
     except ValueError:
         raise _unreadable("body", error) from error
 
 
-def _batch_text(text: str) -> str:
-    """The text of the list of calls. Raises ValueError where there is none."""
+def _batch_text(text: str) -> tuple[dict[str, Json], str]:
+    """What calls share, and the text of their list. Raises ValueError where there is none, or
+    where it cannot be told what they share: that may be what keeps them from us.
+    """
     if text.lstrip()[:1] == "[":
-        return text
-    return dict(map(jsontext.member, jsontext.elements(text))).get("batch", "")
+        return {}, text
+    members = dict(map(jsontext.member, jsontext.elements(text)))
+    shared = {key: jsontext.loads(members[key]) for key in _SHARED if key in members}
+    return shared, "" if "type" in members else members.get("batch", "")
 
 
 def _read(element: str) -> Json | Refused:
