@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Map
 from dataclasses import dataclass, replace
+from functools import partial
 from operator import is_
 
 from marshmallow import ValidationError
@@ -183,14 +184,22 @@ def _fires(mapping: Mapping, event: Event) -> bool:
 
 
 def _map(event: Event, mapping: Mapping, routes: Routes) -> list[Delivery | Discard]:
-    """What one mapping makes of the event: a delivery for each endpoint that gets it."""
+    """What one mapping makes of the event: a delivery for each endpoint that gets it. An event on
+    which it breaks is parked for it alone; the others go on.
+    """
+    try:
+        return _make(event, mapping, routes)
+    except MappingFailed as error:
+        detail = str(error)
+    except Exception as error:
+        # A fault of ours must not cost the sender its batch, nor us the event.
+        detail = f"{mapping.path}: {type(error).__name__}, a fault of ours."
+    return _discard(mapping, PARKED, detail)
 
-    def discard(reason: str, detail: str) -> list[Delivery | Discard]:
-        discarded = Discard(
-            reason=reason, detail=detail, mapping=mapping.name, destination=mapping.destination
-        )
-        return [discarded]
 
+def _make(event: Event, mapping: Mapping, routes: Routes) -> list[Delivery | Discard]:
+    """As `_map`, but raises MappingFailed, or whatever our own fault may raise."""
+    discard = partial(_discard, mapping)
     destination = routes.destinations[mapping.destination]
     carriers = routes.sources[mapping.source].integrations
     if not wanted(event.integrations, destination.integration, carriers):
@@ -210,11 +219,6 @@ def _map(event: Event, mapping: Mapping, routes: Routes) -> list[Delivery | Disc
             for name, found in error.messages_dict.items()
         ]
         return discard("payload_validation_failed", f"{action.label}: {'; '.join(wrong)}.")
-    except MappingFailed as error:
-        return discard(PARKED, str(error))
-    except Exception as error:
-        # A fault of ours must not cost the sender its batch, nor us the event.
-        return discard(PARKED, f"{mapping.path}: {type(error).__name__}, a fault of ours.")
     if action.rule and (objection := action.rule(payload)):
         return discard(objection.reason, objection.detail)
     delivery = Delivery(
@@ -222,7 +226,7 @@ def _map(event: Event, mapping: Mapping, routes: Routes) -> list[Delivery | Disc
         destination=mapping.destination,
         action=mapping.action,
         customer=payload[action.customer],
-        payload=jsontext.dumps(payload),
+        payload=_as_json(payload, mapping),
         code=payload.get(action.code) if action.code else None,
         code_field=action.code,
         frees_codes=routes.old_codes == "free",
@@ -238,12 +242,27 @@ def _map(event: Event, mapping: Mapping, routes: Routes) -> list[Delivery | Disc
         replace(
             delivery,
             destination=copy.endpoint,
-            payload=jsontext.dumps(copy.payload),
+            payload=_as_json(copy.payload, mapping),
             notice=copy.notice,
         )
         for copy in action.copies(payload, event, mapping.name)
     ]
     return copies or discard(NO_SUBSCRIBER, f"Nobody has subscribed to it at {destination.label}.")
+
+
+def _discard(mapping: Mapping, reason: str, detail: str) -> list[Delivery | Discard]:
+    discard = Discard(
+        reason=reason, detail=detail, mapping=mapping.name, destination=mapping.destination
+    )
+    return [discard]
+
+
+def _as_json(payload: Json, mapping: Mapping) -> str:
+    """Raises MappingFailed."""
+    try:
+        return jsontext.dumps(payload)
+    except (ValueError, RecursionError) as error:
+        raise MappingFailed(f"{mapping.path}: what it makes cannot be written as JSON.") from error
 
 
 def _award(event: Event, mapping: Mapping, routes: Routes) -> Award:

@@ -136,6 +136,21 @@ def test_a_mapping_that_is_switched_off_does_not_fire(routes):
     assert reason(TRACK, with_mapping(routes, enabled=False)) == "no_matching_mapping"
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), object()])
+def test_what_cannot_be_written_as_json_parks_the_event_for_its_mapping_alone(routes, value):
+    good = track_event(routes)
+    broken = dataclasses.replace(
+        good,
+        name="Broken",
+        render=lambda _: {"event_name": "x", "source_id": "u", "metadata": {"value": value}},
+    )
+    event = read_event(TRACK, source="segment", max_bytes=32_768)
+    parked, made = route(event, dataclasses.replace(routes, mappings=[broken, good]))
+
+    assert (parked.reason, parked.mapping) == ("mapping_failed", "Broken")
+    assert (made.mapping, made.customer) == ("Track Event", "u")
+
+
 @pytest.mark.parametrize(
     "error", [MappingFailed("took too long"), ZeroDivisionError("secret@example.com")]
 )

@@ -1,6 +1,7 @@
 """Rewriting a value: `@case`, `@replace`, `@json`, `@flatten`, `@merge`, `@excludeWhenNull`."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
@@ -19,7 +20,7 @@ from destination.mapping.arguments import (
 )
 from destination.mapping.bounds import check_depth, spend
 from destination.mapping.paths import MISSING
-from destination.mapping.text import as_json, as_text
+from destination.mapping.text import EXPONENT_FROM, as_json, as_text
 from destination.wording import kind
 
 
@@ -100,9 +101,19 @@ def _decode(found: Any) -> Any:
         return found
     spend(len(found))
     try:
-        return json.loads(found, parse_constant=_refuse_constant)
+        return json.loads(found, parse_float=_number, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return found
+
+
+def _number(text: str) -> float | int:
+    """A number with a fraction or an exponent. 1.0 is 1, as in JavaScript; 1e999, which Python
+    reads as infinity, is none.
+    """
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(text)
+    return int(number) if number.is_integer() and abs(number) < EXPONENT_FROM else number
 
 
 def _refuse_constant(name: str) -> NoReturn:

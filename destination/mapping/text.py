@@ -11,7 +11,7 @@ from destination.mapping.bounds import check_depth, spend
 from destination.mapping.paths import MISSING
 
 #: JavaScript writes numbers from here on with an exponent: 1e+21.
-_EXPONENT_FROM = 1e21
+EXPONENT_FROM = 1e21
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -44,7 +44,7 @@ def number_text(number: float) -> str:
         return "NaN"
     if math.isinf(number):
         return "Infinity" if number > 0 else "-Infinity"
-    if number.is_integer() and abs(number) < _EXPONENT_FROM:
+    if number.is_integer() and abs(number) < EXPONENT_FROM:
         return str(int(number))
     if 1e-6 <= abs(number) < 1e-4:
         return format(Decimal(repr(number)), "f")
