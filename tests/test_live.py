@@ -92,6 +92,14 @@ def test_when_the_fault_is_mended_everything_is_taken_up(live, folder):
     assert (names(live), live.rejected) == (["Identify User", "Purchase"], None)
 
 
+def test_what_the_reader_of_yaml_breaks_on_is_told_like_any_fault(live, folder):
+    path = folder / "track-event.yaml"
+    path.write_text(f"enabled: !!bool maybe\n{path.read_text()}")
+    live.look()
+
+    assert "track-event.yaml:1:10: this cannot be read as true or false" in live.rejected.message
+
+
 def test_a_folder_that_was_emptied_is_not_taken_up(live, folder):
     for path in folder.iterdir():
         path.unlink()

@@ -115,6 +115,24 @@ def test_a_mapping_may_be_json(read):
             "!x y",
             "8:12: this is read as an instruction to YAML. Put it in quotes.",
         ),
+        (
+            "name: Order",
+            "name: Order\nenabled: !!bool maybe",
+            "2:10: this cannot be read as true or false. Write true or false, with no !! before it.",
+        ),
+        (
+            "$.properties.total",
+            "0x" + "f" * 5000,  # it has more digits than Python writes
+            "8:12: this cannot be read as a number. Put it in quotes, with no !! before it.",
+        ),
+        (
+            "$.properties.total",
+            "!!int ''",
+            "8:12: this cannot be read as a number. Put it in quotes, with no !! before it.",
+        ),
+        ("name: Order", "%YAML 9.9\n---\nname: Order", "1:1: this is not YAML 1.2. Take this line"),
+        ("name: Order", "%YAML 1.3\n---\nname: Order", "1:1: this is not YAML 1.2. Take this line"),
+        ("name: Order", "%YAML 1.2\n---\nname: Order", None),
         ("enabled", "enabled", None),
     ],
 )

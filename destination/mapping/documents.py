@@ -52,6 +52,9 @@ _YAML_FAULTS = {
 
 _TAG = "tag:yaml.org,2002:"
 
+#: A file may say of which version of YAML it is; the reader knows these two.
+_OTHER_VERSION = re.compile(r"^%YAML(?!\s+1\.[12]\b)", re.MULTILINE)
+
 #: What is one character of a text, by the way in which the text is written. Blanks are left out:
 #: a text over several lines is written with others than it has.
 _WRITTEN = {
@@ -117,6 +120,10 @@ class Document:
         if len(self._text) > MAX_BYTES:
             self.fault(f"the file has {len(self._text):,} characters; {MAX_BYTES:,} are allowed.")
             return None
+        if version := _OTHER_VERSION.search(self._text):
+            line = self._text.count("\n", 0, version.start()) + 1
+            self._fault_at(line, 1, "this is not YAML 1.2. Take this line out.")
+            return None
         try:
             yaml = YAML(typ="safe", pure=True)
             root = yaml.compose(self._text)
@@ -144,9 +151,23 @@ class Document:
         if isinstance(node, ScalarNode) and kind == "str":
             return self._joined(node, where)
         if isinstance(node, ScalarNode) and kind in ("null", "bool", "int", "float"):
-            return yaml.constructor.construct_object(node)
+            return self._scalar(node, where, yaml)
         self._unread(f"this is read as {_kind(kind)}. Put it in quotes.", where)
         return None
+
+    def _scalar(self, node: ScalarNode, where: tuple[str | int, ...], yaml: YAML) -> Any:
+        """A number, true, false or null, which may be marked as what it is not: `!!bool maybe`."""
+        try:
+            found = yaml.constructor.construct_object(node)
+            str(found)  # some have more digits than can be written
+        except (ValueError, LookupError):
+            word, remedy = "a number", "Put it in quotes"
+            if node.tag == _TAG + "bool":
+                word, remedy = "true or false", "Write true or false"
+            message = f"this cannot be read as {word}. {remedy}, with no !! before it."
+            self._unread(message, where)
+            return None
+        return found
 
     def _object(self, node: MappingNode, where: tuple[str | int, ...], yaml: YAML) -> Any:
         content: dict[str, Any] = {}
