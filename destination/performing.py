@@ -39,14 +39,13 @@ class Line:
         """Send a claim's next request, and judge what came of it; of one that another worker left
         behind, judge only that. The claim was made after `before`, by `clock`.
         """
-        requests = self.requests(claim)
-        request = requests[claim.step]
+        request, last = self._due(claim)
         if claim.interrupted:
             words = "The worker that held it died, and nobody saw the answer."
             exchange = self.client.without_answer(request, Trouble.WORKER_DIED, words)
         else:
             exchange = self.exchange(request, before)
-        settlement = self.judge(claim, request, exchange, last=request is requests[-1])
+        settlement = self.judge(claim, request, exchange, last=last)
         code = self.destination.actions[claim.action].code
         if request.objection and settlement.verdict is Verdict.REJECTED and code:
             return replace(settlement, lost_code=jsontext.loads(claim.payload)[code])
@@ -54,16 +53,23 @@ class Line:
 
     def foresee(self, claim: Claim) -> Settlement:
         """What became of a claim, should the process die that is about to perform it alone."""
-        requests = self.requests(claim)
-        request = requests[claim.step]
+        request, last = self._due(claim)
         words = "The process that did nothing but this died of it."
         exchange = self.client.without_answer(request, Trouble.CRASHED, words)
-        return self.judge(claim, request, exchange, last=request is requests[-1])
+        return self.judge(claim, request, exchange, last=last)
 
     def requests(self, claim: Claim) -> Sequence[Request]:
         """What its action sends for a claim, in order."""
         action = self.destination.actions[claim.action]
         return action.requests(jsontext.loads(claim.payload))
+
+    def _due(self, claim: Claim) -> tuple[Request, bool]:
+        """A claim's next request, and whether it is the last one: that also where a setting has
+        taken away the one before it since.
+        """
+        requests = self.requests(claim)
+        request = requests[min(claim.step, len(requests) - 1)]
+        return request, request is requests[-1]
 
     def exchange(self, request: Request, before: float) -> Exchange:
         """Send it, unless its claim is too old."""

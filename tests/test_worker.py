@@ -271,6 +271,23 @@ def test_a_code_is_looked_up_before_the_customer_is_sent(database):
     assert free_again.outcome == "accepted"
 
 
+def test_a_customer_whose_code_was_looked_up_is_sent_though_codes_are_looked_up_no_more(database):
+    accept(database, [identify("m1", "u1", "FREE")])
+    looked_up = threading.Event()
+
+    def engine(connection):
+        while request := read_request(connection):
+            asked = request.startswith(b"GET")
+            connection.sendall(response(404 if asked else 200 if looked_up.is_set() else 503))
+
+    with working(database, engine, validate_codes=True):
+        until(lambda: rows(database)["m1"]["attempts"] > 1)
+    looked_up.set()
+    with working(database, engine, validate_codes=False):
+        until(settled(database))
+    assert rows(database)["m1"]["status"] == "delivered"
+
+
 def test_every_request_is_an_attempt_and_every_attempt_a_request(database):
     accept(database, [arrival(f"u{n % 5}-{n}", f"u{n % 5}") for n in range(40)])
     engine = Engine(u0=[CUT, response(503)], u1=[response(400), response(502)], u2=[response(500)])
