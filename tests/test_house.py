@@ -27,6 +27,7 @@ ROOMS = [
     ["store"],
     ["performing"],
     ["suspects"],
+    ["performers"],
     ["worker", "roster", "payloads"],
     ["web"],
     ["sandbox"],

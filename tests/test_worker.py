@@ -403,13 +403,13 @@ def test_what_a_killed_worker_left_is_taken_up_after_its_lease(database):
 
 
 def test_an_idle_worker_hears_of_a_delivery_at_once(database, monkeypatch):
-    monkeypatch.setattr("destination.worker.SWEEP", 60.0)
+    monkeypatch.setattr("destination.worker.LOOK_EVERY", 60.0)
     engine = Engine()
 
     with working(database, engine):
         accept(database, [arrival("m1")])
         until(settled(database))
-        monkeypatch.setattr("destination.worker.SWEEP", 60.0)
+        monkeypatch.setattr("destination.worker.LOOK_EVERY", 60.0)
         accept(database, [arrival("m2")])
         until(settled(database), 10)
     assert engine.arrived == ["m1", "m2"]
