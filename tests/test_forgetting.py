@@ -1,7 +1,9 @@
 """A deletion request removes a customer's data everywhere, and nothing brings it back."""
 
 import math
+import threading
 
+import click
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
@@ -219,6 +221,69 @@ def test_many_are_forgotten_from_a_list_in_steps(receiver, monkeypatch):
 
     assert "Removed: 4 events" in forget("-", stdin="u0\nu1\n\nu2\nu3\n").output
     assert [row["lane"] for row in records.deliveries(receiver.database)] == ["u4"]
+
+
+def test_what_arrives_while_somebody_thinks_about_it_goes_too(receiver, monkeypatch):
+    receiver.take([call(1)], "segment")
+
+    def confirm(question, **_):
+        assert "1 events, 1 deliveries" in question
+        receiver.take([call(2), call(3, properties="x" * 40_000)], "segment")
+
+    monkeypatch.setattr(click, "confirm", confirm)
+    asked = CliRunner().invoke(main, ["forget", CANARY], catch_exceptions=False)
+    assert "Removed: 3 events, 2 deliveries" in asked.output
+    assert CANARY not in everything(receiver.database)
+
+
+@pytest.mark.parametrize("so_far", ["waits", "is sent", "is under way"])
+def test_what_arrives_while_it_runs_is_neither_stranded_nor_kept(receiver, so_far):
+    database = receiver.database
+    receiver.take([call(1)], "segment")
+    known = forgetting.find(database, [CANARY])
+    drain(database)
+    receiver.take([call(2)], "segment")
+    if so_far == "is sent":
+        drain(database)
+    claimed = claim(database) if so_far == "is under way" else []
+
+    assert list(forgetting.forget(database, [CANARY], known)) == [1, 1]
+    assert CANARY not in everything(database)
+    assert claim(database, settlements=map(outcome, claimed)) == []
+    receiver.take([call(3)], "segment")
+    assert len(drain(database)) == 1
+
+
+def test_calls_that_come_without_a_pause_are_removed_whole_or_sent(receiver):
+    """A receiver, a worker, and somebody who forgets over and over."""
+    database = receiver.database
+    ended = threading.Event()
+
+    def take():
+        for number in range(100):
+            calls = [identify(number), call(1000 + number), call(2000 + number, "bob")]
+            receiver.take(calls, "segment")
+        ended.set()
+
+    def send():
+        while not ended.is_set():
+            drain(database)
+
+    threads = [threading.Thread(target=each) for each in (take, send)]
+    for thread in threads:
+        thread.start()
+    while not ended.is_set():
+        forget()
+    for thread in threads:
+        thread.join()
+
+    drain(database)
+    found = list(records.deliveries(database))
+    assert {row["status"] for row in found} == {"delivered"}
+    assert {row["lane"] for row in found} <= {CANARY, "bob"}
+    assert sum(row["lane"] == "bob" for row in found) == 100
+    forget()
+    assert CANARY not in everything(database)
 
 
 def test_it_asks_first(receiver):

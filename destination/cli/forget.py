@@ -7,6 +7,7 @@ import click
 from destination.cli.counting import counted
 from destination.cli.setup import Setup
 from destination.store import forgetting
+from destination.store.forgetting import Known
 
 
 @click.command()
@@ -19,7 +20,7 @@ def forget(user_ids: tuple[str, ...], anonymous: tuple[str, ...], yes: bool) -> 
     """Remove what is kept about customers, and send nothing of theirs that waits.
 
     Their calls, deliveries, attempts and discards go; neither a retry nor a replay brings them
-    back. Calls that they make from now on are new ones. What the engine keeps is the engine's.
+    back. Calls that they make afterwards are new ones. What the engine keeps is the engine's.
     Name each id that a customer has or had: that of before an alias, and where a mapping names the
     customer to the engine by another one, this too. What was sent before it was known who they are
     is found by --anonymous-id, as often as there are such ids.
@@ -41,13 +42,19 @@ def forget(user_ids: tuple[str, ...], anonymous: tuple[str, ...], yes: bool) -> 
         named += [line.strip() for line in sys.stdin if line.strip()]
     database = Setup.read().kept()
     known = forgetting.find(database, named, anonymous)
-    events = f"{len(known.events):,} events, {known.waiting:,} deliveries that wait"
     if not yes:
-        click.confirm(f"Remove for ever: {events}?", abort=True)
+        click.confirm(f"Remove for ever: {_so_many(len(known.events), known)}?", abort=True)
+        # Calls have come while somebody thought about it.
+        known = forgetting.find(database, named, anonymous)
     outcomes = (
         ("removed", None)
         for count in forgetting.forget(database, named, known)
         for _ in range(count)
     )
-    counted(outcomes, len(known.events), unit="events", again="it goes on where it stopped.")
-    click.echo(f"Removed: {events}.")
+    again = "it goes on where it stopped."
+    removed = counted(outcomes, len(known.events), unit="events", again=again)
+    click.echo(f"Removed: {_so_many(removed.total(), known)}.")
+
+
+def _so_many(events: int, known: Known) -> str:
+    return f"{events:,} events, {known.waiting:,} deliveries that wait"

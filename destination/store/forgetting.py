@@ -21,6 +21,9 @@ STEP = 200
 #: How many customers are looked for at once.
 AT_ONCE = 100
 
+#: Seconds that a call may take from its arrival until everybody sees it.
+ON_ITS_WAY = 60.0
+
 #: In the place of the customer whose referral code it was.
 NOBODY = "forgotten"
 
@@ -32,12 +35,13 @@ _event = schema.event
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What is kept about customers: their lanes and their events, by id."""
+    """What is kept about customers: their events, by id."""
 
-    lanes: Sequence[int]
     events: Sequence[int]
     #: How many of their deliveries wait or are under way.
     waiting: int
+    #: All of theirs up to this event are known; a later one may have come meanwhile.
+    newest: int
 
 
 def find(database: Database, customers: Sequence[str], anonymous: Sequence[str] = ()) -> Known:
@@ -46,15 +50,17 @@ def find(database: Database, customers: Sequence[str], anonymous: Sequence[str] 
 
     Raises StoreUnavailable.
     """
-    lanes: list[int] = []
     events: set[int] = set()
     waiting = 0
+    long_here = sa.select(sa.func.max(_event.c.id)).where(
+        _event.c.received_at < database.now - ON_ITS_WAY
+    )
     with database.reading() as connection:
+        newest = connection.execute(long_here).scalar_one() or 0
         for start in range(0, len(customers), AT_ONCE):
             some = customers[start : start + AT_ONCE]
             own = schema.lane.c.customer.in_(some)
             found = connection.execute(sa.select(schema.lane.c.id).where(own)).scalars().all()
-            lanes += found
             events.update(connection.execute(_events_of(some, found)).scalars())
             waits = (schema.delivery.c.lane_id.in_(found), schema.WAITING)
             waiting += connection.execute(sa.select(sa.func.count()).where(*waits)).scalar_one()
@@ -62,7 +68,7 @@ def find(database: Database, customers: Sequence[str], anonymous: Sequence[str] 
             nameless = _says("anonymousId", anonymous[start : start + AT_ONCE])
             theirs = sa.select(_event.c.id).where(_event.c.user_id.is_(None), nameless)
             events.update(connection.execute(theirs).scalars())
-    return Known(lanes=lanes, events=sorted(events), waiting=waiting)
+    return Known(events=sorted(events), waiting=waiting, newest=newest)
 
 
 def _events_of(customers: Sequence[str], lanes: Sequence[int]) -> sa.CompoundSelect[int]:
@@ -88,41 +94,61 @@ def _says(key: str, values: Sequence[str]) -> sa.ColumnElement[bool]:
 def forget(database: Database, customers: Sequence[str], known: Known) -> Iterator[int]:
     """Remove it, in steps of a transaction each; tells after each how many events it did.
 
-    Whoever is killed in the middle finds the rest when it is run again: the names of the lanes
-    and of the codes' owners go last. Raises StoreUnavailable.
+    What arrives in a customer's lanes before their names go, goes with the rest; from then on it
+    is a new customer's. Whoever is killed in the middle finds the rest when it is run again: the
+    names of the lanes and of the codes' owners go last. Raises StoreUnavailable.
     """
     for start in range(0, len(known.events), STEP):
         events = known.events[start : start + STEP]
         _forget_events(database, events)
         yield len(events)
-    _forget_names(database, customers, known.lanes)
+    yield _forget_names(database, customers, known.newest)
 
 
 @tried_again
 def _forget_events(database: Database, events: Sequence[int]) -> None:
+    with database.writing() as connection:
+        _remove(database, connection, events)
+
+
+def _remove(database: Database, connection: sa.Connection, events: Sequence[int]) -> None:
     lane, delivery, attempt = schema.lane, schema.delivery, schema.attempt
     made = delivery.c.event_id.in_(events)
-    with database.writing() as connection:
-        # No worker claims them meanwhile; sorted as receivers and workers sort them.
-        locked = sa.select(lane.c.id).where(
-            lane.c.id.in_(sa.select(delivery.c.lane_id).where(made))
-        )
-        locked = locked.order_by(lane.c.destination, lane.c.customer).with_for_update()
-        lanes = connection.execute(locked).scalars().all()
-        gone = attempt.c.delivery_id.in_(sa.select(delivery.c.id).where(made))
-        connection.execute(sa.delete(attempt).where(gone))
-        connection.execute(sa.delete(delivery).where(made))
-        connection.execute(sa.delete(schema.discard).where(schema.discard.c.event_id.in_(events)))
-        empty(database, connection, events)
-        waits = sa.exists().where(delivery.c.lane_id == lane.c.id, schema.WAITING)
-        at_rest = sa.update(lane).where(lane.c.id.in_(lanes), lane.c.owner.is_(None), ~waits)
-        connection.execute(at_rest.values(ready_at=None))
+    lanes = _lock(connection, lane.c.id.in_(sa.select(delivery.c.lane_id).where(made)))
+    gone = attempt.c.delivery_id.in_(sa.select(delivery.c.id).where(made))
+    connection.execute(sa.delete(attempt).where(gone))
+    connection.execute(sa.delete(delivery).where(made))
+    connection.execute(sa.delete(schema.discard).where(schema.discard.c.event_id.in_(events)))
+    empty(database, connection, events)
+    waits = sa.exists().where(delivery.c.lane_id == lane.c.id, schema.WAITING)
+    at_rest = sa.update(lane).where(lane.c.id.in_(lanes), lane.c.owner.is_(None), ~waits)
+    connection.execute(at_rest.values(ready_at=None))
+
+
+def _lock(connection: sa.Connection, which: sa.ColumnElement[bool]) -> Sequence[int]:
+    """Lanes, by their ids. Until the commit nobody claims from them, or queues anything in them."""
+    lane = schema.lane
+    # sorted as receivers and workers sort them: none of them waits for the other
+    locked = sa.select(lane.c.id).where(which).order_by(lane.c.destination, lane.c.customer)
+    return connection.execute(locked.with_for_update()).scalars().all()
 
 
 @tried_again
-def _forget_names(database: Database, customers: Sequence[str], lanes: Sequence[int]) -> None:
+def _forget_names(database: Database, customers: Sequence[str], newest: int) -> int:
+    """Give their lanes to nobody, with nothing in them; how many events were still found there."""
     lane, code, profile = schema.lane, schema.referral_code, schema.profile
+    removed = 0
     with database.writing() as connection:
+        # Held before the lanes, as receivers do; removed behind them, with what came meanwhile.
+        times = sa.select(profile.c.customer).where(profile.c.customer.in_(customers))
+        times = times.order_by(profile.c.destination, profile.c.customer)
+        connection.execute(times.with_for_update())
+        lanes = _lock(connection, lane.c.customer.in_(customers))
+        while late := connection.execute(_late(lanes, newest)).scalars().all():
+            _remove(database, connection, late)
+            removed += len(late)
+            # A call that came meanwhile may have brought a new one, at another destination.
+            lanes = _lock(connection, lane.c.customer.in_(customers))
         connection.execute(sa.delete(profile).where(profile.c.customer.in_(customers)))
         # What a worker had under way has left; its settlement finds nothing, and changes nothing.
         nobody = sa.literal(f"{NOBODY}-").concat(sa.cast(lane.c.id, sa.Text))
@@ -133,3 +159,16 @@ def _forget_names(database: Database, customers: Sequence[str], lanes: Sequence[
         )
         owned = sa.update(code).where(code.c.customer.in_(customers))
         connection.execute(owned.values(customer=NOBODY))
+    return removed
+
+
+def _late(lanes: Sequence[int], newest: int) -> sa.Select[int]:
+    """Some events of which something stands in lanes: it waits, or it came after the newest that
+    is known, and was sent meanwhile. By two indexes: none leads from a lane to all it ever had.
+    """
+    delivery = schema.delivery
+    stands = sa.select(delivery.c.event_id).where(delivery.c.lane_id.in_(lanes))
+    late = sa.union(
+        stands.where(schema.WAITING), stands.where(delivery.c.event_id > newest)
+    ).subquery()
+    return sa.select(late.c.event_id).limit(STEP)
