@@ -214,6 +214,17 @@ def test_a_code_stays_taken_though_nobody_knows_by_whom(receiver):
     assert outcome.reason == "referral_code_taken"
 
 
+def test_nobody_stands_in_the_way_by_the_name_of_an_id(receiver):
+    receiver.take([identify(1)], "segment")
+    receiver.take([identify(1 + n, f"forgotten-{n}") for n in range(1, 5)], "segment")
+    receiver.take([call(9, "forgotten")], "segment")
+
+    assert "Removed: 1 events" in forget().output
+    assert CANARY not in everything(receiver.database)
+    [outcome] = receiver.take([identify(10, "forgotten")], "segment")
+    assert outcome.reason == "referral_code_taken"
+
+
 def test_many_are_forgotten_from_a_list_in_steps(receiver, monkeypatch):
     monkeypatch.setattr(forgetting, "STEP", 2)
     monkeypatch.setattr(forgetting, "AT_ONCE", 3)

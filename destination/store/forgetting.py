@@ -5,6 +5,7 @@ or a replay brings nothing back, and that a referral code is taken.
 """
 
 import re
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -24,8 +25,8 @@ AT_ONCE = 100
 #: Seconds that a call may take from its arrival until everybody sees it.
 ON_ITS_WAY = 60.0
 
-#: In the place of the customer whose referral code it was.
-NOBODY = "forgotten"
+#: In the place of the customer whose referral code it was: no id is blank.
+NOBODY = ""
 
 #: An id that a call may bring as a number.
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
@@ -150,16 +151,21 @@ def _forget_names(database: Database, customers: Sequence[str], newest: int) -> 
             # A call that came meanwhile may have brought a new one, at another destination.
             lanes = _lock(connection, lane.c.customer.in_(customers))
         connection.execute(sa.delete(profile).where(profile.c.customer.in_(customers)))
-        # What a worker had under way has left; its settlement finds nothing, and changes nothing.
-        nobody = sa.literal(f"{NOBODY}-").concat(sa.cast(lane.c.id, sa.Text))
-        connection.execute(
-            sa.update(lane)
-            .where(lane.c.id.in_(lanes))
-            .values(customer=nobody, owner=None, ready_at=None)
-        )
+        if lanes:
+            # Each another, which nobody can have guessed and sent us as an id.
+            names = [{"number": each, "nobody": f"forgotten-{uuid.uuid4().hex}"} for each in lanes]
+            connection.execute(_NAMELESS, names)
         owned = sa.update(code).where(code.c.customer.in_(customers))
         connection.execute(owned.values(customer=NOBODY))
     return removed
+
+
+#: What a worker had under way has left; its settlement finds nothing, and changes nothing.
+_NAMELESS = (
+    sa.update(schema.lane)
+    .where(schema.lane.c.id == sa.bindparam("number"))
+    .values(customer=sa.bindparam("nobody"), owner=None, ready_at=None)
+)
 
 
 def _late(lanes: Sequence[int], newest: int) -> sa.Select[int]:
