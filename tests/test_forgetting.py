@@ -297,6 +297,16 @@ def test_calls_that_come_without_a_pause_are_removed_whole_or_sent(receiver):
     assert CANARY not in everything(database)
 
 
+def test_more_are_forgotten_than_a_statement_has_room_for(receiver, monkeypatch):
+    monkeypatch.setattr(forgetting, "AT_ONCE", 5_000)
+    known = forgetting.find(receiver.database, [CANARY])
+    receiver.take([identify(1)], "segment")
+
+    many = [f"u{number}" for number in range(70_000)]
+    assert sum(forgetting.forget(receiver.database, [*many, CANARY], known)) == 1
+    assert CANARY not in everything(receiver.database)
+
+
 def test_it_asks_first(receiver):
     receiver.take([call(1)], "segment")
 

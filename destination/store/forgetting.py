@@ -19,7 +19,7 @@ from destination.store.retention import empty
 #: How many events one step forgets.
 STEP = 200
 
-#: How many customers are looked for at once.
+#: How many customers are looked for at once, and lose their names.
 AT_ONCE = 100
 
 #: Seconds that a call may take from its arrival until everybody sees it.
@@ -103,7 +103,8 @@ def forget(database: Database, customers: Sequence[str], known: Known) -> Iterat
         events = known.events[start : start + STEP]
         _forget_events(database, events)
         yield len(events)
-    yield _forget_names(database, customers, known.newest)
+    for start in range(0, len(customers), AT_ONCE):
+        yield _forget_names(database, customers[start : start + AT_ONCE], known.newest)
 
 
 @tried_again
