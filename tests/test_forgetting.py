@@ -168,6 +168,38 @@ def test_a_call_that_was_refused_is_forgotten_too(receiver):
     assert "canary" in everything(receiver.database)
 
 
+def test_a_name_in_other_letters_is_somebody_else(receiver):
+    receiver.take([call(1, "ADA", properties="x" * 40_000)], "segment")
+    receiver.take(
+        [{"type": "alias", "messageId": "m2", "userId": "u", "previousId": "ADA"}], "segment"
+    )
+    receiver.take([call(3, None, anonymousId="ADA")], "segment")
+
+    assert "Removed: 0 events" in forget("ada", "--anonymous-id", "ada").output
+    assert "Removed: 3 events" in forget("ADA", "--anonymous-id", "ADA").output
+
+
+@pytest.mark.parametrize(
+    ("customer", "written"),
+    [
+        (CANARY, f'"userId": "{CANARY}"'),
+        (CANARY, f'"userId"\n:\t"{CANARY}"'),
+        ("müller", '"userId": "m\\u00fcller"'),
+        ("4711", '"userId" : 4711 '),
+    ],
+)
+def test_a_call_that_is_nested_too_deep_is_found_as_it_came(receiver, customer, written):
+    deep = "[" * 3000 + "]" * 3000
+    body = f'[{{"messageId": "m1", {written}, "about": "{CANARY}", "properties": {deep}}}]'
+    calls, _ = receiver.routes.current.sources["segment"].calls(body.encode())
+    [outcome] = receiver.take(calls, "segment")
+    assert outcome.reason == "nested_too_deep"
+
+    assert "Removed: 0 events" in forget("canary", "471").output
+    assert "Removed: 1 events" in forget(customer).output
+    assert CANARY not in everything(receiver.database)
+
+
 def test_what_waits_is_not_sent_and_nobody_elses_is_touched(receiver):
     receiver.take([call(1), call(2, "bob")], "segment")
     forget()

@@ -4,6 +4,7 @@ What stays says nothing of anybody: that a call with this message id was here, s
 or a replay brings nothing back, and that a referral code is taken.
 """
 
+import json
 import re
 import uuid
 from collections.abc import Iterator, Sequence
@@ -63,33 +64,50 @@ def find(database: Database, customers: Sequence[str], anonymous: Sequence[str] 
             own = schema.lane.c.customer.in_(some)
             found = connection.execute(sa.select(schema.lane.c.id).where(own)).scalars().all()
             events.update(connection.execute(_events_of(some, found)).scalars())
+            # A call that was refused was not read, and is known by its text alone.
+            events.update(_named(connection, "userId", some, _event.c.user_id.is_(None)))
+            # Who was called so before.
+            events.update(_named(connection, "previousId", some, _event.c.type == "alias"))
             waits = (schema.delivery.c.lane_id.in_(found), schema.WAITING)
             waiting += connection.execute(sa.select(sa.func.count()).where(*waits)).scalar_one()
         for start in range(0, len(anonymous), AT_ONCE):
-            nameless = _says("anonymousId", anonymous[start : start + AT_ONCE])
-            theirs = sa.select(_event.c.id).where(_event.c.user_id.is_(None), nameless)
-            events.update(connection.execute(theirs).scalars())
+            some = anonymous[start : start + AT_ONCE]
+            events.update(_named(connection, "anonymousId", some, _event.c.user_id.is_(None)))
     return Known(events=sorted(events), waiting=waiting, newest=newest)
 
 
 def _events_of(customers: Sequence[str], lanes: Sequence[int]) -> sa.CompoundSelect[int]:
     delivery = schema.delivery
-    own = sa.select(_event.c.id).where(
-        _event.c.user_id.in_(customers)
-        # A call that was refused was not read, and is known by its text alone.
-        | (_event.c.user_id.is_(None) & _says("userId", customers))
-        # Who was called so before.
-        | ((_event.c.type == "alias") & _says("previousId", customers))
-    )
+    own = sa.select(_event.c.id).where(_event.c.user_id.in_(customers))
     return own.union(sa.select(delivery.c.event_id).where(delivery.c.lane_id.in_(lanes)))
 
 
-def _says(key: str, values: Sequence[str]) -> sa.ColumnElement[bool]:
-    """That a call's text has one of the values under a key: as text, or as the number it is."""
-    texts = [f'"{key}":{jsontext.dumps(value)}' for value in values]
-    numbers = [f'"{key}":{value}' for value in values if _NUMBER.fullmatch(value)]
-    texts += [f"{number}{end}" for number in numbers for end in ",}"]
-    return sa.or_(*(_event.c.call.contains(text, autoescape=True) for text in texts))
+def _named(
+    connection: sa.Connection, key: str, values: Sequence[str], which: sa.ColumnElement[bool]
+) -> Iterator[int]:
+    """Events whose call has one of the values under a key: as text, or as the number it is. One
+    that was refused is kept as it came, with its blanks and escapes.
+    """
+    written = {text for value in values for text in (jsontext.dumps(value), json.dumps(value))}
+    written |= {value for value in values if _NUMBER.fullmatch(value)}
+    # It only narrows them down: to SQLite's LIKE, ada is ADA.
+    may = sa.or_(*(_event.c.call.contains(text, autoescape=True) for text in sorted(written)))
+    under = re.compile(rf'"{key}"\s*:\s*("(?:[^"\\]|\\.)*"|-?\d[-+.\deE]*)')
+    rows = connection.execute(
+        sa.select(_event.c.id, _event.c.call).where(which, may),
+        execution_options={"yield_per": STEP},
+    )
+    for row in rows:
+        if any(_read(found) in values for found in under.findall(row.call)):
+            yield row.id
+
+
+def _read(written: str) -> str | None:
+    """What a call says as an id: `"ada"` and `4711` are ada and 4711."""
+    try:
+        return str(jsontext.loads(written))
+    except ValueError:
+        return None
 
 
 def forget(database: Database, customers: Sequence[str], known: Known) -> Iterator[int]:
