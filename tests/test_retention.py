@@ -1,5 +1,7 @@
 """Retention: what is past its age goes, the ids stay a while, and the database does not grow."""
 
+import contextlib
+import threading
 from dataclasses import replace
 
 import pytest
@@ -176,6 +178,33 @@ def test_a_payload_stays_until_the_last_that_was_made_of_it_goes(timed, clock):
     assert records.discard(timed, 1)["call"] == '{"a":1}'
     clock.now += 10 * DAY
     list(sweep(timed, AGES))
+    assert left(timed) == (1, 1, 0, 0, 0)
+
+
+def test_two_who_remove_the_last_of_an_event_at_once_leave_no_payload(timed, clock, monkeypatch):
+    both = arrival("a", call='{"a":1}')
+    other = replace(both.deliveries[0], mapping="Other", customer="u2")
+    accept(timed, [replace(both, deliveries=(*both.deliveries, other))])
+    settle_all(timed)
+    clock.now += 11 * DAY
+    removed = threading.Barrier(2)
+    empty = retention.empty
+
+    def empty_together(*args):
+        # On SQLite the other one has not even begun.
+        with contextlib.suppress(threading.BrokenBarrierError):
+            removed.wait(0.5)
+        empty(*args)
+
+    monkeypatch.setattr(retention, "empty", empty_together)
+    sweepers = [
+        threading.Thread(target=retention._remove_deliveries, args=(timed, [number], AGES))
+        for number in (1, 2)
+    ]
+    for sweeper in sweepers:
+        sweeper.start()
+    for sweeper in sweepers:
+        sweeper.join()
     assert left(timed) == (1, 1, 0, 0, 0)
 
 

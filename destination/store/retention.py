@@ -260,6 +260,10 @@ def empty(database: Database, connection: sa.Connection, events: Sequence[int]) 
     their subscribers could ask about them by.
     """
     table, notice = schema.event, schema.notice
+    # Of two who remove the last things of an event, one waits here, and sees then that nothing is
+    # left; whoever only queues something for it waits for nobody.
+    held = sa.select(table.c.id).where(table.c.id.in_(events)).order_by(table.c.id)
+    connection.execute(held.with_for_update(key_share=True))
     left = sa.select(table.c.id).where(table.c.id.in_(events), _NOTHING_LEFT)
     connection.execute(sa.delete(notice).where(notice.c.event_id.in_(left)))
     connection.execute(
