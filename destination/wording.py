@@ -48,3 +48,8 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in text)
+
+
+def printable_lines(text: str) -> str:
+    """The same for a text that may have several lines."""
+    return "\n".join(map(printable, text.splitlines()))

@@ -18,6 +18,7 @@ from destination.cli import (
     service,
 )
 from destination.errors import BadSetting, Problem
+from destination.wording import printable_lines
 
 
 class _Commands(click.Group):
@@ -27,7 +28,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except Problem as problem:
-            click.echo(f"Error: {problem}", err=True)
+            click.echo(printable_lines(f"Error: {problem}"), err=True)
             sys.exit(2 if isinstance(problem, BadSetting) else 1)
 
 

@@ -60,7 +60,7 @@ def summarise(counts: Counter[Outcome], *, unit: str) -> None:
     """Print the table of outcomes."""
     table = tables.new_table(("outcome", "reason", unit))
     for (outcome, reason), count in sorted(counts.items(), key=lambda item: str(item[0])):
-        table.add_row(tables.coloured(outcome), reason or "", f"{count:,}")
+        table.add_row(tables.coloured(outcome), tables.coloured(reason or ""), f"{count:,}")
     if counts:
         tables.console().print(table)
 

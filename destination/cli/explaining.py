@@ -41,10 +41,10 @@ class Explainer:
     def explain(self, payload: Payload, arrival: Arrival) -> None:
         """Print one call: what becomes of it, and what each mapping makes of it."""
         outcome, reason = outcome_of(arrival)
-        head = Text.assemble((payload.name, "bold"), "  ", tables.coloured(outcome))
+        head = Text.assemble((printable(payload.name), "bold"), "  ", tables.coloured(outcome))
         self._line(head + Text(f"  {reason}" if reason else ""))
         if arrival.discards and arrival.discards[0].mapping is None and not _unmatched(arrival):
-            self._line(Text(arrival.discards[0].detail), indent=2)
+            self._line(Text(printable(arrival.discards[0].detail)), indent=2)
             self._line(Text("No mapping is asked: this comes before them.", "dim"), indent=2)
         else:
             for mapping in self._routes.mappings:
@@ -110,7 +110,7 @@ class Explainer:
     def _explain_discard(self, mapping: Mapping, call: Json, discard: Discard) -> None:
         why = f" matches, and is not sent: {discard.reason}"
         self._line(Text.assemble(("! ", "red"), (mapping.name, "bold"), why))
-        self._line(Text(discard.detail), indent=4)
+        self._line(Text(printable(discard.detail)), indent=4)
         action = self._routes.destinations[mapping.destination].actions[mapping.action]
         self._explain_fields(mapping, call, action)
 

@@ -84,7 +84,8 @@ def show(name: str) -> None:
         ("enabled", "yes" if mapping.enabled else "no"),
         ("description", content.get("description", "")),
     ]
-    tables.panel(mapping.name, [f"{key:12}{value}" for key, value in rows if value])
+    lines = [line for key, value in rows if value for line in f"{key:12}{value}".splitlines()]
+    tables.panel(mapping.name, lines)
     table = tables.new_table(("field", "label", "required", "what is sent"))
     for field, declared in action.fields.fields.items():
         sent = content["fields"]

@@ -19,7 +19,7 @@ from destination.errors import Problem
 from destination.events import TYPES
 from destination.mapping import InvalidMapping, compile_mapping, compile_trigger, expand
 from destination.partners import Action
-from destination.wording import did_you_mean
+from destination.wording import did_you_mean, printable
 
 #: The answer that means every event of a type.
 EVERY = "*"
@@ -159,7 +159,8 @@ class _Asking:
         click.secho(f"\n{question}", bold=True)
         width = max(map(len, numbered), default=0)
         for number, offer in enumerate(numbered, 1):
-            click.echo(f"{number:4}  {offer:{width}}  {offers[offer]}".rstrip())
+            line = f"{number:4}  {offer:{width}}  {offers[offer]}"
+            click.echo(printable(line.rstrip()))
 
         def read(typed: str) -> str:
             chosen = typed.isdecimal() and 0 < int(typed) <= len(numbered)

@@ -17,6 +17,7 @@ from destination.errors import Problem
 from destination.events import REFUSALS
 from destination.mapping.files import stamps
 from destination.routing import Arrival, Routes, arrive
+from destination.wording import printable_lines
 
 #: Seconds between two looks at the files.
 LOOK_EVERY = 0.3
@@ -59,7 +60,7 @@ def preview(
             try:
                 _show(setup, paths, source, only, as_json=False)
             except (Problem, OSError) as problem:
-                click.echo(f"{problem}\n")
+                click.echo(f"{printable_lines(str(problem))}\n")
             click.echo("Save a mapping or an event to see it again. Ctrl-C ends this.", err=True)
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from destination import jsontext
+from destination.wording import printable
 
 #: Rows that a table shows unless more are asked for.
 DEFAULT_LIMIT = 50
@@ -96,15 +97,17 @@ def new_table(headings: Iterable[str]) -> Table:
 
 
 def coloured(word: str) -> Text:
-    """A status or an outcome, in its colour."""
-    return Text(word, style=COLOURS.get(word, ""))
+    """A status or an outcome, in its colour; of other words, what a terminal may show."""
+    return Text(printable(word), style=COLOURS.get(word, ""))
 
 
 def panel(title: str, lines: Sequence[str]) -> None:
-    """A titled block: the three of them tell what became of a delivery."""
+    """A titled block: the three of them tell what became of a delivery. What stands in it may be
+    a stranger's: a terminal is told to do nothing by it.
+    """
     click.echo(click.style(f"── {title} ", bold=True) + "─" * max(4, 68 - len(title)))
     for line in lines:
-        click.echo(line)
+        click.echo(printable(line))
     click.echo()
 
 
