@@ -15,6 +15,9 @@ from tests.test_store_sending import Verdict, claim, outcome, settle
 
 ORDER = {"type": "track", "messageId": "m1", "userId": 7, "event": "A", "properties": {"total": 1}}
 
+#: More than a database can count to.
+NO_ID = "99999999999999999999"
+
 
 @pytest.fixture
 def run():
@@ -260,6 +263,12 @@ def test_only_what_failed_is_retried(run, database):
         ("nonsense",),
         ("replay",),
         ("deliveries", "--limit", "0"),
+        ("deliveries", "--limit", NO_ID),
+        ("events", "show", NO_ID),
+        ("deliveries", "show", NO_ID),
+        ("deliveries", "retry", NO_ID),
+        ("deliveries", "settle", "--delivered", NO_ID),
+        ("discards", "show", NO_ID),
     ],
 )
 def test_wrong_usage_exits_2(run, command):

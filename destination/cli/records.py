@@ -21,9 +21,12 @@ from destination.store.replaying import STEP, find_deliveries
 from destination.store.retrying import mark_delivered, send_again
 from destination.store.standing import Standing, standings
 
+#: What a row can be known by, in a database of either kind.
+_ID = click.IntRange(1, 2**63 - 1)
+
 _as_json = click.option("--json", "as_json", is_flag=True, help="One JSON line a row, for scripts.")
 _limit = click.option(
-    "--limit", type=click.IntRange(1), help="How many at most; a table shows 50, --json all."
+    "--limit", type=click.IntRange(1, 10**9), help="How many at most; a table shows 50, --json all."
 )
 
 #: Decides about some deliveries; those for which it was done.
@@ -84,7 +87,7 @@ def events(ctx: click.Context, chosen: Filter, limit: int | None, as_json: bool)
 
 
 @events.command("show")
-@click.argument("event_id", type=int)
+@click.argument("event_id", type=_ID)
 def show_event(event_id: int) -> None:
     """Show one event: the call, its deliveries and its discards."""
     event = records.event(Setup.read().kept(), event_id)
@@ -123,7 +126,7 @@ def deliveries(ctx: click.Context, chosen: Filter, limit: int | None, as_json: b
 
 
 @deliveries.command("show")
-@click.argument("delivery_id", type=int)
+@click.argument("delivery_id", type=_ID)
 def show_delivery(delivery_id: int) -> None:
     """Show one delivery: what you sent, and each request with the engine's answer."""
     setup = Setup.read()
@@ -153,7 +156,7 @@ _among_all = chosen_by("destination", "mapping", "reason", "lane", "since", "unt
 
 
 @deliveries.command("retry")
-@click.argument("ids", nargs=-1, type=int)
+@click.argument("ids", nargs=-1, type=_ID)
 @click.option("--all", "every", is_flag=True, help="All that failed, or those that filters choose.")
 @_among_all
 def retry(ids: Sequence[int], every: bool, chosen: Filter) -> None:
@@ -173,7 +176,7 @@ def retry(ids: Sequence[int], every: bool, chosen: Filter) -> None:
 
 
 @deliveries.command("settle")
-@click.argument("ids", nargs=-1, type=int)
+@click.argument("ids", nargs=-1, type=_ID)
 @click.option("--delivered", is_flag=True, help="You have seen that the engine processed them.")
 @click.option("--retry", "again", is_flag=True, help="You have seen that it did not: send again.")
 @click.option(
@@ -214,7 +217,7 @@ def discards(ctx: click.Context, chosen: Filter, limit: int | None, as_json: boo
 
 
 @discards.command("show")
-@click.argument("discard_id", type=int)
+@click.argument("discard_id", type=_ID)
 def show_discard(discard_id: int) -> None:
     """Show one discard with the call that made it."""
     discard = records.discard(Setup.read().kept(), discard_id)
