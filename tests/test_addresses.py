@@ -12,6 +12,7 @@ from destination.partners.http import Client
 from tests.misbehaving import answers, read_request, response, server
 
 STRICT = Guard()
+PLAIN = Guard(allow_http=True)
 OPEN = Guard(allow_private=True, allow_http=True)
 
 #: Addresses of no public network, as a resolver gives them.
@@ -179,7 +180,7 @@ def test_what_is_no_address_is_refused_and_said_so(guard, url):
 def test_tls_is_needed_unless_a_setting_says_otherwise():
     with pytest.raises(BadAddress, match="https://"):
         STRICT.check("http://subscriber.example/")
-    Guard(allow_http=True).check("http://8.8.8.8/")
+    PLAIN.check("http://8.8.8.8/")
 
 
 def test_a_setting_opens_private_networks_and_nothing_else(monkeypatch):
@@ -208,7 +209,7 @@ def test_a_connection_is_refused_where_it_leads_to_this_machine():
 
     with server(lambda connection: arrived.append(connection)) as url:
         for host in ("127.0.0.1", "localhost", "2130706433", "0x7f.1", "127.1", "0"):
-            got = exchange(url.replace("127.0.0.1", host), STRICT)
+            got = exchange(url.replace("127.0.0.1", host), PLAIN)
             assert got.trouble is Trouble.NOT_SENT
     assert arrived == []
 
@@ -255,7 +256,19 @@ def test_no_proxy_of_the_environment_is_used(monkeypatch):
 
         assert exchange(url, OPEN).status == 204
         assert exchange(url, None).status == 200
-        assert exchange(url, STRICT).trouble is Trouble.NOT_SENT
+        assert exchange(url, PLAIN).trouble is Trouble.NOT_SENT
+
+
+def test_without_tls_nothing_is_sent_where_that_is_not_allowed_any_more():
+    arrived = []
+
+    with server(lambda connection: arrived.append(connection)) as url:
+        got = exchange(url, Guard(allow_private=True))
+        assert got.trouble is Trouble.NOT_SENT
+        assert "DESTINATION_WEBHOOK_ALLOW_HTTP=yes" in got.answer
+        assert arrived == []
+        exchange(url.replace("http:", "https:"), Guard(allow_private=True))
+    assert len(arrived) == 1
 
 
 def test_a_redirect_to_this_machine_is_not_followed():

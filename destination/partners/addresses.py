@@ -93,13 +93,20 @@ class Guard:
         host: str,
         port: int,
         *,
+        tls: bool,
         timeout: float,
         socket_options: Sequence[Any],
     ) -> socket.socket:
-        """A connection to the first address of `host` that is permitted and answers.
+        """A connection to the first address of `host` that is permitted and answers, for TLS or for
+        plain text.
 
         Raises BadAddress where none is permitted, OSError where none answers.
         """
+        if not (tls or self.allow_http):  # it was saved while that was allowed
+            raise BadAddress(
+                f"{host} would be reached without TLS. Save an address that begins with https://, "
+                "or set DESTINATION_WEBHOOK_ALLOW_HTTP=yes"
+            )
         return connecting.connect(
             host,
             port,

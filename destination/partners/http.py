@@ -255,7 +255,8 @@ class _Traced:
     def _new_conn(self) -> socket.socket:
         own = cast(HTTPConnection, self)
         guard = _here.call.guard
-        connect = guard.connect if guard else connecting.connect
+        tls = isinstance(own, HTTPSConnection)
+        connect = functools.partial(guard.connect, tls=tls) if guard else connecting.connect
         try:
             return connect(
                 own.host,
