@@ -1,9 +1,14 @@
 """Changed mapping files are taken up, all or nothing."""
 
 import json
+import os
 import re
+import shutil
+import tempfile
 import threading
 import time
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import requests
@@ -12,7 +17,7 @@ from destination import database as databases
 from destination.errors import InvalidMapping, StoreUnavailable
 from destination.store import records
 from destination.web.live import LiveRoutes
-from tests.conftest import copy_presets
+from tests.conftest import ROOT, copy_presets
 from tests.running import PATIENCE, service, until
 
 ORDER = {"type": "track", "userId": "u", "event": "A", "properties": {"total": 1}}
@@ -107,6 +112,86 @@ def test_a_folder_that_was_emptied_is_not_taken_up(live, folder):
 
     assert len(names(live)) == 2
     assert "there is no mapping in it" in live.rejected.message
+
+
+def test_a_direction_whose_files_are_all_gone_is_not_taken_up(live, folder):
+    away = folder.parent.with_name("away")
+    folder.rename(away)
+    other = folder.with_name("rehook-to-segment")
+    shutil.copytree(ROOT / "mappings" / other.name, other)
+    live.look()
+
+    assert names(live) == ["Identify User", "Track Event"]
+    assert f"{folder}:1:1: its mappings are in force, and their files" in live.rejected.message
+    away.rename(folder)
+    live.look()
+    assert live.rejected is None
+    assert len(names(live)) > 2
+
+
+def test_a_direction_that_was_switched_off_first_may_go(live, folder):
+    other = folder.with_name("rehook-to-segment")
+    shutil.copytree(ROOT / "mappings" / other.name, other)
+    for path in folder.iterdir():
+        path.write_text(f"{path.read_text()}enabled: false\n")
+    live.look()
+    shutil.rmtree(folder)
+    live.look()
+
+    assert live.rejected is None
+    assert not {"Identify User", "Track Event"} & set(names(live))
+
+
+@contextmanager
+def as_nobody():
+    """As somebody who may read what everybody may; root reads all."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def test_what_cannot_be_read_is_a_fault_and_the_last_good_files_go_on(setup, monkeypatch):
+    with tempfile.TemporaryDirectory() as temporary:  # pytest's folders are closed to others
+        root = Path(temporary)
+        root.chmod(0o755)
+        for way in ("segment-to-rehook", "rehook-to-segment"):
+            shutil.copytree(ROOT / "mappings" / way, root / way)
+        monkeypatch.setenv("DESTINATION_MAPPINGS", str(root))
+        live = setup().receiver().routes
+        good, folder = live.current, root / "segment-to-rehook"
+        folder.chmod(0)
+        with as_nobody():
+            live.look()
+        assert live.current is good
+        fault = f"{folder}:1:1: it cannot be read: Permission denied. Let the user"
+        assert live.rejected.message.startswith(fault)
+
+        ours = setup()
+        with as_nobody(), pytest.raises(InvalidMapping, match="cannot be read: Permission denied"):
+            ours.routes()
+        folder.chmod(0o755)
+        live.look()
+        assert (live.rejected, live.current) == (None, good)
+
+        file = folder / "track-event.yaml"
+        file.chmod(0)
+        with as_nobody():
+            live.look()
+        assert live.rejected.message.startswith(f"{file}:1:1: it cannot be read: Permission denied")
+        file.chmod(0o644)
+        live.look()
+        assert (live.rejected, live.current) == (None, good)
+
+
+def test_a_file_that_cannot_be_read_is_a_fault_like_any_other(folder, setup):
+    (folder / "order.yaml").symlink_to("nowhere")
+
+    with pytest.raises(InvalidMapping, match=r"order\.yaml:1:1: it cannot be read"):
+        setup().routes()
 
 
 def test_files_that_cannot_be_remembered_are_looked_at_again(folder, setup):

@@ -104,7 +104,7 @@ def faults(setup: Setup, drafts: Sequence[Draft]) -> list[Fault]:
     with TemporaryDirectory() as temporary:
         trial = Path(temporary) / folder.name
         for path in files.files(folder):
-            _copy(path.read_bytes(), trial / path.relative_to(folder))
+            _copy(_bytes(path), trial / path.relative_to(folder))
         _, before = setup.read_mappings(trial)
         for each in drafts:
             _copy(each.text.encode(), trial / each.path.relative_to(folder))
@@ -137,6 +137,13 @@ def write(drafts: Sequence[Draft]) -> None:
 def _slug(name: str) -> str:
     """A file's name: `Order Completed` is `order-completed`."""
     return re.sub(r"[\W_]+", "-", name.lower()).strip("-")[:60] or "mapping"
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Problem(f"{path} cannot be read: {error.strerror}. See destination lint.") from error
 
 
 def _copy(content: bytes, path: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import ipaddress
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -181,8 +182,9 @@ def _is_loopback(host: str) -> bool:
 
 
 def _texts(folder: Path) -> dict[str, str]:
-    """The mapping files, by their paths below the folder."""
-    return {
-        str(path.relative_to(folder)): path.read_text("utf-8", "replace")
-        for path in files.files(folder)
-    }
+    """The mapping files, by their paths below the folder; those that can be read."""
+    found = {}
+    for path in files.files(folder):
+        with suppress(OSError):
+            found[str(path.relative_to(folder))] = path.read_text("utf-8", "replace")
+    return found

@@ -71,6 +71,8 @@ class Document:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.faults: list[Fault] = []
+        #: Whether it could be read at all.
+        self.legible = True
         self._text = ""
         self._keys: dict[tuple[str | int, ...], Node] = {}
         self._values: dict[tuple[str | int, ...], Node] = {}
@@ -114,7 +116,14 @@ class Document:
     def _read(self) -> Any:
         try:
             self._text = self.path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
+            self.legible = False
+            self.fault(
+                f"it cannot be read: {error.strerror}. Let the user that the service runs as read "
+                "it, or take it away."
+            )
+            return None
+        except UnicodeDecodeError as error:
             self.fault(f"the file cannot be read as UTF-8 text: {error}.")
             return None
         if len(self._text) > MAX_BYTES:

@@ -4,6 +4,7 @@
 A file is read, checked and compiled once; every fault names its file, line and remedy.
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from collections.abc import Mapping as Map
@@ -97,14 +98,14 @@ def read_mappings(
     Faults stand in the order of the files, and as the files have them. Warnings are among them
     only where there are `examples`: events by their source.
     """
-    if not path.exists():
-        message = (
-            "there is no such file or folder. DESTINATION_MAPPINGS names the folder of mappings."
-        )
-        return [], [Fault(path=path, line=1, column=1, message=message)]
     found = files(path)
     if not found:
-        message = "there is no mapping in it: add one, such as segment-to-rehook/order.yaml."
+        message = (
+            "there is no mapping in it: add one, such as segment-to-rehook/order.yaml."
+            if path.exists()
+            else "there is no such file or folder. DESTINATION_MAPPINGS names the folder of "
+            "mappings."
+        )
         return [], [Fault(path=path, line=1, column=1, message=message)]
     seen = {source: Seen(events) for source, events in (examples or {}).items() if events}
     mappings: list[Mapping] = []
@@ -112,6 +113,9 @@ def read_mappings(
     others = _Others()
     for each in found:
         document = Document(each)
+        if not document.legible:
+            faults += document.faults
+            continue
         if len(each.relative_to(path).parts) > 2:
             document.fault(f"the file stands too deep. Move it to {path}/{each.parent.name}.")
         mapping = _Reader(document, sources, actions, others).read(seen)
@@ -122,27 +126,37 @@ def read_mappings(
 
 
 def files(path: Path) -> list[Path]:
-    """The mapping files of a folder, in the order of their names; a file is itself one."""
-    if path.is_file():
-        return [path]
+    """The mapping files of a folder, in the order of their names; a file is itself one. A folder
+    of a direction that cannot be looked into is among them: reading it says why.
+    """
+    found: list[Path] = []
+
+    def closed(error: OSError) -> None:
+        folder = Path(error.filename)
+        gone = isinstance(error, FileNotFoundError)
+        if not gone and (folder == path or "-to-" in folder.name):
+            found.append(folder)
+
+    for folder, _, names in os.walk(path, onerror=closed):
+        within = (Path(folder, name) for name in names)
+        found += [each for each in within if each.suffix.lower() in (".yaml", ".yml", ".json")]
     return sorted(
         each
-        for each in path.rglob("*")
-        if each.suffix.lower() in (".yaml", ".yml", ".json")
-        and not any(part.startswith(".") for part in each.relative_to(path).parts)
+        for each in found
+        if not any(part.startswith(".") for part in each.relative_to(path).parts)
     )
 
 
 def stamps(roots: Sequence[Path]) -> dict[Path, tuple[int, int, int]]:
-    """What changes when one of these files does, or one in these folders. An editor may take a
-    file away for a moment: what cannot be looked at is left out.
+    """What changes when one of these files does, who may read it, or one in these folders. An
+    editor may take a file away for a moment: what cannot be looked at is left out.
     """
     found = {}
     for root in roots:
         with suppress(OSError):
             for path in root.rglob("*") if root.is_dir() else [root]:
                 stat = path.stat()
-                found[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+                found[path] = (stat.st_ctime_ns, stat.st_size, stat.st_ino)
     return found
 
 

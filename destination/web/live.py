@@ -58,6 +58,7 @@ class LiveRoutes:
             return
         try:
             routes = self._read()
+            self._check_emptied(routes)
             if routes.digest != self.current.digest:
                 self._remember(routes)
                 self.current, self.since = routes, time.time()
@@ -68,3 +69,19 @@ class LiveRoutes:
             self.rejected = Rejected(message=str(error), since=since)
             log.error("mappings not taken up, the last good ones go on", faults=str(error))
         self._seen = found
+
+    def _check_emptied(self, routes: Routes) -> None:
+        """A direction in force of which no file is left was moved away or is deployed just now,
+        more likely than given up: its calls would be discarded, and never come again.
+        """
+        left = {each.path.parent for each in routes.mappings}
+        gone = {each.path.parent for each in self.current.mappings if each.enabled} - left
+        if gone:
+            raise InvalidMapping(
+                "\n".join(
+                    f"{folder}:1:1: its mappings are in force, and their files are gone. Put them "
+                    "back; or, to stop them, put them back with enabled: false first, or restart "
+                    "the service."
+                    for folder in sorted(gone)
+                )
+            )
