@@ -339,6 +339,31 @@ def test_more_are_forgotten_than_a_statement_has_room_for(receiver, monkeypatch)
     assert CANARY not in everything(receiver.database)
 
 
+def test_a_list_may_begin_with_a_byte_order_mark_and_must_be_utf_8(receiver):
+    receiver.take([call("m", "zoë")], "segment")
+
+    refused = forget("-", stdin="zoë\n".encode("latin-1"))
+    assert (refused.exit_code, refused.output) == (1, "Error: - is not UTF-8 text.\n")
+    assert "Removed: 1 events" in forget("-", stdin="\ufeffzoë\n".encode()).output
+
+
+def test_it_tells_how_many_ids_nothing_was_found_by(receiver):
+    receiver.take([call("m1", "u1"), call("m2", "u2")], "segment")
+    receiver.take([{"type": "identify", "userId": 7, "messageId": 5}], "segment")
+    receiver.take(
+        [{"type": "alias", "userId": "b", "previousId": "a", "messageId": "m3"}], "segment"
+    )
+    receiver.take(
+        [{"type": "track", "event": "A", "anonymousId": "n", "messageId": "m4"}], "segment"
+    )
+
+    told = forget("u1", "u3", "u3", "7", "a", "--anonymous-id", "n", "--anonymous-id", "o")
+    assert "Of 2 of the ids that you name, nothing was found." in told.output
+    assert "u3" not in told.output
+    assert "nothing was found" not in forget("u2").output
+    assert "Of 1 of the ids" in forget("u2").output
+
+
 def test_it_asks_first(receiver):
     receiver.take([call(1)], "segment")
 

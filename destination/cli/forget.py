@@ -1,11 +1,10 @@
 """The command that removes what is kept about a customer."""
 
-import sys
-
 import click
 
 from destination.cli.counting import counted
 from destination.cli.setup import Setup
+from destination.payloads import opened
 from destination.store import forgetting
 from destination.store.forgetting import Known
 
@@ -37,11 +36,14 @@ def forget(user_ids: tuple[str, ...], anonymous: tuple[str, ...], yes: bool) -> 
         raise click.UsageError("Name the customers, or say --anonymous-id.")
     if "-" in user_ids and not yes:
         raise click.UsageError("Say --yes: standard input is taken by the list.")
-    named = [each for each in user_ids if each != "-"]
+    named = [each for each in dict.fromkeys(user_ids) if each != "-"]
     if "-" in user_ids:
-        named += [line.strip() for line in sys.stdin if line.strip()]
+        with opened("-") as lines:
+            named += [line.strip() for _, line in lines]
     database = Setup.read().kept()
     known = forgetting.find(database, named, anonymous)
+    if known.unknown:
+        click.echo(f"Of {known.unknown:,} of the ids that you name, nothing was found.", err=True)
     if not yes:
         click.confirm(f"Remove for ever: {_so_many(len(known.events), known)}?", abort=True)
         # Calls have come while somebody thought about it.

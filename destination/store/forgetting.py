@@ -44,6 +44,8 @@ class Known:
     waiting: int
     #: All of theirs up to this event are known; a later one may have come meanwhile.
     newest: int
+    #: How many of the ids nothing was found by.
+    unknown: int
 
 
 def find(database: Database, customers: Sequence[str], anonymous: Sequence[str] = ()) -> Known:
@@ -53,7 +55,11 @@ def find(database: Database, customers: Sequence[str], anonymous: Sequence[str] 
     Raises StoreUnavailable.
     """
     events: set[int] = set()
+    found: set[str] = set()
     waiting = 0
+    lane, delivery = schema.lane.c, schema.delivery.c
+    refused = _event.c.user_id.is_(None)  # it was not read, and is known by its text alone
+    called_so_before = _event.c.type == "alias"
     long_here = sa.select(sa.func.max(_event.c.id)).where(
         _event.c.received_at < database.now - ON_ITS_WAY
     )
@@ -61,32 +67,36 @@ def find(database: Database, customers: Sequence[str], anonymous: Sequence[str] 
         newest = connection.execute(long_here).scalar_one() or 0
         for start in range(0, len(customers), AT_ONCE):
             some = customers[start : start + AT_ONCE]
-            own = schema.lane.c.customer.in_(some)
-            found = connection.execute(sa.select(schema.lane.c.id).where(own)).scalars().all()
-            events.update(connection.execute(_events_of(some, found)).scalars())
-            # A call that was refused was not read, and is known by its text alone.
-            events.update(_named(connection, "userId", some, _event.c.user_id.is_(None)))
-            # Who was called so before.
-            events.update(_named(connection, "previousId", some, _event.c.type == "alias"))
-            waits = (schema.delivery.c.lane_id.in_(found), schema.WAITING)
-            waiting += connection.execute(sa.select(sa.func.count()).where(*waits)).scalar_one()
+            lanes = connection.execute(
+                sa.select(lane.id, lane.customer).where(lane.customer.in_(some))
+            ).all()
+            theirs = delivery.lane_id.in_([each.id for each in lanes])
+            events.update(connection.execute(sa.select(delivery.event_id).where(theirs)).scalars())
+            waits = sa.select(sa.func.count()).where(theirs, schema.WAITING)
+            waiting += connection.execute(waits).scalar_one()
+            own = sa.select(_event.c.id, _event.c.user_id).where(_event.c.user_id.in_(some))
+            named = [
+                *connection.execute(own),
+                *_named(connection, "userId", some, refused),
+                *_named(connection, "previousId", some, called_so_before),
+            ]
+            events.update(event for event, _ in named)
+            found.update(each.customer for each in lanes)
+            found.update(name for _, name in named)
         for start in range(0, len(anonymous), AT_ONCE):
             some = anonymous[start : start + AT_ONCE]
-            events.update(_named(connection, "anonymousId", some, _event.c.user_id.is_(None)))
-    return Known(events=sorted(events), waiting=waiting, newest=newest)
-
-
-def _events_of(customers: Sequence[str], lanes: Sequence[int]) -> sa.CompoundSelect[int]:
-    delivery = schema.delivery
-    own = sa.select(_event.c.id).where(_event.c.user_id.in_(customers))
-    return own.union(sa.select(delivery.c.event_id).where(delivery.c.lane_id.in_(lanes)))
+            named = [*_named(connection, "anonymousId", some, refused)]
+            events.update(event for event, _ in named)
+            found.update(name for _, name in named)
+    unknown = len({*customers, *anonymous} - found)
+    return Known(events=sorted(events), waiting=waiting, newest=newest, unknown=unknown)
 
 
 def _named(
     connection: sa.Connection, key: str, values: Sequence[str], which: sa.ColumnElement[bool]
-) -> Iterator[int]:
-    """Events whose call has one of the values under a key: as text, or as the number it is. One
-    that was refused is kept as it came, with its blanks and escapes.
+) -> Iterator[tuple[int, str]]:
+    """Events whose call has one of the values under a key, with it: as text, or as the number it
+    is. One that was refused is kept as it came, with its blanks and escapes.
     """
     written = {text for value in values for text in (jsontext.dumps(value), json.dumps(value))}
     written |= {value for value in values if _NUMBER.fullmatch(value)}
@@ -98,16 +108,16 @@ def _named(
         execution_options={"yield_per": STEP},
     )
     for row in rows:
-        if any(_read(found) in values for found in under.findall(row.call)):
-            yield row.id
+        for said in {*map(_read, under.findall(row.call))} & {*values}:
+            yield row.id, said
 
 
-def _read(written: str) -> str | None:
+def _read(written: str) -> str:
     """What a call says as an id: `"ada"` and `4711` are ada and 4711."""
     try:
         return str(jsontext.loads(written))
     except ValueError:
-        return None
+        return written
 
 
 def forget(database: Database, customers: Sequence[str], known: Known) -> Iterator[int]:
