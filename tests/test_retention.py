@@ -7,11 +7,13 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
+from destination import jsontext
 from destination.deliveries import Discard, Status
 from destination.partners.webhook import endpoint
 from destination.store import accounts, paces, records, replaying, retention, retrying, schema
 from destination.store.filters import Filter
 from destination.store.receiving import accept
+from destination.store.replaying import Kind
 from destination.store.retention import Ages, sweep
 from destination.values import DAY
 from tests.conftest import arrival
@@ -147,6 +149,20 @@ def test_an_age_counts_from_when_a_delivery_was_settled(timed, clock):
     assert sum(sweep(timed, AGES)) == 3
     clock.now += 5 * DAY
     assert sum(sweep(timed, AGES)) == 1
+
+
+def test_what_was_made_anew_keeps_nothing_behind_it(timed, clock, setup):
+    order = {"type": "track", "event": "Order Completed", "userId": "u"}
+    for number in "abc":
+        receive(timed, number, call=jsontext.dumps({**order, "messageId": number}))
+    receive(timed, *"defgh")
+    settle_all(timed, Verdict.REJECTED)
+    clock.now += 29 * DAY
+    results = replaying.replay(timed, Kind.FAILED, [1, 2, 3], setup().routes())
+    assert results == [("accepted", None)] * 3
+
+    clock.now += 2 * DAY
+    assert list(sweep(timed, AGES)) == [3, 2]
 
 
 def test_one_that_was_sent_again_meanwhile_is_not_removed(timed, clock):

@@ -119,12 +119,15 @@ def _fail(database: Database, waiting: sa.Select[int]) -> int:
 
 
 def _deliveries(database: Database, ages: Ages) -> Iterator[int]:
-    """From the oldest on, up to the first that was made too lately to be past any age."""
-    table = schema.delivery
-    made_before = database.now - min(ages.delivered, ages.failed)
+    """From the oldest on, up to one whose event came too lately to be past any age. When it was
+    made itself does not tell: a replay makes an old one anew, in its place.
+    """
+    table, event = schema.delivery, schema.event
+    came_before = database.now - min(ages.delivered, ages.failed)
     due = sa.func.coalesce(_past(database, ages), sa.false())
     window = (
-        sa.select(table.c.id, due.label("due"), (table.c.created_at < made_before).label("old"))
+        sa.select(table.c.id, due.label("due"), (event.c.received_at < came_before).label("old"))
+        .join(event)
         .where(table.c.id > sa.bindparam("after"))
         .order_by(table.c.id)
         .limit(STEP)
