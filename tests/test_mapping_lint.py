@@ -3,8 +3,9 @@
 import pytest
 
 from destination.errors import InvalidTrigger
-from destination.mapping import expand
-from destination.mapping.lint import check_trigger, misfits
+from destination.mapping import expand, lint
+from destination.events import TYPES
+from destination.mapping.lint import check_trigger, doubts, half_paths, misfits
 from destination.mapping.unmatched import Seen, unmatched
 
 EVENTS = [
@@ -191,3 +192,70 @@ def test_a_trigger_is_looked_at_too_and_points_at_its_field():
 
 def test_a_path_is_told_once():
     assert len(paths({"a": "$.x1", "b": ["$.x1", "{{x1}}"]})) == 1
+
+
+@pytest.mark.parametrize(
+    ("trigger", "told"),
+    [
+        ('type = "Track"', [("no call has the type Track. Did you mean track?", 0)]),
+        (
+            'type = "page" or type = "trak"',
+            [("no call has the type trak. Did you mean track?", 17)],
+        ),
+        ('type = "identify" and event = "A"', [("only track calls have an event.", 22)]),
+        (
+            'type = "page" and (event = "A" or userId = "u")',
+            [("only track calls have an event.", 19)],
+        ),
+        ('type = "track" and event = "A"', []),
+        ('type = "identify" or event = "A"', []),
+        ('type != "Track" and type = "identify" and event = null', []),
+    ],
+)
+def test_a_trigger_that_hardly_ever_fires_is_doubted(trigger, told):
+    found = [(message, offset) for message, offset in doubts(trigger)]
+
+    assert [offset for _, offset in found] == [offset for _, offset in told]
+    assert all(one[0].startswith(other[0]) for one, other in zip(found, told, strict=True))
+
+
+def test_the_types_are_those_that_are_routed():
+
+    assert lint.TYPES == TYPES
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("properties.total", "$.properties.total"),
+        ("$properties.total", "$.properties.total"),
+        ("$traits", "$.traits"),
+        ("context.ip", "$.context.ip"),
+        ("traits. And more", None),
+        ("properties", None),
+        ({"@path": "properties.total"}, None),
+        ({"@literal": "properties.total"}, None),
+        ({"@if": {"exists": "$.userId", "then": "traits.x"}}, "$.traits.x"),
+    ],
+)
+def test_a_path_without_its_beginning_is_doubted(text, path):
+    found = [each.message for each in half_paths(expand({"metadata": {"a": [text]}}))]
+
+    assert [message.rpartition("write ")[2].rstrip(".") for message in found] == [path] * bool(path)
+
+
+def test_lint_warns_of_both_at_their_places(tmp_path, setup):
+    folder = tmp_path / "segment-to-rehook"
+    folder.mkdir()
+    (folder / "order.yaml").write_text(
+        'name: A\naction: trackEvent\ntrigger: type = "Track"\n'
+        "fields:\n  event_name: properties.name\n  source_id: $.userId\n"
+    )
+    ours = setup()
+    [_], faults = ours.read_mappings(tmp_path, {})
+
+    assert [(each.line, each.column, each.severity) for each in faults] == [
+        (3, 10, "warning"),
+        (5, 15, "warning"),
+    ]
+    assert ours.read_mappings(tmp_path)[1] == []

@@ -19,7 +19,13 @@ from marshmallow import Schema
 from destination.errors import InvalidMapping, InvalidTrigger
 from destination.mapping import MISSING, ages, compile_mapping, compile_trigger, expand
 from destination.mapping.documents import Document, Fault
-from destination.mapping.lint import check_award_key, check_trigger, misfits
+from destination.mapping.lint import (
+    check_award_key,
+    check_trigger,
+    doubts,
+    half_paths,
+    misfits,
+)
 from destination.mapping.unmatched import Seen, unmatched
 from destination.wording import did_you_mean, listed
 
@@ -118,7 +124,10 @@ def read_mappings(
             continue
         if len(each.relative_to(path).parts) > 2:
             document.fault(f"the file stands too deep. Move it to {path}/{each.parent.name}.")
-        mapping = _Reader(document, sources, actions, others).read(seen)
+        reader = _Reader(document, sources, actions, others)
+        mapping = reader.read(seen)
+        if examples is not None:
+            reader.doubt()
         if mapping:
             mappings.append(mapping)
         faults += sorted(document.faults, key=lambda fault: (fault.line, fault.column))
@@ -219,6 +228,16 @@ class _Reader:
             max_age=ages.seconds(content["max_age"]) if "max_age" in content else None,
             award_key=award_key,
         )
+
+    def doubt(self) -> None:
+        """Warn of what is likely to be a mistake, whatever the events are."""
+        if self._document.faulty or self._content.get("enabled") is False:
+            return
+        for message, offset in doubts(self._content["trigger"]):
+            self._document.fault(message, ("trigger",), offset=offset, severity="warning")
+        for each in half_paths(expand(self._content["fields"])):
+            where = ("fields", *each.where)
+            self._document.fault(each.message, where, of_value=True, severity="warning")
 
     def _check_shape(self) -> None:
         validator = jsonschema.Draft202012Validator(SCHEMA)

@@ -1,5 +1,6 @@
-"""What can never work in a mapping that compiles: triggers true of no event, misfit values."""
+"""What can never work in a mapping that compiles, or is likely to be a mistake."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,7 +12,13 @@ from destination.mapping.bounds import walk
 from destination.mapping.conditions import Comparison, Condition, Group
 from destination.mapping.paths import MISSING
 from destination.mapping.triggers import parse_trigger
-from destination.wording import kind
+from destination.wording import did_you_mean, kind
+
+#: What a call's type can be; what a trigger asks for is compared with it letter by letter.
+TYPES = ("identify", "track", "page", "screen", "group", "alias")
+
+#: A path whose `$.` was forgotten: `properties.total`, `$traits.email`.
+_HALF_A_PATH = re.compile(r"\$?((properties|traits|context)\.[^\s.]\S*)|\$((properties|traits)\S*)")
 
 #: What these directives always make, by an example; what the others make depends on the event.
 _MAKES: dict[str, Any] = {
@@ -39,6 +46,49 @@ def check_trigger(trigger: str) -> None:
                 f"Write ({one} or {other}), or take one of them out",
                 second.span[0],
             )
+
+
+def doubts(trigger: str) -> Iterator[tuple[str, int]]:
+    """What keeps a trigger, or a part of it, from ever firing: the message, and the offset."""
+    condition = parse_trigger(trigger)
+    for each in comparisons(condition):
+        wanted = each.constant
+        if each.keys == ("type",) and each.operator == "=" and wanted not in TYPES:
+            hint = did_you_mean(str(wanted), TYPES)
+            yield f"no call has the type {wanted or 'null'}. {hint}", each.span[0]
+    for chain in _chains(condition):
+        types = {
+            each.constant
+            for each in chain.conditions
+            if isinstance(each, Comparison)
+            and (each.keys, each.operator) == (("type",), "=")
+            and each.constant in TYPES
+        }
+        if not types or "track" in types:
+            continue
+        for each in comparisons(chain):
+            if each.keys == ("event",) and each.operator != "!=" and each.constant is not None:
+                name = "name" if types & {"page", "screen"} else "properties, traits or context"
+                yield f"only track calls have an event. Ask for {name} instead.", each.span[0]
+
+
+def comparisons(condition: Condition) -> Iterator[Comparison]:
+    """Every comparison of a condition, in order."""
+    if isinstance(condition, Comparison):
+        yield condition
+    else:
+        for each in condition.conditions:
+            yield from comparisons(each)
+
+
+def half_paths(fields: Mapping[str, Any]) -> Iterator[InvalidMapping]:
+    """The texts that are sent as they stand and look like paths; `fields` are written out."""
+    for value, where in walk(fields):
+        found = isinstance(value, str) and _HALF_A_PATH.fullmatch(value)
+        if found and "@literal" not in where and not str(where[-1]).startswith("@"):
+            path = found[1] or found[3]
+            message = f"{value} is sent as this text. For what the event has there, write $.{path}."
+            yield InvalidMapping(message, where)
 
 
 def _chains(condition: Condition) -> Iterator[Group]:

@@ -11,7 +11,7 @@ from destination.errors import MappingFailed
 from destination.mapping import liquid, templates
 from destination.mapping.arguments import is_directive
 from destination.mapping.bounds import Where
-from destination.mapping.conditions import Comparison, Condition
+from destination.mapping.lint import comparisons
 from destination.mapping.mappings import compile_mapping
 from destination.mapping.paths import parse_path
 from destination.mapping.triggers import parse_trigger
@@ -77,7 +77,7 @@ def unmatched(trigger: str, values: Mapping[str, Any], seen: Seen) -> Iterator[U
     `values` are the other keys of the file that hold paths, written out as `expand` does it.
     """
     told: set[Keys] = set()
-    for one in _conditions(parse_trigger(trigger)):
+    for one in comparisons(parse_trigger(trigger)):
         if not seen.has(one.keys) and one.keys not in told:
             told.add(one.keys)
             offset = trigger.index(one.keys[0], one.span[0])
@@ -98,14 +98,6 @@ def _told(
         where=where,
         offset=offset,
     )
-
-
-def _conditions(condition: Condition) -> Iterator[Comparison]:
-    if isinstance(condition, Comparison):
-        yield condition
-    else:
-        for each in condition.conditions:
-            yield from _conditions(each)
 
 
 #: The directives whose argument is a text with paths in it: how a path begins there.
