@@ -108,10 +108,16 @@ def elements(text: str) -> list[str]:
 
 
 def member(text: str) -> tuple[str, str]:
-    """One of an object's `elements`: its key, and the text of its value."""
-    key, end = _decoder.raw_decode(text)
+    """One of an object's `elements`: its key, and the text of its value.
+
+    Raises ValueError when it is no member.
+    """
+    try:
+        key, end = _decoder.raw_decode(text)
+    except RecursionError as error:
+        raise ValueError("it is not an object's member") from error
     colon = text.find(":", end)
-    if not isinstance(key, str) or text[end:colon].strip():
+    if not isinstance(key, str) or colon < 0 or text[end:colon].strip():
         raise ValueError("it is not an object's member")
     return key, text[colon + 1 :].strip()
 

@@ -145,3 +145,11 @@ def test_the_deepest_place_decides():
 )
 def test_the_first_element_is_cut_out_exactly(text, first):
     assert jsontext.first_element(text) == first
+
+
+@pytest.mark.parametrize(
+    "text", ["5:1", "[" * 100_000 + "]" * 100_000 + ":1", '"a"', '"a" 1:2', ""]
+)
+def test_what_is_no_member_is_refused(text):
+    with pytest.raises(ValueError, match=r"member|Expecting|substring"):
+        jsontext.member(text)

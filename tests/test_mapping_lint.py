@@ -3,8 +3,8 @@
 import pytest
 
 from destination.errors import InvalidTrigger
-from destination.mapping import expand, lint
 from destination.events import TYPES
+from destination.mapping import expand, lint
 from destination.mapping.lint import check_trigger, doubts, half_paths, misfits
 from destination.mapping.unmatched import Seen, unmatched
 
