@@ -230,6 +230,26 @@ def test_what_is_under_way_is_settled_into_nothing(receiver):
     assert CANARY not in everything(receiver.database)
 
 
+@pytest.mark.parametrize("then", ["waits", "is under way"])
+@pytest.mark.parametrize("customer", ["bob", CANARY])
+def test_its_answer_settles_nothing_that_came_after_it(receiver, customer, then):
+    """The names go last, and on SQLite what comes next has the ids of what is gone."""
+    database = receiver.database
+    receiver.take([call(1)], "segment")
+    [claimed] = claim(database)
+    forgetting._forget_events(database, forgetting.find(database, [CANARY]).events)
+    receiver.take([call(2, customer)], "segment")
+    begun = claim(database) if then == "is under way" else []
+
+    settle(database, outcome(claimed))
+    [delivery] = records.deliveries(database)
+    assert delivery["status"] == ("sending" if begun else "pending")
+    for each in begun:
+        [attempt] = records.delivery(database, each.delivery_id)["attempt_list"]
+        assert attempt["ended_at"] is None
+    assert len(begun or claim(database)) == 1
+
+
 def test_a_customer_who_comes_back_is_a_new_one_and_can_be_forgotten_again(receiver):
     for number in (1, 2):
         receiver.take([call(number)], "segment")

@@ -25,9 +25,21 @@ def _lock_lanes(now: sa.ColumnElement[float]) -> sa.Executable:
     )
 
 
+#: What was claimed. Where its customer was forgotten meanwhile, SQLite may have given its ids anew,
+#: to what is somebody else's, or was not sent yet.
+_CLAIMED = (
+    schema.delivery.c.id == sa.bindparam("delivery"),
+    schema.delivery.c.lane_id == sa.bindparam("lane"),
+    schema.delivery.c.status == Status.SENDING.value,
+)
+
 _END_ATTEMPT = (
     sa.update(schema.attempt)
-    .where(schema.attempt.c.id == sa.bindparam("attempt"))
+    .where(
+        schema.attempt.c.id == sa.bindparam("attempt"),
+        schema.attempt.c.delivery_id
+        == sa.select(schema.delivery.c.id).where(*_CLAIMED).scalar_subquery(),
+    )
     .values(
         ended_at=sa.bindparam("ended"),
         verdict=sa.bindparam("verdict"),
@@ -46,7 +58,7 @@ _CONFIRMED = schema.delivery.c.confirmed_by.is_not(None) & (Status.DELIVERED.val
 
 _MOVE_DELIVERY = (
     sa.update(schema.delivery)
-    .where(schema.delivery.c.id == sa.bindparam("delivery"))
+    .where(*_CLAIMED)
     .values(
         status=sa.case((_CONFIRMED, Status.DELIVERED.value), else_=_STATUS),
         reason=sa.case((_CONFIRMED, CONFIRMED), else_=sa.bindparam("reason", type_=sa.Text)),
@@ -107,6 +119,8 @@ def _attempt_row(settlement: Settlement, now: float) -> dict[str, Any]:
     exchange = settlement.exchange
     return {
         "attempt": settlement.claim.attempt_id,
+        "delivery": settlement.claim.delivery_id,
+        "lane": settlement.claim.lane_id,
         "ended": now,
         "verdict": settlement.verdict.value,
         "method": exchange.method,
@@ -121,6 +135,7 @@ def _delivery_row(settlement: Settlement, now: float) -> dict[str, Any]:
     held = settlement.verdict is Verdict.HOLD
     return {
         "delivery": settlement.claim.delivery_id,
+        "lane": settlement.claim.lane_id,
         "status": settlement.status.value,
         "reason": settlement.reason,
         "step": settlement.step,
