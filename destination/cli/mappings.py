@@ -34,6 +34,9 @@ MAPPINGS = {
     "file": "file",
 }
 
+#: Columns in which a trigger is still read with ease.
+_LEAST_OF_TRIGGER = 20
+
 
 @click.group()
 def mappings() -> None:
@@ -220,14 +223,23 @@ def _row(mapping: Mapping) -> dict[str, Any]:
 
 
 def _table(found: Sequence[Mapping]) -> Table:
-    """The rows for a person: the folder of a file is its direction, which stands beside it."""
-    table = tables.new_table(MAPPINGS.values())
+    """The rows for a person: the folder of a file is its direction, which stands beside it.
+    Where there is too little room, the file and the action are left out; the trigger is folded.
+    """
+    rows = [
+        {**_row(each), "enabled": "yes" if each.enabled else "no", "file": each.path.name}
+        for each in found
+    ]
+    widths = {key: max(len(key), *(len(row[key]) for row in rows)) + 3 for key in MAPPINGS}
+    widths["trigger"] = _LEAST_OF_TRIGGER
+    for key in ("file", "action"):
+        if sum(widths.values()) > tables.console().width:
+            del widths[key]
+    table = tables.new_table(widths)
     for column in table.columns:
-        column.no_wrap = column.header not in ("name", "trigger")
-    for mapping in found:
-        row = _row(mapping)
-        row |= {"enabled": "yes" if mapping.enabled else "no", "file": mapping.path.name}
-        table.add_row(*(Text(row[key]) for key in MAPPINGS))
+        column.no_wrap = column.header != "trigger"
+    for row in rows:
+        table.add_row(*(Text(row[key]) for key in widths))
     return table
 
 

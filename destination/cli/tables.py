@@ -28,6 +28,9 @@ NARROW = {
 #: Columns that are cut, with an ellipsis, where there is too little room.
 ELASTIC = {"message_id", "mapping", "lane", "name", "detail"}
 
+#: Columns that are left out, in this order, where that is still too little.
+SPARED = ("created_at", "received_at", "attempts", "message_id", "type", "lane")
+
 #: How a status or an outcome looks on a terminal.
 COLOURS = {
     "accepted": "green",
@@ -66,26 +69,38 @@ def show(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *, as_js
     screen = console()
     shown = {key: name for key, name in columns.items() if screen.width >= WIDE or key in NARROW}
     widths = _fit(listed, shown, screen.width)
-    table = new_table(shown.values())
-    for column, width in zip(table.columns, widths, strict=True):
+    table = new_table(shown[key] for key in widths)
+    for column, width in zip(table.columns, widths.values(), strict=True):
         column.width, column.no_wrap, column.overflow = width, True, "ellipsis"
     for row in listed:
-        table.add_row(*(row[key] for key in shown))
+        table.add_row(*(row[key] for key in widths))
     screen.print(table)
 
 
-def _fit(rows: Sequence[Mapping[str, Text]], columns: Mapping[str, str], room: int) -> list[int]:
-    """Widths of columns that fit: long names and details give way, the rest is never cut."""
+def _fit(
+    rows: Sequence[Mapping[str, Text]], columns: Mapping[str, str], room: int
+) -> dict[str, int]:
+    """The columns that fit, with their widths: long names and details give way, then whole
+    columns; the rest is never cut.
+    """
     widths = {
         key: max(cell_len(name), *(row[key].cell_len for row in rows))
         for key, name in columns.items()
     }
-    over = sum(widths.values()) + 3 * len(widths) - room  # three for what stands between them
+    least = {key: min(width, 8) if key in ELASTIC else width for key, width in widths.items()}
+    for key in SPARED:
+        if key in least and _room(least) > room:
+            del least[key], widths[key]
+    over = _room(widths) - room
     for key in sorted(ELASTIC & widths.keys(), key=lambda key: -widths[key]):
         cut = max(0, min(over, widths[key] - 8))
         widths[key] -= cut
         over -= cut
-    return list(widths.values())
+    return widths
+
+
+def _room(widths: Mapping[str, int]) -> int:
+    return sum(widths.values()) + 3 * len(widths)  # three for what stands between them
 
 
 def new_table(headings: Iterable[str]) -> Table:
