@@ -119,6 +119,16 @@ def test_a_name_that_no_mapping_has_is_said(run):
 # new
 
 
+def test_a_new_mapping_that_differs_by_its_name_alone_is_refused(run, folder):
+    new = ("new", "--action", "trackEvent", "--event", "Level Up", "--yes")
+    assert "within two seconds" in run(*new).output
+
+    again = run(*new, "--name", "Another")
+    assert again.exit_code == 1
+    assert "level-up.yaml does the same, by the name 'Level Up'." in again.output
+    assert run(*new, "--name", "Another", "--field", "metadata=-").exit_code == 0
+
+
 def test_a_new_mapping_passes_lint(run, folder, lint):
     result = run("new", "--action", "trackEvent", "--event", "Order Completed", "--yes")
 
@@ -213,7 +223,8 @@ def test_a_file_is_never_written_over(run, folder):
 
     assert run("new", "--action", "trackEvent", "--name", "Mine", "--yes").exit_code == 1
     assert run("new", "--action", "trackEvent", "--name", "Track Event", "--yes").exit_code == 1
-    assert run("new", "--action", "trackEvent", "--yes").exit_code == 0
+    new = ("new", "--action", "trackEvent", "--type", "page", "--yes")
+    assert run(*new).exit_code == 0
     assert (folder / "track-event.yaml").read_text() == before
     assert (folder / "mine.yaml").read_text() == "name: Broken\n"
     assert content(folder / "track-event-2.yaml")["name"] == "Track Event 2"

@@ -17,7 +17,7 @@ from destination.cli.samples import NAMED, Sample
 from destination.cli.setup import Setup
 from destination.errors import Problem
 from destination.events import TYPES
-from destination.mapping import InvalidMapping, compile_mapping, compile_trigger, expand
+from destination.mapping import InvalidMapping, compile_mapping, compile_trigger, expand, files
 from destination.partners import Action
 from destination.wording import did_you_mean, printable
 
@@ -97,6 +97,11 @@ def new(
     }
     trigger = _trigger(type_, event)
     content = {"name": name, "action": action.name, "trigger": trigger, "fields": fields}
+    if twin := _twin(setup, direction, content):
+        raise Problem(
+            f"Nothing is written: {twin.path} does the same, by the name {twin.name!r}. Both would "
+            "be sent. Say another event or other fields, or change that file."
+        )
     made = drafts.draft(setup, direction, content)
     if found_faults := drafts.faults(setup, [made]):
         raise Problem("\n".join(["Nothing is written:", *map(str, found_faults)]))
@@ -256,12 +261,26 @@ def _trigger(type_: str, event: str) -> str:
     return f'type = "{type_}" and {NAMED[type_]} = "{escaped}"'
 
 
+def _twin(setup: Setup, direction: str, content: dict[str, Any]) -> files.Mapping | None:
+    """The mapping that is there, and differs by its name alone."""
+    fields = expand(content["fields"])
+    asked = (direction, content["action"], content["trigger"], fields, None, None)
+    for each in drafts.mappings(setup):
+        way = f"{each.source}-to-{each.destination}"
+        if asked == (way, each.action, each.trigger, each.fields, each.max_age, each.award_key):
+            return each
+    return None
+
+
 def _what_next(made: Draft, matching: Sequence[Sample], others: Sequence[str]) -> None:
     """Say what to try, and which other mappings send these events too: two may both be paid."""
     file = str(matching[0].file) if matching else "my-event.json"
     preview = shlex.join(["destination", "preview", "--mapping", made.name, file])
     click.echo(f"{made.path} is written. Look at it, then try:")
     click.echo(f"  destination lint\n  {preview}")
+    disable = shlex.join(["destination", "mappings", "disable", made.name])
+    click.echo("A service that runs takes it up within two seconds. To keep it off meanwhile:")
+    click.echo(f"  {disable}")
     for other in others:
         click.echo(f"{other} fires on these events too: both are sent, and may be rewarded.")
 
