@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from destination.cli import main
 from destination.mapping import expand
 from tests.conftest import ROOT, copy_presets
+from tests.misbehaving import answers, response, server
 
 SUBSCRIPTION = {
     "name": "Big Order",
@@ -117,6 +118,14 @@ def test_a_name_that_no_mapping_has_is_said(run):
 
 
 # new
+
+
+def test_status_says_what_a_receiver_says_that_is_not_ready(run):
+    said = b'{"message": "The database cannot be used right now."}'
+    with server(answers(response(503, said))) as url:
+        result = run("status", "--url", url)
+
+    assert result.output == f"Error: {url}/readyz says: The database cannot be used right now.\n"
 
 
 def test_a_new_mapping_that_differs_by_its_name_alone_is_refused(run, folder):

@@ -5,6 +5,8 @@ import re
 import requests
 
 from destination import metrics
+from destination.database import Database
+from destination.errors import StoreUnavailable
 from destination.store import holds, paces
 from destination.store.receiving import accept
 from tests.conftest import arrival
@@ -49,6 +51,21 @@ def test_a_request_that_is_turned_away_is_counted(make):  # noqa: F811
 
     name = 'destination_requests_turned_away_total{status="401"}'
     assert told[name] - before.get(name, 0) == 1
+
+
+def test_while_the_database_is_away_the_receiver_tells_what_it_counted(make, monkeypatch):  # noqa: F811
+    client = make()
+
+    def away(*_):
+        raise StoreUnavailable("gone")
+
+    monkeypatch.setattr("destination.web.health.standings", away)
+    monkeypatch.setattr(Database, "check_writable", away)
+    told = client.get("/metrics").get_data(as_text=True)
+    assert "destination_requests_turned_away" in told
+    assert "destination_waiting{" not in told
+    said = client.get("/readyz").get_json()["message"]
+    assert said.startswith("The database cannot be used right now.")
 
 
 def test_a_receiver_tells_what_the_worker_beside_it_counted(tmp_path):

@@ -112,9 +112,12 @@ def status(url: str | None, as_json: bool) -> None:
     settings = Setup.read().settings
     url = f"{url or f'http://{settings.host}:{settings.port}'}/readyz"
     try:
-        found = requests.get(url, timeout=10).json()["mappings"]
-    except (requests.RequestException, ValueError, KeyError) as error:
+        answer = requests.get(url, timeout=10).json()
+        if "mappings" not in answer:
+            raise Problem(f"{url} says: {answer['message']}")
+    except (requests.RequestException, ValueError, KeyError, TypeError) as error:
         raise Problem(f"{url} does not tell. Is the receiver up?") from error
+    found = answer["mappings"]
     rejected = found["rejected"]
     if as_json:
         click.echo(jsontext.dumps(found))

@@ -14,9 +14,12 @@ from destination.web.receive import Receiver
 #: Seconds after which a sender may try again when the database could not be written.
 RETRY_AFTER = 5
 
-#: How the paths begin of views that wait for nothing but their commit: the door's loop runs them,
-#: while others have a thread.
-SWIFT = ("/webhooks/", "/v1/", "/healthz")
+#: How the paths begin of views that take calls in.
+TAKING = ("/webhooks/", "/v1/")
+
+#: Those that wait for nothing but their commit: the door's loop runs them, while others have a
+#: thread.
+SWIFT = (*TAKING, "/healthz")
 
 log = structlog.get_logger()
 
@@ -53,7 +56,9 @@ def create_app(receiver: Receiver) -> Flask:
     @app.errorhandler(StoreUnavailable)
     def unavailable(error: StoreUnavailable) -> ResponseReturnValue:
         metrics.turned_away.labels("503").inc()
-        said = "The calls cannot be kept right now. Send them again later."
+        said = "The database cannot be used right now. Ask again later; the log says what it is."
+        if request.path.startswith(TAKING):
+            said = "The calls cannot be kept right now. Send them again later."
         if isinstance(error, Busy):
             said = str(error)
         else:

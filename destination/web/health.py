@@ -8,6 +8,7 @@ from flask import Blueprint, Response
 from flask.typing import ResponseReturnValue
 
 from destination import metrics
+from destination.errors import StoreUnavailable
 from destination.jsontext import moment
 from destination.store import records
 from destination.store.standing import Standing, standings
@@ -68,12 +69,16 @@ def blueprint(receiver: Receiver) -> Blueprint:
 
     @views.get("/metrics")
     def page() -> ResponseReturnValue:
-        """For Prometheus: what this receiver counted, what stands in the database, and what the
-        worker counted that runs beside it.
+        """For Prometheus: what this receiver counted, what stands in the database, unless it is
+        away, and what the worker counted that runs beside it.
         """
+        try:
+            standing_now = counts.now()
+        except StoreUnavailable:
+            standing_now = {}
         found = {
             name: {**dataclasses.asdict(standing), "held": float(standing.held is not None)}
-            for name, standing in counts.now().items()
+            for name, standing in standing_now.items()
         }
         text = metrics.text(metrics.RECEIVER, found) + _of_worker(receiver.worker_metrics)
         return Response(text, content_type="text/plain; version=0.0.4; charset=utf-8")
