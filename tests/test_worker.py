@@ -1,6 +1,5 @@
 """The worker, against an engine that is told what to answer."""
 
-import itertools
 import json
 import threading
 import time
@@ -218,24 +217,6 @@ def test_what_cannot_be_sent_at_all_waits(database):
         "pending",
         "not_sent",
     )
-
-
-def test_one_that_is_forbidden_while_others_are_not_holds_them_no_longer(database):
-    engine, numbers = Engine(bad=[response(403)] * 99), itertools.count()
-
-    def come():
-        number = next(numbers)
-        accept(database, [arrival(f"good-{number}", f"u{number}")])
-        return rows(database)["bad-1"]["status"] == "failed"
-
-    accept(database, [arrival("bad-1", "bad")])
-    with working(database, engine):
-        until(come)
-        until(settled(database))
-    found = rows(database)
-    assert found.pop("bad-1")["reason"] == "http_403"
-    assert {row["status"] for row in found.values()} == {"delivered"}
-    assert records.holds(database) == []
 
 
 def test_after_the_horizon_a_delivery_has_failed(database):

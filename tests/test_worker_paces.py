@@ -3,7 +3,7 @@
 import threading
 import time
 from dataclasses import replace
-from itertools import pairwise
+from itertools import count, pairwise
 
 from destination.deliveries import Delivery
 from destination.partners.rehook import Rehook, RehookSettings
@@ -31,6 +31,24 @@ def test_an_engine_that_is_down_is_found_down_and_well_again(database):
         until(settled(database))
     assert records.holds(database) == []
     assert {row["status"] for row in rows(database).values()} == {"delivered"}
+
+
+def test_one_that_is_forbidden_while_others_are_not_holds_them_no_longer(database):
+    engine, numbers = Engine(bad=[response(403)] * 99), count()
+
+    def come():
+        number = next(numbers)
+        accept(database, [arrival(f"good-{number}", f"u{number}")])
+        return rows(database)["bad-1"]["status"] == "failed"
+
+    accept(database, [arrival("bad-1", "bad")])
+    with working(database, engine):
+        until(come)
+        until(settled(database))
+    found = rows(database)
+    assert found.pop("bad-1")["reason"] == "http_403"
+    assert {row["status"] for row in found.values()} == {"delivered"}
+    assert records.holds(database) == []
 
 
 def test_one_dead_destination_hurts_no_other(database):
