@@ -252,7 +252,9 @@ def _named(ids: Sequence[int], every: bool, chosen: Filter, status: Status) -> F
     if bool(ids) == every:
         raise click.UsageError("Name the deliveries, or say --all; not both.")
     if ids and chosen != EVERYTHING:
-        raise click.UsageError("Filters are for --all: deliveries that are named are chosen.")
+        raise click.UsageError(
+            "Filters are for --all. Leave them out, or the numbers of the deliveries."
+        )
     return replace(chosen, ids=ids, status=status)
 
 

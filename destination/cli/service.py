@@ -291,7 +291,8 @@ def _receive(receiver: Receiver, settings: Settings) -> None:
             f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}. Another "
             "program may use it; DESTINATION_PORT chooses another."
         ) from error
-    # The door stops by itself on these, and then lets whoever asked before it know.
+    # The door's server stops by itself on these signals, and raises them again at its end: what
+    # was there before must not act on them then.
     _on_stop(lambda: None)
     app = create_app(receiver)
     _be_swift()

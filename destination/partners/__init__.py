@@ -200,10 +200,11 @@ class Source(Protocol):
 
 
 #: Modules in this folder that are no partners.
-_HELPERS = (
-    *("addresses", "catalogue", "connecting", "credentials", "fields", "http", "notices"),
-    "signing",
-)
+_HELPERS = {
+    # what they share, towards the network and towards us
+    *("addresses", "connecting", "http"),
+    *("catalogue", "credentials", "fields", "notices", "signing"),
+}
 
 
 def names() -> list[str]:

@@ -18,7 +18,7 @@ from destination.partners.notices import part, read_notices
 from destination.settings import PREFIX, setting
 from destination.values import headers, one_of, text
 
-#: How deep notifications are wrapped at most, and one more.
+#: Layers that are looked through: three wrappers at most, and the notification in them.
 _WRAPPERS = 4
 
 

@@ -150,7 +150,8 @@ def _changed(database: Database, statement: Any) -> Row:
         with database.writing() as connection:
             row = connection.execute(statement.returning(_account)).one()
             if database.wake:
-                connection.execute(sa.select(database.wake(sa.true())))  # no purchase waits for it
+                # As bulk does: it is not urgent.
+                connection.execute(sa.select(database.wake(sa.true())))
     except sa.exc.IntegrityError as error:
         raise NameTaken from error
     return _read(row)

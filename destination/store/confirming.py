@@ -21,7 +21,8 @@ PROMPT = 3600.0
 
 _delivery, _lane, _attempt = schema.delivery, schema.lane, schema.attempt
 
-#: Its request has left, and nobody has seen the answer. In the words of the index.
+#: Its request has left, and nobody has seen the answer. The second half changes nothing: it repeats
+#: the condition of the index of what is open, without which no database uses it.
 _UNANSWERED = sa.text(
     "delivery.status IN ('sending', 'uncertain') AND delivery.status <> 'delivered'"
 )

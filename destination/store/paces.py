@@ -28,8 +28,9 @@ class Wanted:
     """What a worker could send to one destination now."""
 
     destination: str
-    #: How many more deliveries; how many it has under way, and how many of those are bulk.
+    #: How many more deliveries.
     room: int
+    #: How many it has under way, and how many of those are bulk.
     busy: int = 0
     bulk: int = 0
     #: Whether it could send bulk now.

@@ -76,8 +76,8 @@ def supersede(
     """The same arrivals, each with its event's id, without the audience updates that newer ones
     make needless; those of them that wait already are taken out of their lanes.
 
-    The lanes have been opened: until the commit no worker claims from them. What is late has lost
-    its older traits before: what comes later in a lane has the newer ones.
+    The lanes have been opened: until the commit no worker claims from them. Traits that something
+    newer has set are taken out already: what stands later in a lane has the newer ones.
     """
     lanes = {
         lane_ids[delivery.destination, delivery.customer]
