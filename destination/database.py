@@ -365,13 +365,22 @@ def _version(connection: sa.Connection) -> str | None:
 
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
-    """Errors that a later try may not meet leave as StoreUnavailable."""
+    """Errors that a later try may not meet leave as StoreUnavailable; a file that is something
+    else as BadSetting.
+    """
     try:
         yield
     except (sa.exc.OperationalError, sa.exc.InternalError, PoolTimeout) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         kind = StoreConflict if getattr(cause, "sqlstate", "") in _CONFLICTS else StoreUnavailable
         raise kind(f"The database cannot be used now: {cause}") from error
+    except sa.exc.DatabaseError as error:
+        if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_NOTADB:
+            raise
+        raise BadSetting(
+            "DESTINATION_DATABASE_URL names a file that is no SQLite database. Name another one, "
+            "or put a back-up in its place."
+        ) from error
 
 
 #: PostgreSQL's codes for a transaction that it ended in favour of another: serialization, deadlock.

@@ -367,6 +367,12 @@ def test_a_list_may_begin_with_a_byte_order_mark_and_must_be_utf_8(receiver):
     assert "Removed: 1 events" in forget("-", stdin="\ufeffzoë\n".encode()).output
 
 
+def test_an_id_that_is_no_text_is_refused(receiver):
+    assert "One of the ids is not UTF-8 text." in forget("zo\udceb").output
+    listed = CliRunner().invoke(main, ["deliveries", "--lane", "zo\udceb"])
+    assert (listed.exit_code, "--lane is not UTF-8 text." in listed.output) == (2, True)
+
+
 def test_it_tells_how_many_ids_nothing_was_found_by(receiver):
     receiver.take([call("m1", "u1"), call("m2", "u2")], "segment")
     receiver.take([{"type": "identify", "userId": 7, "messageId": 5}], "segment")

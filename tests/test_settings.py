@@ -1,8 +1,10 @@
 """Settings: read from the environment and `.env`, and refused in words."""
 
 import pytest
+from click.testing import CliRunner
 
 from destination import partners
+from destination.cli import main
 from destination.errors import BadSetting
 from destination.partners.rehook import RehookSettings
 from destination.partners.segment import SegmentSettings
@@ -169,3 +171,16 @@ def test_a_secret_that_names_nothing_does_not_pass_for_one_that_is_set():
         read(SegmentSettings, SEGMENT_SHARED_SECRET=" , ")
 
     assert "' , '" not in str(error.value)
+
+
+@pytest.mark.parametrize("command", ["deliveries", "migrate"])
+def test_a_file_that_is_no_database_is_named_in_a_sentence(tmp_path, monkeypatch, command):
+    file = tmp_path / "notes.txt"
+    file.write_text("no database, but notes")
+    monkeypatch.setenv("DESTINATION_DATABASE_URL", f"sqlite:///{file}")
+    result = CliRunner().invoke(main, [command])
+
+    assert (result.exit_code, "names a file that is no SQLite database" in result.output) == (
+        2,
+        True,
+    )

@@ -73,6 +73,9 @@ def chosen_by(*names: str) -> Callable[[Callable[..., None]], Callable[..., None
         @functools.wraps(command)
         def choosing(*args: Any, **kwargs: Any) -> None:
             values = {name: kwargs.pop(name) for name in names}
+            for name, value in values.items():
+                if isinstance(value, str) and not jsontext.is_unicode(value):
+                    raise click.UsageError(f"--{name.replace('_', '-')} is not UTF-8 text.")
             command(*args, chosen=Filter(**values), **kwargs)
 
         for name in reversed(names):

@@ -4,6 +4,7 @@ import click
 
 from destination.cli.counting import counted
 from destination.cli.setup import Setup
+from destination.jsontext import is_unicode
 from destination.payloads import opened
 from destination.store import forgetting
 from destination.store.forgetting import Known
@@ -40,6 +41,8 @@ def forget(user_ids: tuple[str, ...], anonymous: tuple[str, ...], yes: bool) -> 
     if "-" in user_ids:
         with opened("-") as lines:
             named += [line.strip() for _, line in lines]
+    if not all(map(is_unicode, (*named, *anonymous))):
+        raise click.UsageError("One of the ids is not UTF-8 text.")
     database = Setup.read().kept()
     known = forgetting.find(database, named, anonymous)
     if known.unknown:
