@@ -247,10 +247,12 @@ def test_only_what_failed_is_retried(run, database):
     first, second = claim(database)
     settle(database, outcome(first, Verdict.REJECTED), outcome(second))
 
-    result = run("deliveries", "retry", str(first.delivery_id), str(second.delivery_id))
+    ids = [first.delivery_id, first.delivery_id, second.delivery_id, 99]
+    result = run("deliveries", "retry", *map(str, ids))
     assert result.exit_code == 1
     assert "1 will be sent again." in result.output
-    assert "1 of those named are not failed" in result.output
+    assert "2 of those named are not failed" in result.output
+    assert "or there are none such." in result.output
 
 
 @pytest.mark.parametrize(

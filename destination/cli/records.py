@@ -273,8 +273,11 @@ def _each(chosen: Filter, decide: Decide) -> int:
 
 def _say_how_many(count: int, ids: Sequence[int], status: str, words: str) -> None:
     click.echo(f"{count} {words}.")
-    if count < len(ids):
-        raise Problem(f"{len(ids) - count} of those named are not {status}, and stay as they are.")
+    left = len(set(ids)) - count
+    if left > 0:
+        raise Problem(
+            f"{left} of those named are not {status}, and stay as they are; or there are none such."
+        )
 
 
 def _show_attempt(attempt: Row, body: str | None) -> None:
