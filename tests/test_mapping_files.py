@@ -92,6 +92,9 @@ def test_a_mapping_may_be_json(read):
             "1:7: this is read as a date. Put it in quotes.",
         ),
         ("name: Order", "name: [", "3:8: this is not YAML"),
+        ("trigger: ", "trigger ", "3:1: this is not YAML: a colon is missing on this line"),
+        ("trigger: ", "trigger:", "3:1: this is not YAML: a colon is missing on this line"),
+        ("fields:", "fields", "4:1: this is not YAML: a colon is missing on this line"),
         ("  source_id: $.userId\n", "", "4:1: trackEvent needs the field source_id. Add it."),
         (
             "  source_id",

@@ -39,9 +39,11 @@ _YAML_FAULTS = {
     "found character '@'": 'a directive is put in quotes. Write "@if": with quotes around its name',
     "found character '\\t'": "a tab stands here. Indent with spaces",
     "found character": "a text cannot begin with this character. Put it in quotes",
+    "could not find expected ':'": "a colon is missing on this line, or the blank behind it. "
+    "Write the key, a colon, a blank and the value",
     "found undefined alias": "a text that begins with * is put in quotes",
     "mapping values are not allowed": 'no ":" belongs here. Put a text that has ": " in it in '
-    "quotes; the keys of one object stand in one column below one another",
+    "quotes; the keys of one object stand in one column below one another, and each has its colon",
     "expected <block end>, but found '<scalar>'": "something stands behind the end of a value. "
     "Put the whole value in one pair of quotes",
     "expected <block end>": "this line stands in another column than those that it belongs to",
@@ -244,11 +246,13 @@ class Document:
 
 
 def _in_our_words(error: MarkedYAMLError) -> tuple[str, StringMark | None]:
-    """What is wrong, and where: of what is never closed, the place where it is opened."""
+    """What is wrong, and where: of what is never closed, the place where it is opened; of a key
+    without a colon, the key.
+    """
     said = error.problem or error.context or "it cannot be read"
     ours = next((ours for theirs, ours in _YAML_FAULTS.items() if said.startswith(theirs)), said)
     marks = [error.problem_mark, error.context_mark]
-    if "found unexpected end" in said or "<stream end>" in said:
+    if any(each in said for each in ("found unexpected end", "<stream end>", "could not find")):
         marks.reverse()
     return ours, marks[0] or marks[1]
 
