@@ -100,7 +100,7 @@ def _fit(
 
 
 def _room(widths: Mapping[str, int]) -> int:
-    return sum(widths.values()) + 3 * len(widths)  # three for what stands between them
+    return sum(widths.values()) + 3 * len(widths) - 1  # three for what stands between two
 
 
 def new_table(headings: Iterable[str]) -> Table:
