@@ -13,6 +13,7 @@ from destination.cli import tables
 from destination.database import Database
 from destination.deliveries import Status
 from destination.partners import kind_of
+from destination.roster import LOOK_EVERY
 from destination.store import records
 from destination.store.filters import Filter
 
@@ -61,9 +62,12 @@ def subscribe(service_url: str, sandbox_url: str) -> None:
         "maxAllowedConnections": 4,
         "active": True,
     }
-    ids = {each["name"]: each["webHookId"] for each in _call("GET", hooks)["data"]}
-    if known := ids.get(account["name"]):
+    accounts = {each["name"]: each for each in _call("GET", hooks)["data"]}
+    if before := accounts.get(account["name"]):
+        known = before["webHookId"]
         _call("PUT", f"{hooks}/{known}", account)
+        if before["webHookUrl"] != account["webHookUrl"]:
+            time.sleep(2 * LOOK_EVERY)  # until then the worker may tell whoever is there now
     else:
         known = _call("POST", hooks, account)["data"]["webHookId"]
     secret = _call("GET", f"{hooks}/{known}/secret")["data"]["secret"]
