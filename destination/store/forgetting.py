@@ -57,39 +57,52 @@ def find(database: Database, customers: Sequence[str], anonymous: Sequence[str] 
     events: set[int] = set()
     found: set[str] = set()
     waiting = 0
-    lane, delivery = schema.lane.c, schema.delivery.c
-    refused = _event.c.user_id.is_(None)  # it was not read, and is known by its text alone
-    called_so_before = _event.c.type == "alias"
     long_here = sa.select(sa.func.max(_event.c.id)).where(
         _event.c.received_at < database.now - ON_ITS_WAY
     )
     with database.reading() as connection:
         newest = connection.execute(long_here).scalar_one() or 0
         for start in range(0, len(customers), AT_ONCE):
-            some = customers[start : start + AT_ONCE]
-            lanes = connection.execute(
-                sa.select(lane.id, lane.customer).where(lane.customer.in_(some))
-            ).all()
-            theirs = delivery.lane_id.in_([each.id for each in lanes])
-            events.update(connection.execute(sa.select(delivery.event_id).where(theirs)).scalars())
-            waits = sa.select(sa.func.count()).where(theirs, schema.WAITING)
-            waiting += connection.execute(waits).scalar_one()
-            own = sa.select(_event.c.id, _event.c.user_id).where(_event.c.user_id.in_(some))
-            named = [
-                *connection.execute(own),
-                *_named(connection, "userId", some, refused),
-                *_named(connection, "previousId", some, called_so_before),
-            ]
-            events.update(event for event, _ in named)
-            found.update(each.customer for each in lanes)
-            found.update(name for _, name in named)
+            theirs, names, wait = _of_customers(connection, customers[start : start + AT_ONCE])
+            events |= theirs
+            found |= names
+            waiting += wait
         for start in range(0, len(anonymous), AT_ONCE):
             some = anonymous[start : start + AT_ONCE]
-            named = [*_named(connection, "anonymousId", some, refused)]
-            events.update(event for event, _ in named)
-            found.update(name for _, name in named)
+            for event_id, name in _named(
+                connection, "anonymousId", some, _event.c.user_id.is_(None)
+            ):
+                events.add(event_id)
+                found.add(name)
     unknown = len({*customers, *anonymous} - found)
     return Known(events=sorted(events), waiting=waiting, newest=newest, unknown=unknown)
+
+
+def _of_customers(
+    connection: sa.Connection, customers: Sequence[str]
+) -> tuple[set[int], set[str], int]:
+    """The events of some customers, those of them by whom anything was found, and how many of
+    their deliveries wait.
+    """
+    lane, delivery = schema.lane.c, schema.delivery.c
+    lanes = connection.execute(
+        sa.select(lane.id, lane.customer).where(lane.customer.in_(customers))
+    ).all()
+    theirs = delivery.lane_id.in_([each.id for each in lanes])
+    sent = connection.execute(sa.select(delivery.event_id).where(theirs)).scalars().all()
+    waits = sa.select(sa.func.count()).where(theirs, schema.WAITING)
+    named = [
+        *connection.execute(
+            sa.select(_event.c.id, _event.c.user_id).where(_event.c.user_id.in_(customers))
+        ),
+        # A call that was refused was not read, and is known by its text alone.
+        *_named(connection, "userId", customers, _event.c.user_id.is_(None)),
+        # Who was called so before.
+        *_named(connection, "previousId", customers, _event.c.type == "alias"),
+    ]
+    events = {*sent, *(event_id for event_id, _ in named)}
+    names = {*(each.customer for each in lanes), *(name for _, name in named)}
+    return events, names, connection.execute(waits).scalar_one()
 
 
 def _named(
