@@ -197,6 +197,10 @@ def _sqlite(address: sa.URL) -> Database:
             f"DESTINATION_DATABASE_URL: there is no folder {folder}. Make it, or name a file in "
             "one that exists."
         )
+    if Path(address.database).is_dir():
+        raise BadSetting(
+            f"DESTINATION_DATABASE_URL: {address.database} is a folder. Name a file in it."
+        )
     engine = sa.create_engine(
         address,
         hide_parameters=True,  # they are people's data, and errors are logged

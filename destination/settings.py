@@ -262,7 +262,9 @@ def _read_file(path: Path) -> dict[str, str]:
         return {}
     try:
         text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise BadSetting(f"{path.resolve()} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
         raise BadSetting(f"{path.resolve()} cannot be read as UTF-8 text: {error}.") from error
     values = {}
     for binding in parse_stream(io.StringIO(text)):

@@ -1,5 +1,10 @@
 """Settings: read from the environment and `.env`, and refused in words."""
 
+import os
+import socket
+import subprocess
+import sys
+
 import pytest
 from click.testing import CliRunner
 
@@ -9,6 +14,7 @@ from destination.errors import BadSetting
 from destination.partners.rehook import RehookSettings
 from destination.partners.segment import SegmentSettings
 from destination.settings import Environment, Settings
+from tests.conftest import ROOT
 
 
 def read(table=Settings, **values):
@@ -133,7 +139,14 @@ def test_no_secret_is_shown():
 
 @pytest.mark.parametrize(
     "url",
-    ["nonsense", "mysql://u:hush@h/d", "sqlite:///no/such/folder/x.db", "sqlite://", "oracle+x://"],
+    [
+        "nonsense",
+        "mysql://u:hush@h/d",
+        "sqlite:///no/such/folder/x.db",
+        "sqlite:////",
+        "sqlite://",
+        "oracle+x://",
+    ],
 )
 def test_a_database_that_cannot_be_used_is_refused_without_its_password(url, setup):
     with pytest.raises(BadSetting, match="DESTINATION_DATABASE_URL") as error:
@@ -184,3 +197,32 @@ def test_a_file_that_is_no_database_is_named_in_a_sentence(tmp_path, monkeypatch
         2,
         True,
     )
+
+
+def serve(folder, **settings):
+    """What `destination serve` says that cannot start."""
+    named = {f"DESTINATION_{name}": str(value) for name, value in settings.items()}
+    return subprocess.run(
+        [sys.executable, "-m", "destination", "serve"],
+        cwd=folder,
+        env={**os.environ, "DESTINATION_MAPPINGS": str(ROOT / "mappings"), **named},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def test_an_address_of_another_machine_is_no_matter_of_the_port(tmp_path):
+    ended = serve(tmp_path, HOST="192.0.2.1", SEGMENT_SHARED_SECRET="abc")
+
+    assert ended.returncode == 2
+    assert "DESTINATION_HOST must be an address of this machine." in ended.stderr
+
+
+def test_a_port_that_is_taken_is_said(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ended = serve(tmp_path, PORT=taken.getsockname()[1])
+
+    assert ended.returncode == 2
+    assert "DESTINATION_PORT chooses another." in ended.stderr

@@ -1,5 +1,6 @@
 """The commands that run and steer: serve, worker, sandbox, migrate, hold, resume."""
 
+import errno
 import gc
 import os
 import resource
@@ -287,9 +288,11 @@ def _receive(receiver: Receiver, settings: Settings) -> None:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=1024)
     except OSError as error:
+        remedy = "DESTINATION_HOST must be an address of this machine."
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            remedy = "DESTINATION_PORT chooses another."
         raise BadSetting(
-            f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}. Another "
-            "program may use it; DESTINATION_PORT chooses another."
+            f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}. {remedy}"
         ) from error
     # The door's server stops by itself on these signals, and raises them again at its end: what
     # was there before must not act on them then.
