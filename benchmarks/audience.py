@@ -130,9 +130,15 @@ class Orders:
                 due = begins + (next(turns) + self._chance.random()) * EACH
                 time.sleep(max(0.0, due - time.monotonic()))
                 number = next(self._numbers)
+                request = load.request([_order(number)])
                 self._sent[number] = time.monotonic()
-                if not load.exchange(connection, load.request([_order(number)])):
-                    raise SystemExit("The receiver closed a connection.")
+                # Where the machine stands still for a moment, it is told to come back.
+                while not (answer := load.exchange(connection, request)).startswith(
+                    b"HTTP/1.1 200"
+                ):
+                    if not answer or time.monotonic() > ends:
+                        raise SystemExit("The receiver does not take an order.")
+                    time.sleep(EACH)
             connection.close()
 
         buyers = [threading.Thread(target=buy) for _ in range(BUYERS)]
