@@ -174,6 +174,8 @@ _BROKEN = {500, *range(505, 512), 598, 599}
 #: processed the request, or not.
 _LOST_SIGHT = {502, 504, *range(512, 598), *range(600, 1000)}
 _CREDENTIALS = {401, 403}
+#: The engine as a whole is down, or cannot be seen.
+_DOWN = {503, *_BROKEN, *_LOST_SIGHT}
 _NOTHING_LEFT = {Trouble.NOT_SENT, Trouble.LATE}
 #: What happened on our side, and tells nothing of the engine.
 _OUR_OWN = {Trouble.WORKER_DIED, Trouble.CRASHED, Trouble.FAULT, Trouble.LATE}
@@ -205,7 +207,7 @@ def engine_failed(exchange: Exchange) -> bool | None:
     """
     if exchange.status is None:
         return None if exchange.trouble in _OUR_OWN else True
-    return exchange.status in _BROKEN | _LOST_SIGHT | {503}
+    return exchange.status in _DOWN
 
 
 def reason(exchange: Exchange) -> str:

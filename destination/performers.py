@@ -96,7 +96,7 @@ class Performers:
         when each is sent by itself.
         """
         with contextlib.suppress(Exception):
-            return [self._lines[each.destination].requests(each)[each.step] for each in claims]
+            return [self._lines[each.destination].due(each)[0] for each in claims]
         return []
 
     def _perform(self, claim: Claim, before: float) -> Settlement:

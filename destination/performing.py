@@ -3,7 +3,6 @@
 import functools
 import random
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from destination import deliveries, jsontext, metrics
@@ -39,7 +38,7 @@ class Line:
         """Send a claim's next request, and judge what came of it; of one that another worker left
         behind, judge only that. The claim was made after `before`, by `clock`.
         """
-        request, last = self._due(claim)
+        request, last = self.due(claim)
         if claim.interrupted:
             words = "The worker that held it died, and nobody saw the answer."
             exchange = self.client.without_answer(request, Trouble.WORKER_DIED, words)
@@ -53,21 +52,17 @@ class Line:
 
     def foresee(self, claim: Claim) -> Settlement:
         """What became of a claim, should the process die that is about to perform it alone."""
-        request, last = self._due(claim)
+        request, last = self.due(claim)
         words = "The process that did nothing but this died of it."
         exchange = self.client.without_answer(request, Trouble.CRASHED, words)
         return self.judge(claim, request, exchange, last=last)
 
-    def requests(self, claim: Claim) -> Sequence[Request]:
-        """What its action sends for a claim, in order."""
-        action = self.destination.actions[claim.action]
-        return action.requests(jsontext.loads(claim.payload))
-
-    def _due(self, claim: Claim) -> tuple[Request, bool]:
+    def due(self, claim: Claim) -> tuple[Request, bool]:
         """A claim's next request, and whether it is the last one: that also where a setting has
         taken away the one before it since.
         """
-        requests = self.requests(claim)
+        action = self.destination.actions[claim.action]
+        requests = action.requests(jsontext.loads(claim.payload))
         request = requests[min(claim.step, len(requests) - 1)]
         return request, request is requests[-1]
 

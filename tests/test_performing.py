@@ -38,7 +38,7 @@ def test_a_wait_is_as_long_as_was_asked_and_none_is_no_wait(asked, low, high):
     """An engine that asks to come back at once, and is busy again, would be asked without end."""
     line = open_line(Rehook(RehookSettings(url="http://127.0.0.1:9")), SETTINGS)
     line.chance.seed(1)
-    [request] = line.requests(CLAIM)
+    request, _ = line.due(CLAIM)
     exchange = Exchange(method="POST", url="", status=429, retry_after=asked)
 
     assert low <= line.judge(CLAIM, request, exchange, last=True).wait <= high
@@ -58,7 +58,7 @@ def test_what_is_forbidden_again_and_again_while_others_are_not_has_failed(
 ):
     line = open_line(Rehook(RehookSettings(url="http://127.0.0.1:9")), SETTINGS)
     claim = replace(CLAIM, refusals=refusals, probe=probe)
-    [request] = line.requests(claim)
+    request, _ = line.due(claim)
     exchange = Exchange(method="POST", url="", status=status)
 
     assert line.judge(claim, request, exchange, last=True).verdict is verdict

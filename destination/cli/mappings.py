@@ -35,7 +35,7 @@ MAPPINGS = {
 }
 
 #: Columns in which a trigger is still read with ease.
-_LEAST_OF_TRIGGER = 20
+_LEAST_OF_TRIGGER = 18
 
 
 @click.group()
@@ -233,16 +233,14 @@ def _table(found: Sequence[Mapping]) -> Table:
         {**_row(each), "enabled": "yes" if each.enabled else "no", "file": each.path.name}
         for each in found
     ]
-    widths = {key: max(len(key), *(len(row[key]) for row in rows)) + 3 for key in MAPPINGS}
+    widths = {key: max(len(key), *(len(row[key]) for row in rows)) for key in MAPPINGS}
     widths["trigger"] = _LEAST_OF_TRIGGER
-    for key in ("file", "action"):
-        if sum(widths.values()) > tables.console().width:
-            del widths[key]
-    table = tables.new_table(widths)
+    shown = tables.spared(widths, ("file", "action"), tables.console().width)
+    table = tables.new_table(shown)
     for column in table.columns:
         column.no_wrap = column.header != "trigger"
     for row in rows:
-        table.add_row(*(Text(row[key]) for key in widths))
+        table.add_row(*(Text(row[key]) for key in shown))
     return table
 
 

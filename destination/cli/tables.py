@@ -88,15 +88,22 @@ def _fit(
         for key, name in columns.items()
     }
     least = {key: min(width, 8) if key in ELASTIC else width for key, width in widths.items()}
-    for key in SPARED:
-        if key in least and _room(least) > room:
-            del least[key], widths[key]
+    widths = {key: widths[key] for key in spared(least, SPARED, room)}
     over = _room(widths) - room
     for key in sorted(ELASTIC & widths.keys(), key=lambda key: -widths[key]):
         cut = max(0, min(over, widths[key] - 8))
         widths[key] -= cut
         over -= cut
     return widths
+
+
+def spared(widths: Mapping[str, int], order: Iterable[str], room: int) -> dict[str, int]:
+    """The columns without those, in an order, that must be left out so that the rest fits."""
+    left = dict(widths)
+    for key in order:
+        if key in left and _room(left) > room:
+            del left[key]
+    return left
 
 
 def _room(widths: Mapping[str, int]) -> int:

@@ -34,6 +34,9 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 _event = schema.event
 
+#: A call without a customer: or one that was refused, was not read, and is known by its text alone.
+_NAMELESS_CALL = _event.c.user_id.is_(None)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
@@ -69,9 +72,7 @@ def find(database: Database, customers: Sequence[str], anonymous: Sequence[str] 
             waiting += wait
         for start in range(0, len(anonymous), AT_ONCE):
             some = anonymous[start : start + AT_ONCE]
-            for event_id, name in _named(
-                connection, "anonymousId", some, _event.c.user_id.is_(None)
-            ):
+            for event_id, name in _named(connection, "anonymousId", some, _NAMELESS_CALL):
                 events.add(event_id)
                 found.add(name)
     unknown = len({*customers, *anonymous} - found)
@@ -95,8 +96,7 @@ def _of_customers(
         *connection.execute(
             sa.select(_event.c.id, _event.c.user_id).where(_event.c.user_id.in_(customers))
         ),
-        # A call that was refused was not read, and is known by its text alone.
-        *_named(connection, "userId", customers, _event.c.user_id.is_(None)),
+        *_named(connection, "userId", customers, _NAMELESS_CALL),
         # Who was called so before.
         *_named(connection, "previousId", customers, _event.c.type == "alias"),
     ]
