@@ -14,11 +14,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from destination import database
-from destination.database import Database
-from destination.deliveries import Award, Delivery
-from destination.routing import Arrival
-from destination.store.receiving import accept
+from destination.model.arrival import Arrival
+from destination.model.delivery import Award, Delivery
+from destination.store import database
+from destination.store.database import Database
+from destination.store.queue.enqueue import accept
 
 #: How many batches are taken in, and how many calls each has.
 BATCHES, BATCH = 100, 100

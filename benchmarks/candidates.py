@@ -17,7 +17,7 @@ from typing import Any
 
 import ordeals
 
-from destination.cli.setup import Setup
+from destination.app import Setup
 from destination.web.app import create_app
 
 #: Threads that call the app.
@@ -60,7 +60,7 @@ def serve_barely(app: Any, port: int) -> None:
 
 def ours(_: int) -> None:
     from destination.cli.service import _receive
-    from destination.settings import Environment, Settings
+    from destination.settings.tables import Environment, Settings
 
     _receive(Setup.read().receiver(), Environment.load().read(Settings))
 

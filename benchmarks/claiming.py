@@ -17,10 +17,11 @@ import load
 from filled import Filled
 from rich.console import Console
 
-from destination.deliveries import Exchange, Status, Verdict
-from destination.store import paces, sending
-from destination.store.claims import Claim, Settlement
-from destination.store.paces import Terms, Wanted
+from destination.model.delivery import Status
+from destination.model.lease import Claim, Settlement
+from destination.model.verdict import Exchange, Verdict
+from destination.store.queue import poll, rate_limit
+from destination.store.queue.rate_limit import Terms, Wanted
 
 #: How many customers are in backoff, and for how many seconds.
 BLOCKED, BACKOFF = 1000, 3600.0
@@ -60,7 +61,7 @@ def main() -> None:
 def _measure(url: str, waiting: int) -> tuple[list[float], list[float]]:
     """The seconds that each look took, and each claim."""
     kept = Filled(url, customers=BLOCKED)
-    paces.enter(kept.database, ["rehook"])
+    rate_limit.enter(kept.database, ["rehook"])
     kept.fill(waiting)
     if waiting:
         claims = _turn(kept, [], room=BLOCKED)
@@ -70,7 +71,7 @@ def _measure(url: str, waiting: int) -> tuple[list[float], list[float]]:
     for _ in range(READY):
         kept.fill(1)
         began = time.perf_counter()
-        if sending.look(kept.database, [Wanted(destination="rehook", room=1)]) > 0:
+        if poll.look(kept.database, [Wanted(destination="rehook", room=1)]) > 0:
             raise SystemExit("What is ready was not found.")
         looked.append(time.perf_counter() - began)
         began = time.perf_counter()
@@ -83,7 +84,7 @@ def _measure(url: str, waiting: int) -> tuple[list[float], list[float]]:
 
 def _turn(kept: Filled, settlements: list[Settlement], room: int) -> list[Claim]:
     wanted = [Wanted(destination="rehook", room=room)] if room else []
-    return sending.settle_and_claim(kept.database, settlements, wanted, TERMS).claims
+    return poll.settle_and_claim(kept.database, settlements, wanted, TERMS).claims
 
 
 def _settled(claim: Claim, verdict: Verdict) -> Settlement:

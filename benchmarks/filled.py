@@ -4,9 +4,9 @@ import os
 
 import load
 
-from destination import routing
-from destination.cli.setup import Setup
-from destination.store import receiving
+from destination.app import Setup
+from destination.routing import route
+from destination.store.queue import enqueue
 
 #: How many calls are kept in one commit.
 GROUP = 1000
@@ -30,6 +30,6 @@ class Filled:
         while count > 0:
             numbers = range(self._number, self._number + min(count, GROUP))
             calls = (load.call(number, self.customers) for number in numbers)
-            arrivals = [routing.arrive(call, "segment", self._routes) for call in calls]
-            receiving.accept(self.database, arrivals)
+            arrivals = [route.arrive(call, "segment", self._routes) for call in calls]
+            enqueue.accept(self.database, arrivals)
             self._number, count = numbers.stop, count - len(numbers)

@@ -13,8 +13,8 @@ import sys
 from candidates import serve_barely
 from flask import Flask, request
 
-from destination.partners import Request
-from destination.partners.http import Client
+from destination.model.request import Request
+from destination.outbound.client import Client
 
 
 def main() -> None:

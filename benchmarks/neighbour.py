@@ -20,10 +20,10 @@ import databases
 import load
 from rich.console import Console
 
-from destination import database
-from destination.deliveries import Delivery
-from destination.routing import Arrival
-from destination.store.receiving import accept
+from destination.model.arrival import Arrival
+from destination.model.delivery import Delivery
+from destination.store import database
+from destination.store.queue.enqueue import accept
 
 #: How often each is measured, for how many customers, and how many calls are taken in at once.
 RUNS, CUSTOMERS, BATCH = 3, 500, 100

@@ -21,8 +21,8 @@ import load
 import sqlalchemy as sa
 from rich.console import Console
 
-from destination import database
-from destination.store import records, schema
+from destination.store import database, schema
+from destination.store.queries import lists
 
 #: How many senders send at once.
 SENDERS = 16
@@ -155,7 +155,7 @@ def _wait_until_settled(url: str, events: int) -> None:
     """Until the last answers are kept. Raises SystemExit where not all are delivered."""
     kept = database.connect(url)
     ends = time.monotonic() + 5
-    while (counts := records.counts(kept)).get("delivered", 0) < events:
+    while (counts := lists.counts(kept)).get("delivered", 0) < events:
         if time.monotonic() > ends:
             raise SystemExit(f"Not all were delivered: {counts}.")
         time.sleep(0.01)

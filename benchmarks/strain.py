@@ -23,8 +23,7 @@ from filled import Filled
 from flood import Flood, Minute
 from rich.console import Console
 
-from destination import database
-from destination.store import schema
+from destination.store import database, schema
 
 #: How many calls are sent to see how many a second it can take, and from how many senders.
 TRIAL, SENDERS = 6000, 16

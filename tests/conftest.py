@@ -13,11 +13,11 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import settings as hypothesis_settings
 
-from destination import database as databases
-from destination.cli.setup import Setup
-from destination.database import Database
-from destination.deliveries import Delivery
-from destination.routing import Arrival
+from destination.app import Setup
+from destination.model.arrival import Arrival
+from destination.model.delivery import Delivery
+from destination.store import database as databases
+from destination.store.database import Database
 
 ROOT = Path(__file__).parents[1]
 

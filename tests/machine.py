@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from destination.deliveries import Delivery, Discard, Exchange, Status, Trouble, Verdict
-from destination.routing import Arrival
-from destination.store.claims import Claim, Settlement
-from destination.store.paces import BREAKER, BY_HAND, Terms
+from destination.model.arrival import Arrival
+from destination.model.delivery import Delivery, Discard, Status
+from destination.model.lease import Claim, Settlement
+from destination.model.verdict import Exchange, Trouble, Verdict
+from destination.store.queue.rate_limit import BREAKER, BY_HAND, Terms
 
 #: Seconds, and failures in a row.
 LEASE, PROBE, BREAKER_PROBE, FAILURES = 60.0, 30.0, 8.0, 3

@@ -4,8 +4,8 @@ import json
 import threading
 from contextlib import contextmanager
 
-from destination.roster import Roster
-from destination.worker import Worker
+from destination.registry import Roster
+from destination.worker.loop import Worker
 from tests.misbehaving import read_request, response, server
 
 #: Subscribers of tests are on this machine.

@@ -5,10 +5,10 @@ import threading
 
 import pytest
 
-from destination.deliveries import Trouble
-from destination.partners import Request
-from destination.partners.addresses import BadAddress, Guard
-from destination.partners.http import Client
+from destination.model.request import Request
+from destination.model.verdict import Trouble
+from destination.outbound.client import Client
+from destination.outbound.ssrf_guard import BadAddress, Guard
 from tests.misbehaving import answers, read_request, response, server
 
 STRICT = Guard()

@@ -9,13 +9,15 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from destination.deliveries import Discard, Status
-from destination.events import read_event
 from destination.mapping import ages
-from destination.routing import arrive, route
-from destination.store import awards, records, schema
-from destination.store.receiving import accept
-from destination.store.retrying import send_again
+from destination.model.delivery import Discard, Status
+from destination.model.event import read_event
+from destination.routing.route import arrive, route
+from destination.store import schema
+from destination.store.queries import lists
+from destination.store.queue.enqueue import accept
+from destination.store.replay.retry import send_again
+from destination.store.rules import award_once
 
 DAY = 86_400.0
 
@@ -49,7 +51,7 @@ def mapped(tmp_path, setup):
 
 
 def send_failed_again(database):
-    failed = [row["id"] for row in records.deliveries(database) if row["status"] == "failed"]
+    failed = [row["id"] for row in lists.deliveries(database) if row["status"] == "failed"]
     return send_again(database, failed, Status.FAILED, by={})
 
 
@@ -83,7 +85,7 @@ def stand(database, status, reason=None):
 
 
 def statuses(database):
-    rows = sorted(records.deliveries(database), key=lambda row: row["id"])
+    rows = sorted(lists.deliveries(database), key=lambda row: row["id"])
     return [(row["message_id"], row["status"], row["reason"]) for row in rows]
 
 
@@ -278,7 +280,7 @@ def test_no_statement_reads_through_the_awards(database, mapped):
     take(database, mapped(BY_ORDER), order("m1", 7), order("m2", 7))
     take(database, mapped(BY_ORDER), order("m3", 7))
     with database.writing() as connection:
-        awards.forget(connection, 1.0, 10)
+        award_once.forget(connection, 1.0, 10)
 
     explain = "EXPLAIN QUERY PLAN" if name == "sqlite" else "EXPLAIN"
     looked = [each for each in ran if "award" in each[0] and not each[0].startswith("INSERT")]
@@ -318,9 +320,9 @@ def test_whatever_is_repeated_no_order_is_paid_twice_and_none_is_forgotten(
     send_failed_again(database)
 
     paid = {}
-    for row in records.deliveries(database):
+    for row in lists.deliveries(database):
         if row["message_id"].startswith(f"{run}-") and row["status"] != "failed":
-            call = records.delivery(database, row["id"])["call"]
+            call = lists.delivery(database, row["id"])["call"]
             paid.setdefault(call.split('"order_id":')[1], []).append(row["message_id"])
     assert [messages for messages in paid.values() if len(messages) > 1] == []
 

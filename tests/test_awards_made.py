@@ -3,11 +3,13 @@
 import pytest
 import sqlalchemy as sa
 
-from destination.deliveries import Discard, Status
-from destination.routing import arrive
-from destination.store import awards, records, schema
-from destination.store.receiving import accept
-from destination.store.replaying import Kind, replay
+from destination.model.delivery import Discard, Status
+from destination.routing.route import arrive
+from destination.store import schema
+from destination.store.queries import lists
+from destination.store.queue.enqueue import accept
+from destination.store.replay.replay import Kind, replay
+from destination.store.rules import award_once
 from tests.test_awards import (
     BY_ORDER,
     DAY,
@@ -86,7 +88,7 @@ def test_old_awards_are_forgotten_in_small_steps(timed, clock, mapped):
     take(timed, mapped(), order("new"))
 
     with timed.writing() as connection:
-        steps = [awards.forget(connection, clock.now, 2) for _ in range(4)]
+        steps = [award_once.forget(connection, clock.now, 2) for _ in range(4)]
     assert steps == [2, 2, 1, 0]
 
 
@@ -98,7 +100,7 @@ def test_a_failed_delivery_that_is_deleted_keeps_nobody_out(database, mapped):
     stand(database, Status.DELIVERED)
     with database.writing() as connection:
         ids = connection.execute(sa.select(schema.delivery.c.id)).scalars().all()
-        awards.release(connection, ids)
+        award_once.release(connection, ids)
     forget_payloads(database)
 
     assert take(database, routes, order("m3", 7), order("m4", 8)) == ["accepted", "already_awarded"]
@@ -122,7 +124,7 @@ def test_an_event_that_was_parked_is_not_paid_either(database, mapped):
     parked = Discard(reason="mapping_failed", detail="", mapping="Order", destination="rehook")
     broken = arrive(order("m1", 7), "segment", routes).judged(lambda _: parked)
     accept(database, [broken])
-    [row] = records.discards(database)
+    [row] = lists.discards(database)
     take(database, routes, order("m2", 7))
 
     found = replay(database, Kind.PARKED, [row["id"]], routes)
@@ -133,7 +135,7 @@ def test_an_event_that_was_not_paid_can_be_paid_when_the_first_one_has_failed(da
     routes = mapped(BY_ORDER)
     take(database, routes, order("m1", 7), order("m2", 7))
     stand(database, Status.FAILED)
-    [row] = records.discards(database)
+    [row] = lists.discards(database)
 
     assert replay(database, Kind.DISCARDED, [row["id"]], routes) == [("accepted", None)]
     assert [status for _, status, _ in statuses(database)] == ["failed", "pending"]

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from destination.partners.capillary import Capillary, CapillarySettings
-from destination.settings import Environment
-from destination.store import records
+from destination.settings.tables import Environment
+from destination.store.queries import lists
 from destination.web.app import create_app
 from tests.conftest import ROOT
 
@@ -88,7 +88,7 @@ def test_the_same_event_twice_is_one_call(client):
 
     assert outcome(client.post("/webhooks/capillary", data=body))[1] == "accepted"
     assert outcome(client.post("/webhooks/capillary", data=body))[1] == "duplicate"
-    assert len(list(records.deliveries(client.database))) == 1
+    assert len(list(lists.deliveries(client.database))) == 1
 
 
 def test_a_repetition_in_another_wrapper_is_the_same_event(client):

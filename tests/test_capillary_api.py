@@ -53,7 +53,7 @@ def missing(wanted, found, place="$"):
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
     """The answer to each documented request, of a service that has told somebody something."""
-    from destination.cli.setup import Setup
+    from destination.app import Setup
 
     folder = tmp_path_factory.mktemp("api")
     with pytest.MonkeyPatch.context() as patch, subscriber() as (url, _):

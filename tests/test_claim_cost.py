@@ -5,9 +5,10 @@ import time
 import pytest
 import sqlalchemy as sa
 
-from destination.store import paces, schema, sending
-from destination.store.paces import Terms, Wanted
-from destination.store.receiving import accept
+from destination.store import schema
+from destination.store.queue import poll, rate_limit
+from destination.store.queue.enqueue import accept
+from destination.store.queue.rate_limit import Terms, Wanted
 from tests.conftest import arrival
 
 BLOCKED, WAITING, READY = 1_000, 100_000, 20
@@ -29,7 +30,7 @@ DELIVERIES = """
 @pytest.fixture
 def crowded(database):
     """A database in which much waits, and little of it is ready."""
-    paces.enter(database, ["rehook"])
+    rate_limit.enter(database, ["rehook"])
     accept(database, [arrival(f"ready{n}", f"ready{n}") for n in range(READY)])
     later = time.time() + 900
     with database.writing() as connection:
@@ -44,7 +45,7 @@ def crowded(database):
 
 def claim(database, room=1):
     wanted = [Wanted(destination="rehook", room=room, most=1000)]
-    return sending.settle_and_claim(database, [], wanted, Terms()).claims
+    return poll.settle_and_claim(database, [], wanted, Terms()).claims
 
 
 def queries(database):

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from destination.cli import main, tables
-from destination.store import records
-from destination.store.receiving import accept
+from destination.store.queries import lists
+from destination.store.queue.enqueue import accept
 from tests.conftest import ROOT, arrival
 from tests.test_store_sending import Verdict, claim, outcome, settle
 
@@ -366,12 +366,12 @@ def test_credentials_that_are_not_set_are_named(run):
 
 def test_a_destination_is_held_and_resumed_by_hand(run, database):
     assert run("hold", "rehook").output.startswith("rehook is on hold.")
-    assert [hold["reason"] for hold in records.holds(database)] == ["by_hand"]
+    assert [hold["reason"] for hold in lists.holds(database)] == ["by_hand"]
 
     assert run("resume", "rehook").output == "rehook goes on.\n"
     assert run("resume", "rehook").output == "rehook was not on hold.\n"
     assert run("hold", "rehok").output.startswith("Error: There is no destination rehok. There is ")
-    assert records.holds(database) == []
+    assert lists.holds(database) == []
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from destination.partners import connecting
+from destination.outbound import dns
 from destination.partners.rehook import Rehook, RehookSettings
-from destination.store.receiving import accept
-from destination.worker import Worker
+from destination.store.queue.enqueue import accept
+from destination.worker.loop import Worker
 from tests.conftest import arrival
 from tests.misbehaving import answers, response, server
 from tests.running import until
@@ -42,7 +42,7 @@ def test_a_resolver_that_hangs_holds_nobody_and_one_thread(resolver):
     before, began = len(asking()), time.monotonic()
     for _ in range(3):
         with pytest.raises(TimeoutError, match=r"engine.example was not resolved in 0.2 seconds"):
-            connecting.look_up(NAME, 80, 0.2)
+            dns.look_up(NAME, 80, 0.2)
 
     assert time.monotonic() - began < 30
     assert len(asking()) == before + 1
@@ -84,7 +84,7 @@ def test_the_addresses_of_a_name_share_its_time(monkeypatch):
         ports = [listener.getsockname()[1], int(url.rpartition(":")[2])]
         found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", p)) for p in ports]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-        connection = connecting.connect(NAME, 80, timeout=10.0)
+        connection = dns.connect(NAME, 80, timeout=10.0)
         assert connection.getpeername()[1] == ports[1]
         connection.close()
     for each in (*full, listener):

@@ -3,8 +3,8 @@
 import pytest
 import sqlalchemy as sa
 
-from destination import database as databases
 from destination.errors import StoreUnavailable
+from destination.store import database as databases
 
 _END = sa.text("SELECT pg_terminate_backend(:pid, 60000)")
 

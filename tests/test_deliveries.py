@@ -4,14 +4,14 @@ import random
 
 import pytest
 
-from destination.deliveries import (
+from destination.model.verdict import (
     MAX_BACKOFF,
     Exchange,
     Trouble,
     Verdict,
     backoff,
+    classify,
     retry_after,
-    verdict,
 )
 
 LATER = {408, 423, 425, 429, 500, 503, *range(505, 512), 598, 599}
@@ -19,7 +19,7 @@ LATER = {408, 423, 425, 429, 500, 503, *range(505, 512), 598, 599}
 
 def judge(status=None, *, trouble=None, idempotent=False, ambiguous="park"):
     exchange = Exchange(method="POST", url="", status=status, trouble=trouble)
-    return verdict(exchange, idempotent=idempotent, ambiguous=ambiguous)
+    return classify(exchange, idempotent=idempotent, ambiguous=ambiguous)
 
 
 @pytest.mark.parametrize("status", range(100, 1000))

@@ -13,11 +13,11 @@ from click.testing import CliRunner
 from ruamel.yaml import YAML
 
 import destination
-from destination import worker
+from destination.app import Setup
 from destination.cli import main
 from destination.cli.service import STOP_WITHIN
-from destination.cli.setup import Setup
 from destination.web.app import create_app
+from destination.worker import loop
 from tests.conftest import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -29,7 +29,7 @@ FILES = sorted(path for path in DEPLOY.rglob("*") if path.is_file())
 KUBERNETES = [kubernetes_validate.utils.all_versions()[0], kubernetes_validate.latest_version()]
 
 #: Seconds that a process of ours may take to stop by itself.
-STOPS_WITHIN = max(worker.GRACE + 1.5, STOP_WITHIN)
+STOPS_WITHIN = max(loop.GRACE + 1.5, STOP_WITHIN)
 
 
 def name_of(path: Path) -> str:

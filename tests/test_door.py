@@ -14,13 +14,13 @@ import requests
 import uvicorn
 from uvicorn.server import ServerState
 
-from destination.web import door
-from destination.web.views import run, wait
+from destination.web import server
+from destination.web.bridge import run, wait
 from tests.running import PATIENCE, Service, answers, until
 
 #: `destination serve`, with bounds that a test can wait for.
 SERVE = """
-from destination.web import door
+from destination.web import server
 {}
 from destination.cli import main
 main(["serve"])
@@ -58,7 +58,7 @@ def serving(folder, bounds, ready="/readyz"):
 
 @pytest.fixture
 def running(tmp_path):
-    with serving(tmp_path, "door.WITHIN, door.MAX_BYTES = 1.0, 5000") as service:
+    with serving(tmp_path, "server.WITHIN, server.MAX_BYTES = 1.0, 5000") as service:
         yield service
 
 
@@ -122,7 +122,10 @@ def test_many_slow_senders_and_idle_connections_hold_up_nobody(running):
 
 
 def test_one_connection_too_many_is_told_to_come_back_and_harms_no_other(tmp_path):
-    with serving(tmp_path, "door.MAX_CONNECTIONS = 3") as running, contextlib.ExitStack() as stack:
+    with (
+        serving(tmp_path, "server.MAX_CONNECTIONS = 3") as running,
+        contextlib.ExitStack() as stack,
+    ):
         welcome = [stack.enter_context(connect(running)) for _ in range(3)]
         late = stack.enter_context(connect(running))
         late.sendall(HEAD % 2 + b"[]")
@@ -171,7 +174,7 @@ def test_while_commits_are_behind_the_app_is_not_asked(tmp_path):
 
 def entering(app, behind=False):
     """The door of an app that is behind with its work or not."""
-    return door.Door(app, 100, lambda: behind)
+    return server.Door(app, 100, lambda: behind)
 
 
 async def ask(entrance, method="POST", waited=0.0, path="/webhooks/segment"):
@@ -196,18 +199,18 @@ async def ask(entrance, method="POST", waited=0.0, path="/webhooks/segment"):
 @contextlib.asynccontextmanager
 async def connected():
     """Our end of a connection, and the writer of the other one."""
-    config = uvicorn.Config(entering(None), http=door._Connection, log_config=None)
+    config = uvicorn.Config(entering(None), http=server._Connection, log_config=None)
     config.load()
-    connection = door._Connection(config, ServerState(), {})
+    connection = server._Connection(config, ServerState(), {})
     with socket.create_server(("127.0.0.1", 0)) as listener:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: connection, sock=listener)
+        listening = await loop.create_server(lambda: connection, sock=listener)
         _, writer = await asyncio.open_connection(*listener.getsockname())
         while connection.transport is None:
             await asyncio.sleep(0.01)
         yield connection, writer
         writer.close()
-        server.close()
+        listening.close()
 
 
 def test_the_end_of_an_answer_does_not_wait_for_an_acknowledgement():
@@ -344,7 +347,7 @@ import time
 from destination.web import health
 health.standings = lambda _: time.sleep(600)
 """
-    with serving(tmp_path, "door.GRACE = 1\n" + hanging, ready="/healthz") as service:
+    with serving(tmp_path, "server.GRACE = 1\n" + hanging, ready="/healthz") as service:
         with pytest.raises(requests.Timeout):
             requests.get(f"{service.url}/metrics", timeout=1)
         service.process.terminate()
@@ -356,4 +359,4 @@ def test_no_header_passes_for_another():
     """`X_Signature` and `X-Signature` are one name to WSGI."""
     headers = [(b"x_signature", b"forged"), (b"x-signature", b"real")]
 
-    assert door._environ({**SCOPE, "headers": headers}, b"")["HTTP_X_SIGNATURE"] == "real"
+    assert server._environ({**SCOPE, "headers": headers}, b"")["HTTP_X_SIGNATURE"] == "real"

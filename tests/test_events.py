@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from destination.errors import Refused
-from destination.events import REFUSALS, message_id, read_event
+from destination.model.event import REFUSALS, message_id, read_event
 from tests.test_jsontext import anything
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from destination import payloads
-from destination.routing import arrive
+from destination.cli import call_files
+from destination.routing.route import arrive
 from tests.conftest import ROOT
 
 #: What sources send. Beside it stands what clients of the subscribers' API do.
@@ -27,7 +27,7 @@ def test_a_fixture_becomes_what_it_says(path: Path, setup):
     source = path.parent.parent.name
     ours = setup(**SETTINGS)
     ours.destinations["webhook"].subscribe([])
-    [payload] = payloads.read_all([str(path)], ours.sources[source])
+    [payload] = call_files.read_all([str(path)], ours.sources[source])
     arrived = arrive(payload.call, source, ours.routes())
 
     if REMEMBERED & set(payload.expect.values()):

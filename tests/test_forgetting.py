@@ -8,12 +8,16 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from destination import database as databases
-from destination import jsontext, routing
 from destination.cli import main
-from destination.partners.webhook import endpoint
-from destination.store import accounts, forgetting, paces, records, schema, sending
-from destination.store.paces import Wanted
+from destination.partners.webhook.destination import endpoint
+from destination.routing import route
+from destination.store import database as databases
+from destination.store import schema, subscribers
+from destination.store.queries import lists
+from destination.store.queue import poll, rate_limit
+from destination.store.queue.rate_limit import Wanted
+from destination.store.upkeep import erasure
+from destination.support import json_codec
 from tests.test_replaying import drain, order, rejected, replay, unknown
 from tests.test_store_sending import Verdict, claim, outcome, settle
 from tests.test_webhook import VALUES
@@ -68,14 +72,14 @@ def test_nothing_of_the_customer_is_left_anywhere(receiver):
     assert "Removed: 5 events, 1 deliveries that wait." in result.output
     assert CANARY not in result.output
     assert CANARY not in everything(database)
-    assert [row["message_id"] for row in records.deliveries(database)] == ["m6"]
+    assert [row["message_id"] for row in lists.deliveries(database)] == ["m6"]
 
 
 def test_subscribers_are_told_nothing_more_and_can_ask_nothing_more(receiver):
     database = receiver.database
-    row = accounts.add(database, {**VALUES, "event_names": ["customerAdded"]}, "x")
+    row = subscribers.add(database, {**VALUES, "event_names": ["customerAdded"]}, "x")
     receiver.roster.look()
-    paces.enter(database, ["rehook", endpoint(row["id"])])
+    rate_limit.enter(database, ["rehook", endpoint(row["id"])])
 
     def created(number, customer):
         metadata = {"CustomerID": f"cust_{customer}"}
@@ -86,12 +90,12 @@ def test_subscribers_are_told_nothing_more_and_can_ask_nothing_more(receiver):
     [told] = claim(database, destination=endpoint(row["id"]))
     settle(database, outcome(told, Verdict.REJECTED))
     receiver.take([created(2, CANARY), created(3, "bob")], "rehook")
-    assert len(accounts.log_of_reference(database, CANARY)) == 2
+    assert len(subscribers.log_of_reference(database, CANARY)) == 2
 
     assert "Removed: 2 events, 1 deliveries that wait." in forget().output
     assert CANARY not in everything(database)
-    assert accounts.log_of_reference(database, CANARY) == []
-    assert len(accounts.log_of_reference(database, "bob")) == 1
+    assert subscribers.log_of_reference(database, CANARY) == []
+    assert len(subscribers.log_of_reference(database, "bob")) == 1
     waiting = claim(database, destination=endpoint(row["id"]))
     assert ["bob" in claimed.payload for claimed in waiting] == [True]
 
@@ -120,10 +124,10 @@ def test_no_row_of_any_table_has_anything_of_a_customer_who_did_all_that_one_can
         "segment",
     )
     notice = {"event_name": "customer.rewarded", "source_id": CANARY, "metadata": {"of": CANARY}}
-    calls, _ = engine.calls(jsontext.dumps([notice]).encode())
+    calls, _ = engine.calls(json_codec.dumps([notice]).encode())
     receiver.take(calls, "rehook")
     with monkeypatch.context() as patched:
-        patched.setattr(routing, "_fires", None)  # routing breaks: it is parked
+        patched.setattr(route, "_fires", None)  # routing breaks: it is parked
         receiver.take([call(14)], "segment")
     tables = {
         table.name
@@ -132,7 +136,7 @@ def test_no_row_of_any_table_has_anything_of_a_customer_who_did_all_that_one_can
     }
     assert tables == {"event", "lane", "delivery", "profile", "referral_code"}
     assert {"superseded", "anonymous", "event_too_large", "mapping_failed"} <= {
-        row["reason"] for row in records.discards(database)
+        row["reason"] for row in lists.discards(database)
     }
 
     forget(CANARY, "--anonymous-id", f"anonymous-{CANARY}")
@@ -146,7 +150,7 @@ def test_an_id_that_is_a_number_is_found_where_a_call_was_refused(receiver, numb
     receiver.take([call(1, number, **large), call(2, longer, **large)], "segment")
     forget(str(number))
 
-    outcomes = {row["message_id"]: row["outcome"] for row in records.events(receiver.database)}
+    outcomes = {row["message_id"]: row["outcome"] for row in lists.events(receiver.database)}
     assert outcomes == {"m1": "removed", "m2": "discarded"}
 
 
@@ -226,7 +230,7 @@ def test_what_is_under_way_is_settled_into_nothing(receiver):
 
     settle(receiver.database, outcome(claimed))
     assert claim(receiver.database) == []
-    assert sending.look(receiver.database, [Wanted(destination="rehook", room=1)]) == math.inf
+    assert poll.look(receiver.database, [Wanted(destination="rehook", room=1)]) == math.inf
     assert CANARY not in everything(receiver.database)
 
 
@@ -237,15 +241,15 @@ def test_its_answer_settles_nothing_that_came_after_it(receiver, customer, then)
     database = receiver.database
     receiver.take([call(1)], "segment")
     [claimed] = claim(database)
-    forgetting._forget_events(database, forgetting.find(database, [CANARY]).events)
+    erasure._forget_events(database, erasure.find(database, [CANARY]).events)
     receiver.take([call(2, customer)], "segment")
     begun = claim(database) if then == "is under way" else []
 
     settle(database, outcome(claimed))
-    [delivery] = records.deliveries(database)
+    [delivery] = lists.deliveries(database)
     assert delivery["status"] == ("sending" if begun else "pending")
     for each in begun:
-        [attempt] = records.delivery(database, each.delivery_id)["attempt_list"]
+        [attempt] = lists.delivery(database, each.delivery_id)["attempt_list"]
         assert attempt["ended_at"] is None
     assert len(begun or claim(database)) == 1
 
@@ -278,12 +282,12 @@ def test_nobody_stands_in_the_way_by_the_name_of_an_id(receiver):
 
 
 def test_many_are_forgotten_from_a_list_in_steps(receiver, monkeypatch):
-    monkeypatch.setattr(forgetting, "STEP", 2)
-    monkeypatch.setattr(forgetting, "AT_ONCE", 3)
+    monkeypatch.setattr(erasure, "STEP", 2)
+    monkeypatch.setattr(erasure, "AT_ONCE", 3)
     receiver.take([call(n, f"u{n}") for n in range(5)], "segment")
 
     assert "Removed: 4 events" in forget("-", stdin="u0\nu1\n\nu2\nu3\n").output
-    assert [row["lane"] for row in records.deliveries(receiver.database)] == ["u4"]
+    assert [row["lane"] for row in lists.deliveries(receiver.database)] == ["u4"]
 
 
 def test_what_arrives_while_somebody_thinks_about_it_goes_too(receiver, monkeypatch):
@@ -303,14 +307,14 @@ def test_what_arrives_while_somebody_thinks_about_it_goes_too(receiver, monkeypa
 def test_what_arrives_while_it_runs_is_neither_stranded_nor_kept(receiver, so_far):
     database = receiver.database
     receiver.take([call(1)], "segment")
-    known = forgetting.find(database, [CANARY])
+    known = erasure.find(database, [CANARY])
     drain(database)
     receiver.take([call(2)], "segment")
     if so_far == "is sent":
         drain(database)
     claimed = claim(database) if so_far == "is under way" else []
 
-    assert list(forgetting.forget(database, [CANARY], known)) == [1, 1]
+    assert list(erasure.forget(database, [CANARY], known)) == [1, 1]
     assert CANARY not in everything(database)
     assert claim(database, settlements=map(outcome, claimed)) == []
     receiver.take([call(3)], "segment")
@@ -341,7 +345,7 @@ def test_calls_that_come_without_a_pause_are_removed_whole_or_sent(receiver):
         thread.join()
 
     drain(database)
-    found = list(records.deliveries(database))
+    found = list(lists.deliveries(database))
     assert {row["status"] for row in found} == {"delivered"}
     assert {row["lane"] for row in found} <= {CANARY, "bob"}
     assert sum(row["lane"] == "bob" for row in found) == 100
@@ -350,12 +354,12 @@ def test_calls_that_come_without_a_pause_are_removed_whole_or_sent(receiver):
 
 
 def test_more_are_forgotten_than_a_statement_has_room_for(receiver, monkeypatch):
-    monkeypatch.setattr(forgetting, "AT_ONCE", 5_000)
-    known = forgetting.find(receiver.database, [CANARY])
+    monkeypatch.setattr(erasure, "AT_ONCE", 5_000)
+    known = erasure.find(receiver.database, [CANARY])
     receiver.take([identify(1)], "segment")
 
     many = [f"u{number}" for number in range(70_000)]
-    assert sum(forgetting.forget(receiver.database, [*many, CANARY], known)) == 1
+    assert sum(erasure.forget(receiver.database, [*many, CANARY], known)) == 1
     assert CANARY not in everything(receiver.database)
 
 
@@ -395,5 +399,5 @@ def test_it_asks_first(receiver):
 
     asked = CliRunner().invoke(main, ["forget", CANARY], input="n\n")
     assert (asked.exit_code, "1 events, 1 deliveries" in asked.output) == (1, True)
-    assert len(list(records.deliveries(receiver.database))) == 1
+    assert len(list(lists.deliveries(receiver.database))) == 1
     assert CliRunner().invoke(main, ["forget", "-"]).exit_code == 2

@@ -6,9 +6,10 @@ from http.client import HTTPConnection
 
 import pytest
 
-from destination.deliveries import Trouble
-from destination.partners import Request, http
-from destination.partners.http import MAX_ANSWER_BYTES, Client
+from destination.model.request import Request
+from destination.model.verdict import Trouble
+from destination.outbound import client as http_client
+from destination.outbound.client import MAX_ANSWER_BYTES, Client
 from tests import misbehaving
 from tests.misbehaving import answers, read_request, response, server
 
@@ -276,7 +277,7 @@ def test_an_idle_connection_is_not_used_again(monkeypatch):
         while read_request(connection):
             connection.sendall(response(200))
 
-    monkeypatch.setattr("destination.partners.http.MAX_IDLE", 0.0)
+    monkeypatch.setattr("destination.outbound.client.MAX_IDLE", 0.0)
     with server(script) as url:
         calls = client(url)
         calls.exchange(AWARD)
@@ -295,15 +296,15 @@ class SleepyClock:
 
 def test_a_process_that_slept_while_it_connected_sends_nothing(monkeypatch):
     """As after a SIGSTOP: its thread goes on before the watch has seen how late it is."""
-    received, clock, connect = [], SleepyClock(), http.HTTPConnection.connect
+    received, clock, connect = [], SleepyClock(), http_client.HTTPConnection.connect
 
     def sleeps(connection):
         connect(connection)
         clock.slept += 5.0
 
-    monkeypatch.setattr(http.HTTPConnection, "connect", sleeps)
-    monkeypatch.setattr(http, "time", clock)
-    monkeypatch.setattr(http._Watch, "_run", lambda _: None)
+    monkeypatch.setattr(http_client.HTTPConnection, "connect", sleeps)
+    monkeypatch.setattr(http_client, "time", clock)
+    monkeypatch.setattr(http_client._Watch, "_run", lambda _: None)
     with server(lambda connection: received.append(read_request(connection))) as url:
         got = client(url).exchange(AWARD)
 

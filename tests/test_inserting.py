@@ -5,7 +5,7 @@ import math
 import pytest
 import sqlalchemy as sa
 
-from destination import inserting
+from destination.store import bulk_insert
 
 KEPT = sa.Table(
     "kept",
@@ -51,7 +51,7 @@ def test_values_are_kept_as_they_are(kept, count):
 
 
 def test_rows_are_inserted_in_their_order(kept):
-    numbers = range(inserting.PAGE * 3)
+    numbers = range(bulk_insert.PAGE * 3)
     insert = KEPT.insert().returning(KEPT.c.id, KEPT.c.count)
     with kept.writing() as connection:
         rows = kept.insert_rows(connection, insert, [{"count": number} for number in numbers])
@@ -66,7 +66,7 @@ def test_what_is_here_already_is_not_returned(kept):
         assert [bytes(row.key) for row in rows] == [b"b"]
 
 
-@pytest.mark.parametrize("count", [1, inserting.PAGE * 3])
+@pytest.mark.parametrize("count", [1, bulk_insert.PAGE * 3])
 def test_what_the_database_finds_is_the_same_in_all_rows(kept, count):
     with kept.writing() as connection:
         kept.insert_rows(connection, KEPT.insert(), [{"text": "a"}] * count, number=kept.now)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from destination import jsontext
+from destination.support import json_codec
 
 anything = st.recursive(
     st.none()
@@ -21,13 +21,13 @@ anything = st.recursive(
 
 @given(anything)
 def test_what_is_written_is_read_again(value):
-    assert jsontext.loads(jsontext.dumps(value)) == value
+    assert json_codec.loads(json_codec.dumps(value)) == value
 
 
 @given(st.text())
 def test_any_text_is_read_or_refused_with_a_value_error(text):
     try:
-        jsontext.loads(text)
+        json_codec.loads(text)
     except ValueError:
         pass
 
@@ -35,13 +35,13 @@ def test_any_text_is_read_or_refused_with_a_value_error(text):
 @given(st.lists(anything))
 def test_a_list_is_cut_into_its_elements(values):
     text = json.dumps(values)
-    assert [json.loads(element) for element in jsontext.elements(text)] == values
+    assert [json.loads(element) for element in json_codec.elements(text)] == values
 
 
 @given(st.text(alphabet='[]{}",:\\ a1'))
 def test_cutting_never_fails_but_with_a_value_error(text):
     try:
-        jsontext.elements(text)
+        json_codec.elements(text)
     except ValueError:
         pass
 
@@ -51,12 +51,12 @@ def test_cutting_never_fails_but_with_a_value_error(text):
 )
 def test_what_is_not_json_is_refused(text):
     with pytest.raises(ValueError, match=r"."):
-        jsontext.loads(text)
+        json_codec.loads(text)
 
 
 def test_nesting_that_exhausts_the_reader_is_refused_in_words():
     with pytest.raises(ValueError, match="nested deeper than 100"):
-        jsontext.loads("[" * 100_000 + "]" * 100_000)
+        json_codec.loads("[" * 100_000 + "]" * 100_000)
 
 
 @pytest.mark.parametrize(
@@ -64,21 +64,21 @@ def test_nesting_that_exhausts_the_reader_is_refused_in_words():
     [("1.0", "1"), ("250.00", "250"), ("1e3", "1000"), ("-0.0", "0"), ("22.50", "22.5")],
 )
 def test_numbers_are_written_as_javascript_writes_them(text, written):
-    assert jsontext.dumps(jsontext.loads(text)) == written
+    assert json_codec.dumps(json_codec.loads(text)) == written
 
 
 def test_large_whole_numbers_keep_their_digits():
-    assert jsontext.dumps(jsontext.loads("12345678901234567890")) == "12345678901234567890"
+    assert json_codec.dumps(json_codec.loads("12345678901234567890")) == "12345678901234567890"
 
 
 def test_half_a_surrogate_pair_stays_escaped():
-    written = jsontext.dumps({"a": "\ud800é"})
+    written = json_codec.dumps({"a": "\ud800é"})
 
     assert written.encode() == b'{"a":"\\ud800\\u00e9"}'
 
 
 def test_other_unicode_is_written_as_it_is():
-    assert jsontext.dumps({"имя": "“zoë”\u2028"}) == '{"имя":"“zoë”\u2028"}'
+    assert json_codec.dumps({"имя": "“zoë”\u2028"}) == '{"имя":"“zoë”\u2028"}'
 
 
 @pytest.mark.parametrize(
@@ -86,11 +86,11 @@ def test_other_unicode_is_written_as_it_is():
 )
 def test_brackets_that_do_not_match_are_refused(text):
     with pytest.raises(ValueError, match="brackets"):
-        jsontext.elements(text)
+        json_codec.elements(text)
 
 
 def test_brackets_and_commas_in_texts_are_not_structure():
-    assert jsontext.elements('[{"a":"],["}, "\\"],", NaN]') == ['{"a":"],["}', '"\\"],"', "NaN"]
+    assert json_codec.elements('[{"a":"],["}, "\\"],", NaN]') == ['{"a":"],["}', '"\\"],"', "NaN"]
 
 
 @pytest.mark.parametrize(
@@ -103,13 +103,13 @@ def test_brackets_and_commas_in_texts_are_not_structure():
     ],
 )
 def test_a_time_without_a_zone_is_in_utc(written, read):
-    assert jsontext.seconds(written) == read
+    assert json_codec.seconds(written) == read
 
 
 @pytest.mark.parametrize("written", ["", "soon", "2026-02-30", "24:00", 1773480413, None, ["a"]])
 def test_what_is_no_time_is_refused(written):
     with pytest.raises(ValueError, match="not a time"):
-        jsontext.seconds(written)
+        json_codec.seconds(written)
 
 
 @pytest.mark.parametrize("end", ["", "\\", '"'])
@@ -118,7 +118,7 @@ def test_a_long_text_is_read_once_however_it_ends(end):
     text = '["' + '\\"' * 1_000_000 + end
 
     with pytest.raises(ValueError, match="brackets"):
-        jsontext.elements(text)
+        json_codec.elements(text)
 
 
 def nested(levels):
@@ -126,11 +126,11 @@ def nested(levels):
 
 
 def test_the_deepest_place_decides():
-    assert jsontext.is_too_deep(nested(jsontext.MAX_DEPTH + 1))
-    assert jsontext.is_too_deep(f"[{nested(1)},{nested(jsontext.MAX_DEPTH)},{nested(1)}]")
-    assert not jsontext.is_too_deep(nested(jsontext.MAX_DEPTH))
-    assert not jsontext.is_too_deep(f"[{','.join([nested(1)] * 200)}]")
-    assert not jsontext.is_too_deep('["' + "[" * 200 + '"]')
+    assert json_codec.is_too_deep(nested(json_codec.MAX_DEPTH + 1))
+    assert json_codec.is_too_deep(f"[{nested(1)},{nested(json_codec.MAX_DEPTH)},{nested(1)}]")
+    assert not json_codec.is_too_deep(nested(json_codec.MAX_DEPTH))
+    assert not json_codec.is_too_deep(f"[{','.join([nested(1)] * 200)}]")
+    assert not json_codec.is_too_deep('["' + "[" * 200 + '"]')
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_the_deepest_place_decides():
     ],
 )
 def test_the_first_element_is_cut_out_exactly(text, first):
-    assert jsontext.first_element(text) == first
+    assert json_codec.first_element(text) == first
 
 
 @pytest.mark.parametrize(
@@ -152,4 +152,4 @@ def test_the_first_element_is_cut_out_exactly(text, first):
 )
 def test_what_is_no_member_is_refused(text):
     with pytest.raises(ValueError, match=r"member|Expecting|substring"):
-        jsontext.member(text)
+        json_codec.member(text)

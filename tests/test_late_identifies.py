@@ -9,12 +9,14 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from destination import jsontext
-from destination.routing import arrive
+from destination.routing.route import arrive
 from destination.sandbox.engine import Engine
 from destination.sandbox.rules import RULES, load
-from destination.store import records, schema, traits
-from destination.store.receiving import accept
+from destination.store import schema
+from destination.store.queries import lists
+from destination.store.queue.enqueue import accept
+from destination.store.rules import stale_traits
+from destination.support import json_codec
 from tests.conftest import ROOT
 from tests.running import service, until
 
@@ -71,7 +73,7 @@ def customers(database):
     with database.reading() as connection:
         in_order = sa.select(table.c.payload).order_by(table.c.event_id, table.c.id)
         sent = connection.execute(in_order).scalars()
-        payloads = [jsontext.loads(payload) for payload in sent]
+        payloads = [json_codec.loads(payload) for payload in sent]
     engine = Engine(load(RULES), tell=lambda *_: None)
     for payload in payloads:
         assert engine.save(
@@ -141,8 +143,8 @@ def test_nothing_is_left_of_an_identify_of_which_all_is_older(database, routes):
 def test_what_is_new_in_a_late_identify_is_sent(database, routes):
     take(database, routes, identify("u", 2, {"a": 2}), identify("u", 1, {"a": 1, "b": 1}))
 
-    newest, _ = records.deliveries(database)
-    assert records.delivery(database, newest["id"])["payload"] == (
+    newest, _ = lists.deliveries(database)
+    assert lists.delivery(database, newest["id"])["payload"] == (
         '{"source_id":"u","metadata":{"b":1}}'
     )
 
@@ -215,8 +217,8 @@ def test_a_late_null_takes_no_newer_referral_code_away(database, routes):
     take(database, routes, identify("u", 2, {"referral_code": "CODE"}))
     take(database, routes, identify("u", 1, {"referral_code": None, "a": 1}))
 
-    newest, _ = records.deliveries(database)
-    assert records.delivery(database, newest["id"])["payload"] == (
+    newest, _ = lists.deliveries(database)
+    assert lists.delivery(database, newest["id"])["payload"] == (
         '{"source_id":"u","metadata":{"a":1}}'
     )
 
@@ -241,9 +243,9 @@ def test_every_mapping_of_an_event_sends_its_traits(database, tmp_path, setup):
     routes = setup(MAPPINGS=str(folder.parent)).routes()
 
     assert take(database, routes, identify("u", 1, {"a": 1})) == ["accepted"]
-    assert len(list(records.deliveries(database))) == 2
+    assert len(list(lists.deliveries(database))) == 2
     assert take(database, routes, identify("u", 0, {"a": 0})) == ["stale"]
-    assert len(list(records.discards(database))) == 2
+    assert len(list(lists.discards(database))) == 2
 
 
 @pytest.mark.parametrize("name", ["", ".", "a.b", "\0", "\ud800", "é" * 9000, "metadata"])
@@ -252,14 +254,14 @@ def test_any_text_can_name_a_trait(database, routes, name):
 
     assert take(database, routes, identify("u", 1, {name: 1})) == ["stale"]
     take(database, routes, identify("u", 1, {name: 1, "b": 1}, messageId="more"))
-    newest, _ = records.deliveries(database)
-    assert records.delivery(database, newest["id"])["payload"] == (
+    newest, _ = lists.deliveries(database)
+    assert lists.delivery(database, newest["id"])["payload"] == (
         '{"source_id":"u","metadata":{"b":1}}'
     )
 
 
 def test_what_is_kept_of_a_customer_is_bounded(database, routes, monkeypatch):
-    monkeypatch.setattr(traits, "MOST_TRAITS", 10)
+    monkeypatch.setattr(stale_traits, "MOST_TRAITS", 10)
     for minute in range(20):
         take(database, routes, identify("u", minute, {f"trait{minute}": minute}))
 
@@ -275,8 +277,8 @@ def test_times_that_an_older_program_kept_still_count(database, routes):
     with database.writing() as connection:
         table = schema.profile
         [times] = connection.execute(sa.select(table.c.times)).scalars()
-        alone = {name: moment[0] for name, moment in jsontext.loads(times).items()}
-        connection.execute(sa.update(table).values(times=jsontext.dumps(alone)))
+        alone = {name: moment[0] for name, moment in json_codec.loads(times).items()}
+        connection.execute(sa.update(table).values(times=json_codec.dumps(alone)))
 
     assert take(database, routes, identify("u", 1, {"a": 1})) == ["stale"]
     assert take(database, routes, identify("u", 2, {"a": 3}, messageId="again")) == ["accepted"]

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from destination import database as databases
 from destination.errors import InvalidMapping, StoreUnavailable
-from destination.store import records
-from destination.web.live import LiveRoutes
+from destination.routing.reload import LiveRoutes
+from destination.store import database as databases
+from destination.store.queries import lists
 from tests.conftest import ROOT, copy_presets
 from tests.running import PATIENCE, service, until
 
@@ -227,26 +227,26 @@ def test_each_delivery_knows_the_files_that_made_it(folder, setup):
     receiver.routes.look()
     receiver.take([{**ORDER, "messageId": "m2"}], "segment")
 
-    second, made = records.delivery(receiver.database, 2), records.delivery(receiver.database, 1)
+    second, made = lists.delivery(receiver.database, 2), lists.delivery(receiver.database, 1)
     assert (made["mapping_set"], second["mapping_set"]) == (
         first.digest,
         receiver.routes.current.digest,
     )
-    texts = records.mapping_texts(receiver.database, made["mapping_set"])
+    texts = lists.mapping_texts(receiver.database, made["mapping_set"])
     assert "name: Track Event" in texts["segment-to-rehook/track-event.yaml"]
 
 
 def test_what_waits_is_not_changed_by_a_mapping_that_is_switched_off(folder, setup):
     receiver = setup().receiver()
     receiver.take([{**ORDER, "messageId": "m1"}], "segment")
-    before = records.delivery(receiver.database, 1)
+    before = lists.delivery(receiver.database, 1)
     path = folder / "track-event.yaml"
     path.write_text(path.read_text().replace("  metadata: $.properties\n", "enabled: false\n"))
     receiver.routes.look()
     receiver.take([{**ORDER, "messageId": "m2"}], "segment")
 
-    assert records.delivery(receiver.database, 1) == before
-    assert [row["message_id"] for row in records.deliveries(receiver.database)] == ["m1"]
+    assert lists.delivery(receiver.database, 1) == before
+    assert [row["message_id"] for row in lists.deliveries(receiver.database)] == ["m1"]
 
 
 def test_under_load_every_event_is_routed_by_one_whole_set(folder, tmp_path):
@@ -285,13 +285,13 @@ def test_under_load_every_event_is_routed_by_one_whole_set(folder, tmp_path):
             changing.join()
         kept = databases.connect(running.settings["DATABASE_URL"])
         made = {
-            row["message_id"]: records.delivery(kept, row["id"]) for row in records.deliveries(kept)
+            row["message_id"]: lists.delivery(kept, row["id"]) for row in lists.deliveries(kept)
         }
         assert len(made) == sent * 2
         for number in range(sent):
             pair = made[f"t{number}"], made[f"i{number}"]
             assert len({one["mapping_set"] for one in pair}) == 1
-            texts = "\n".join(records.mapping_texts(kept, pair[0]["mapping_set"]).values())
+            texts = "\n".join(lists.mapping_texts(kept, pair[0]["mapping_set"]).values())
             assert all(f"name: {one['mapping']}\n" in texts for one in pair)
 
 

@@ -3,10 +3,10 @@
 import pytest
 
 from destination.errors import InvalidTrigger
-from destination.events import TYPES
 from destination.mapping import expand, lint
 from destination.mapping.lint import check_trigger, doubts, half_paths, misfits
 from destination.mapping.unmatched import Seen, unmatched
+from destination.model.event import TYPES
 
 EVENTS = [
     {"type": "identify", "userId": "u", "traits": {"email": "a@example.com", "address": None}},

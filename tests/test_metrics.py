@@ -4,11 +4,11 @@ import re
 
 import requests
 
-from destination import metrics
-from destination.database import Database
 from destination.errors import StoreUnavailable
-from destination.store import holds, paces
-from destination.store.receiving import accept
+from destination.store.database import Database
+from destination.store.queue import circuit_breaker, rate_limit
+from destination.store.queue.enqueue import accept
+from destination.support import metrics
 from tests.conftest import arrival
 from tests.running import answers, service, until
 from tests.test_receive import make  # noqa: F401 - a fixture
@@ -28,7 +28,7 @@ def test_what_stands_in_the_database_is_told_by_destination(make):  # noqa: F811
     accept(client.database, [arrival(f"m{n}", f"u{n}") for n in range(4)])
     one, two, *_ = claim(client.database, 2)
     settle(client.database, outcome(one, Verdict.UNKNOWN), outcome(two, Verdict.REJECTED))
-    holds.hold(client.database, "rehook")
+    circuit_breaker.hold(client.database, "rehook")
 
     page = client.get("/metrics")
     told = samples(page.get_data(as_text=True))
@@ -40,7 +40,7 @@ def test_what_stands_in_the_database_is_told_by_destination(make):  # noqa: F811
     assert told['destination_oldest_waiting_seconds{destination="rehook"}'] > 0
     ready = client.get("/readyz").get_json()
     assert ready["destinations"]["rehook"]["waiting"] == 2
-    assert ready["holds"][0]["reason"] == paces.BY_HAND
+    assert ready["holds"][0]["reason"] == rate_limit.BY_HAND
 
 
 def test_a_request_that_is_turned_away_is_counted(make):  # noqa: F811

@@ -18,8 +18,8 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from destination import database as databases
 from destination.errors import Problem
+from destination.store import database as databases
 from destination.store import schema
 from tests.conftest import ROOT
 from tests.running import service, until

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from destination import logs
 from destination.errors import StoreUnavailable
-from destination.store import accounts
+from destination.store import subscribers
+from destination.support import logs
 from destination.web.app import create_app
 from tests.subscribers import CALL, HERE, account, mappings
 from tests.test_jsontext import anything
@@ -275,7 +275,7 @@ def test_a_store_that_is_away_is_a_503_in_the_same_shape(make, monkeypatch):
     def away(*_):
         raise StoreUnavailable("locked")
 
-    monkeypatch.setattr(accounts, "listed", away)
+    monkeypatch.setattr(subscribers, "listed", away)
     answer = client.get(HOOKS)
     assert codes(answer, 503) == [503]
     assert answer.headers["Retry-After"]

@@ -14,7 +14,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from destination.cli.setup import Setup
+from destination.app import Setup
 from destination.web.app import create_app
 from tests.conftest import ROOT
 from tests.subscribers import CALL, HERE, account, mappings

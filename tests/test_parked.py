@@ -9,9 +9,10 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from destination import routing
 from destination.cli import main
-from destination.store import parking, records
+from destination.routing import route
+from destination.store.queries import lists
+from destination.store.replay import quarantine
 from tests.conftest import ROOT
 
 #: Breaks on an event whose note is long: it makes too much of it.
@@ -61,14 +62,14 @@ def replay(*options):
 
 def made(receiver):
     return sorted(
-        (row["message_id"], row["mapping"]) for row in records.deliveries(receiver.database)
+        (row["message_id"], row["mapping"]) for row in lists.deliveries(receiver.database)
     )
 
 
 def reasons(receiver):
     return [
         (row["message_id"], row["mapping"], row["reason"])
-        for row in records.discards(receiver.database)
+        for row in lists.discards(receiver.database)
     ]
 
 
@@ -91,14 +92,14 @@ def test_an_event_on_which_routing_itself_breaks_is_parked_and_its_batch_goes_on
     receiver, path = parked
     path.write_text(GOOD)
     receiver.routes.look()
-    fires = routing._fires
+    fires = route._fires
 
     def breaks(mapping, event):
         assert event.message_id != "m5", "a fault of ours"
         return fires(mapping, event)
 
     with monkeypatch.context() as patched:
-        patched.setattr(routing, "_fires", breaks)
+        patched.setattr(route, "_fires", breaks)
         outcomes = receiver.take([order(n, "short") for n in (4, 5, 6)], "segment")
     assert [(each.outcome, each.reason) for each in outcomes] == [
         ("accepted", None),
@@ -157,9 +158,9 @@ def test_replay_takes_files_or_what_is_parked(options):
 
 def test_what_is_parked_keeps_its_call(parked):
     receiver, _ = parked
-    [row] = records.discards(receiver.database)
+    [row] = lists.discards(receiver.database)
 
-    kept = records.discard(receiver.database, row["id"])
+    kept = lists.discard(receiver.database, row["id"])
     assert json.loads(kept["call"]) == order(2, "long" * 5000)
 
 
@@ -204,4 +205,4 @@ def test_a_try_that_ends_counts_for_nothing(parked):
 def test_what_is_not_parked_any_more_is_not_tried(parked):
     receiver, _ = parked
 
-    assert parking.begin(receiver.database, 12345) is None
+    assert quarantine.begin(receiver.database, 12345) is None

@@ -11,19 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from destination import database as databases
-from destination import partners, payloads
-from destination.deliveries import Delivery, Status
+from destination import partners
+from destination.cli import call_files
 from destination.errors import BadSetting, Refused, Unauthorized
-from destination.events import read_event
-from destination.jsontext import dumps, loads
-from destination.partners import Batching, Request
-from destination.routing import arrive
-from destination.settings import PREFIX, Environment, Settings, rows
-from destination.store import records
-from destination.store.filters import Filter
-from destination.store.receiving import accept
-from destination.worker import Worker
+from destination.model.delivery import Delivery, Status
+from destination.model.event import read_event
+from destination.model.request import Request
+from destination.partners import Batching
+from destination.routing.route import arrive
+from destination.settings.tables import PREFIX, Environment, Settings, rows
+from destination.store import database as databases
+from destination.store.queries import lists
+from destination.store.queries.filters import Filter
+from destination.store.queue.enqueue import accept
+from destination.support.json_codec import dumps, loads
+from destination.worker.loop import Worker
 from tests.conftest import ROOT, arrival
 from tests.misbehaving import read_request, response, server
 from tests.running import until
@@ -67,7 +69,7 @@ def protected(name):
 
 def notices(name, folder="valid"):
     """The bodies of a source's fixtures, as it sends them."""
-    found = payloads.read_all([str(ROOT / "fixtures" / name / folder)])
+    found = call_files.read_all([str(ROOT / "fixtures" / name / folder)])
     return [payload.text.encode() for payload in found]
 
 
@@ -317,7 +319,7 @@ def test_an_answer_means_what_the_table_says(action, tmp_path):
         accept(database, [arrival(who, deliveries=(delivery,))])
 
     def attempted():
-        return all(row["attempts"] for row in records.deliveries(database))
+        return all(row["attempts"] for row in lists.deliveries(database))
 
     with server(answer_by_customer) as url:
         there = copy(destination)
@@ -333,7 +335,7 @@ def test_an_answer_means_what_the_table_says(action, tmp_path):
             worker.stop()
             thread.join(15)
 
-    found = {row["message_id"]: row["status"] for row in records.deliveries(database)}
+    found = {row["message_id"]: row["status"] for row in lists.deliveries(database)}
     assert found == {
         f"status-{status}": twice if sent_twice else award
         for status, (award, twice) in VERDICTS.items()
@@ -342,7 +344,7 @@ def test_an_answer_means_what_the_table_says(action, tmp_path):
 
 
 def records_in(database, status):
-    return list(records.deliveries(database, Filter(status=Status(status))))
+    return list(lists.deliveries(database, Filter(status=Status(status))))
 
 
 @pytest.mark.parametrize("name", [n for n, d in DESTINATIONS.items() if isinstance(d, Batching)])

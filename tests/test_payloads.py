@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from destination import payloads
+from destination.cli import call_files
 from destination.errors import Problem, Refused
 
 #: Without the time of day: a test has the same name in every process.
@@ -20,7 +20,7 @@ def read(tmp_path):
     def read(content, name="calls.json"):
         path = tmp_path / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return [(found.name, found.call) for found in payloads.read_all([str(path)])]
+        return [(found.name, found.call) for found in call_files.read_all([str(path)])]
 
     return read
 
@@ -81,7 +81,7 @@ def test_a_folder_is_read_in_the_order_of_its_names(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(json.dumps(call))
 
-    assert [found.name for found in payloads.read_all([str(tmp_path)])] == [
+    assert [found.name for found in call_files.read_all([str(tmp_path)])] == [
         "a/1.ndjson",
         "b/2.json",
     ]
@@ -89,14 +89,14 @@ def test_a_folder_is_read_in_the_order_of_its_names(tmp_path):
 
 def test_a_folder_without_payloads_is_named(tmp_path):
     with pytest.raises(Problem, match="has no payloads"):
-        list(payloads.read_all([str(tmp_path)]))
+        list(call_files.read_all([str(tmp_path)]))
 
 
 def test_a_renewed_payload_is_a_new_call(tmp_path):
     fixture = {"expect": {}, "before": [A], "call": {"json": B}}
     (tmp_path / "f.json").write_text(json.dumps(fixture))
-    [found] = payloads.read_all([str(tmp_path / "f.json")])
-    renewed = payloads.renewed(found, "-x")
+    [found] = call_files.read_all([str(tmp_path / "f.json")])
+    renewed = call_files.renewed(found, "-x")
 
     assert json.loads(renewed.text)["json"]["messageId"] == "b-x"
     assert json.loads(renewed.before[0])["messageId"] == "a-x"

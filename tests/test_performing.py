@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from destination.deliveries import Exchange, Verdict
+from destination.model.lease import Claim
+from destination.model.verdict import Exchange, Verdict
 from destination.partners.rehook import RehookSettings
 from destination.partners.rehook.destination import Rehook
-from destination.performing import open_line
-from destination.store.claims import Claim
+from destination.worker.attempt import open_line
 from tests.test_worker import SETTINGS
 
 CLAIM = Claim(

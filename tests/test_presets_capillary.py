@@ -2,9 +2,9 @@
 
 import pytest
 
-from destination import payloads
-from destination.jsontext import loads
-from destination.routing import arrive
+from destination.cli import call_files
+from destination.routing.route import arrive
+from destination.support.json_codec import loads
 from tests.conftest import ROOT
 
 FIXTURES = ROOT / "fixtures" / "capillary" / "valid"
@@ -34,7 +34,7 @@ TOLD = {
 
 def told(setup, name):
     ours = setup(SEGMENT_TRACKING_KEY="key")
-    [payload] = payloads.read_all([str(FIXTURES / f"{name}.json")], ours.sources["capillary"])
+    [payload] = call_files.read_all([str(FIXTURES / f"{name}.json")], ours.sources["capillary"])
     found = arrive(payload.call, "capillary", ours.routes()).deliveries
     return [loads(delivery.payload) for delivery in found]
 

@@ -6,10 +6,10 @@ import shutil
 import jsonschema
 import pytest
 
-from destination.events import read_event
-from destination.partners.catalogue import kinds
-from destination.partners.webhook import Account
-from destination.routing import route
+from destination.model.event import read_event
+from destination.partners.webhook.catalogue import kinds
+from destination.partners.webhook.destination import Account
+from destination.routing.route import route
 from tests.conftest import ROOT
 
 #: An account that is told of everything.

@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from destination.cli import main
+from destination.cli.call_files import Payload
 from destination.cli.explaining import Explainer
-from destination.payloads import Payload
-from destination.routing import arrive
+from destination.routing.route import arrive
 from tests.conftest import copy_presets
 from tests.running import PATIENCE, until
 

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from destination import database as databases
-from destination import logs
 from destination.errors import StoreUnavailable
 from destination.partners.segment import Segment
-from destination.store import grouping, records
+from destination.store import database as databases
+from destination.store.queries import lists
+from destination.store.queue import group_commit
+from destination.support import logs
 from destination.web.app import create_app
 from destination.web.receive import LARGE, MOST_LARGE
 from tests.test_jsontext import anything
@@ -130,11 +131,9 @@ def test_a_refused_call_is_kept(make):
     client = make()
     client.post("/webhooks/segment", json={**ORDER, "userId": "u" * 300})
 
-    [discard] = records.discards(client.database)
+    [discard] = lists.discards(client.database)
     assert (discard["message_id"], discard["reason"]) == ("m1", "id_too_long")
-    assert (
-        json.loads(records.discard(client.database, discard["id"])["call"])["userId"] == "u" * 300
-    )
+    assert json.loads(lists.discard(client.database, discard["id"])["call"])["userId"] == "u" * 300
 
 
 def test_segments_retry_of_a_call_without_a_message_id_is_recognised(make):
@@ -182,7 +181,7 @@ def test_a_gzipped_body_that_is_broken_or_a_bomb_is_refused(make, body, status):
 @pytest.mark.parametrize("packed", [False, True])
 def test_where_large_bodies_crowd_others_are_told_to_come_back(make, packed, monkeypatch):
     """A small one is taken all the same, packed or not."""
-    monkeypatch.setattr(grouping, "PATIENCE", 0.0)
+    monkeypatch.setattr(group_commit, "PATIENCE", 0.0)
     client = make()
     small = zipped(json.dumps(ORDER).encode()), {"Content-Encoding": "gzip"}
     body = json.dumps([{**ORDER, "properties": {"note": "x" * 30_000}}] * 3).encode()
@@ -199,7 +198,7 @@ def test_where_large_bodies_crowd_others_are_told_to_come_back(make, packed, mon
         assert results(client.post("/webhooks/segment", json=ORDER)) == [("accepted", None)]
         taken = client.post("/webhooks/segment", data=small[0], headers=small[1])
         assert results(taken) == [("duplicate", None)]
-    monkeypatch.setattr(grouping, "PATIENCE", 60.0)
+    monkeypatch.setattr(group_commit, "PATIENCE", 60.0)
     taken = client.post("/webhooks/segment", data=body, headers=headers)
     assert results(taken) == [("duplicate", None)] * 3
 
@@ -233,14 +232,14 @@ def test_a_signature_is_required_where_a_secret_is_set(make):
     assert [answer.status_code for answer in refused] == [401] * 3
     assert "WRITE_KEYS" in refused[2].get_json()["message"]
     assert post(X_Signature=OF_THE_WHOLE).status_code == 200
-    assert list(records.events(client.database))
+    assert list(lists.events(client.database))
 
 
 def test_nothing_of_a_forged_body_is_kept(make):
     client = make(SEGMENT_SHARED_SECRET="abc123")
     client.post("/webhooks/segment", json=ORDER, headers={"X-Signature": "1" * 40})
 
-    assert list(records.events(client.database)) == []
+    assert list(lists.events(client.database)) == []
 
 
 @pytest.mark.parametrize("kind", ["identify", "track", "page", "screen", "group", "alias"])
@@ -251,7 +250,7 @@ def test_the_tracking_api_takes_each_kind_of_call(make, kind):
     assert client.post(f"/v1/{kind}", json=call).status_code == 401
     answer = client.post(f"/v1/{kind}", json=call, auth=("k1", ""))
     assert results(answer)[0][0] == ("accepted" if kind in ("identify", "track") else "discarded")
-    [event] = records.events(client.database)
+    [event] = lists.events(client.database)
     assert event["type"] == kind
 
 
@@ -294,7 +293,7 @@ def test_a_store_that_cannot_be_written_is_answered_503_and_when_to_come_back(ma
     def broken(*_):
         raise StoreUnavailable("disk full")
 
-    monkeypatch.setattr("destination.store.grouping.accept", broken)
+    monkeypatch.setattr("destination.store.queue.group_commit.accept", broken)
     answer = client.post("/webhooks/segment", json=ORDER)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     monkeypatch.undo()
@@ -318,7 +317,7 @@ def test_no_log_line_tells_who_it_was_about(make, monkeypatch, capsys):
     def broken(*_):
         raise KeyError("canary@example.com")
 
-    monkeypatch.setattr("destination.store.grouping.accept", broken)
+    monkeypatch.setattr("destination.store.queue.group_commit.accept", broken)
     answer = client.post("/webhooks/segment", json={**ORDER, "userId": "canary@example.com"})
     assert answer.status_code == 500
     out, err = capsys.readouterr()
@@ -363,18 +362,18 @@ def test_no_body_gives_a_5xx(make, body):
 def test_what_was_received_twice_changes_nothing(make, body):
     client = make()
     client.post("/webhooks/segment", json=body)
-    before = list(records.events(client.database)), list(records.deliveries(client.database))
+    before = list(lists.events(client.database)), list(lists.deliveries(client.database))
 
     again = client.post("/webhooks/segment", json=body)
     assert {outcome for outcome, _ in results(again)} == {"duplicate"}
     assert (
-        list(records.events(client.database)),
-        list(records.deliveries(client.database)),
+        list(lists.events(client.database)),
+        list(lists.deliveries(client.database)),
     ) == before
 
 
 def test_a_receiver_that_cannot_write_is_not_ready(make, monkeypatch):
-    monkeypatch.setattr("destination.database.PATIENCE", 0.05)
+    monkeypatch.setattr("destination.store.database.PATIENCE", 0.05)
     client = make()
     other = databases.connect(str(client.database.engine.url))
 

@@ -6,11 +6,11 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from destination import database as databases
 from destination.cli import exports, main
 from destination.errors import Problem
-from destination.store import records
-from destination.store.outcomes import outcomes
+from destination.store import database as databases
+from destination.store.queries import lists
+from destination.store.queries.reconcile import outcomes
 from tests.running import service
 from tests.test_replaying import drain, order
 from tests.test_store_sending import Verdict
@@ -126,7 +126,7 @@ def test_message_ids_alone_cannot_be_sent(receiver):
 
     assert result.exit_code == 1
     assert "--send needs an export of whole calls" in result.output
-    assert list(records.events(receiver.database)) == []
+    assert list(lists.events(receiver.database)) == []
 
 
 @pytest.mark.parametrize("options", [("-", "--rate", "2"), ("-", "--url", "http://x"), ()])

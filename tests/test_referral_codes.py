@@ -6,9 +6,10 @@ import pytest
 import requests
 import sqlalchemy as sa
 
-from destination.routing import arrive
-from destination.store import records, schema
-from destination.store.receiving import accept
+from destination.routing.route import arrive
+from destination.store import schema
+from destination.store.queries import lists
+from destination.store.queue.enqueue import accept
 from tests.running import service
 
 
@@ -130,7 +131,7 @@ def test_a_sign_up_with_ones_own_code_is_dropped(take, database):
         sign_up("ada", ""),
         sign_up("ada", None),
     ) == ["self_referral", "self_referral", "accepted", "accepted", "accepted", "accepted"]
-    [discard, _] = records.discards(database)
+    [discard, _] = lists.discards(database)
     assert discard["detail"] == "The customer signs up with a referral code of its own."
 
 

@@ -3,9 +3,9 @@
 import pytest
 from marshmallow import ValidationError
 
-from destination import jsontext
-from destination.deliveries import Exchange
+from destination.model.verdict import Exchange
 from destination.partners.rehook import Rehook, RehookSettings
+from destination.support import json_codec
 
 IDENTIFY = Rehook(RehookSettings()).actions["identifyUser"]
 TRACK = Rehook(RehookSettings()).actions["trackEvent"]
@@ -107,8 +107,8 @@ def looked_up(status, answer):
     ("status", "answer", "reason"),
     [
         (404, '{"code":"NOT_FOUND"}', None),
-        (200, jsontext.dumps({"id": "cust_1", "source_id": "u"}), None),
-        (200, jsontext.dumps({"id": "cust_2", "source_id": "somebody"}), "referral_code_taken"),
+        (200, json_codec.dumps({"id": "cust_1", "source_id": "u"}), None),
+        (200, json_codec.dumps({"id": "cust_2", "source_id": "somebody"}), "referral_code_taken"),
         (200, "not json", None),
         (200, "[]", None),
         (400, "{}", None),

@@ -6,12 +6,13 @@ from base64 import b64encode
 
 import pytest
 
-from destination import jsontext, payloads
-from destination.deliveries import Confirmation
+from destination.cli import call_files
 from destination.errors import Refused, Unauthorized
-from destination.events import read_event
+from destination.model.delivery import Confirmation
+from destination.model.event import read_event
 from destination.partners.rehook import RehookSettings, RehookWebhook
-from destination.routing import arrive
+from destination.routing.route import arrive
+from destination.support import json_codec
 from tests.conftest import ROOT
 
 NOW = 1_800_000_000.0
@@ -23,7 +24,7 @@ def webhook(at=NOW, **settings):
 
 
 def fixture(name):
-    [payload] = payloads.read_all([str(next(FIXTURES.rglob(f"{name}.json")))])
+    [payload] = call_files.read_all([str(next(FIXTURES.rglob(f"{name}.json")))])
     return payload.text
 
 
@@ -46,7 +47,7 @@ def test_a_notice_is_a_track_call_of_its_member():
         "userId": "member-17",
         "messageId": "wallet.credited:trhi_W2bNc6Xk9PtJ4sYq7VhLf",
         "timestamp": "2026-03-14T10:12:48.688Z",
-        "receivedAt": jsontext.moment(NOW),
+        "receivedAt": json_codec.moment(NOW),
         "properties": {
             "points": 10,
             "wallet": {
@@ -138,7 +139,7 @@ def test_what_nothing_identifies_is_known_by_its_content(name):
     text = fixture(name)
 
     assert call(text)["messageId"].startswith("derived-")
-    assert call(text)["messageId"] == call(jsontext.pretty(json.loads(text)))["messageId"]
+    assert call(text)["messageId"] == call(json_codec.pretty(json.loads(text)))["messageId"]
     assert call(text)["messageId"] != call(changed(name, more=1))["messageId"]
 
 
@@ -182,10 +183,10 @@ def far_west(monkeypatch):
         ("2026-03-14T10:08:06Z", "2026-03-14T10:08:06.000Z"),
         ("2026-03-14T12:08:06.614367478+02:00", "2026-03-14T10:08:06.614Z"),
         ("2026-03-14T10:08:06.614", "2026-03-14T10:08:06.614Z"),
-        ("0001-01-01T00:00:00Z", jsontext.moment(NOW)),
-        ("soon", jsontext.moment(NOW)),
-        (7, jsontext.moment(NOW)),
-        (None, jsontext.moment(NOW)),
+        ("0001-01-01T00:00:00Z", json_codec.moment(NOW)),
+        ("soon", json_codec.moment(NOW)),
+        (7, json_codec.moment(NOW)),
+        (None, json_codec.moment(NOW)),
     ],
 )
 def test_a_reward_happened_at_its_redemption_or_when_it_arrived(date, read, far_west):

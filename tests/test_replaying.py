@@ -11,11 +11,11 @@ import time
 import pytest
 from click.testing import CliRunner
 
-from destination import database as databases
 from destination.cli import counting, main
-from destination.store import records
-from destination.store.filters import Filter
-from destination.store.replaying import STEP
+from destination.store import database as databases
+from destination.store.queries import lists
+from destination.store.queries.filters import Filter
+from destination.store.replay.replay import STEP
 from tests.conftest import ROOT
 from tests.running import until
 from tests.test_store_sending import Verdict, claim, outcome, settle
@@ -77,7 +77,7 @@ def numbers(sent):
 
 
 def statuses(database):
-    return {row["message_id"]: row["status"] for row in records.deliveries(database)}
+    return {row["message_id"]: row["status"] for row in lists.deliveries(database)}
 
 
 def rejected(_):
@@ -104,10 +104,10 @@ def test_of_all_events_the_missing_tenth_is_sent_once_in_order_though_it_is_kill
     command = [sys.executable, "-m", "destination", "replay", "--failed", "--rate", str(rate)]
     began = time.monotonic()
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    until(lambda: records.counts(database).get("pending", 0) > len(missing) / 4)
+    until(lambda: lists.counts(database).get("pending", 0) > len(missing) / 4)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    first = records.counts(database)["pending"]
+    first = lists.counts(database)["pending"]
     assert first < len(missing)
     assert first <= rate * (time.monotonic() - began) + STEP
 
@@ -131,7 +131,7 @@ def test_a_failed_delivery_is_made_anew_by_the_mapping_as_it_is_now(receiver, ma
 
     replay("--failed")
     assert numbers(drain(receiver.database)) == [99]
-    [row] = records.deliveries(receiver.database)
+    [row] = lists.deliveries(receiver.database)
     assert (row["status"], row["attempts"]) == ("delivered", 2)
 
 
@@ -178,18 +178,18 @@ def test_a_replayed_discard_leaves_before_what_is_newer_and_waits(receiver, mapp
     path.write_text(text)
     assert "2 of 2 discards would be" in replay("--discarded", "--dry-run").output
     assert "2 of 2 discards were put" in replay("--discarded").output
-    assert list(records.discards(receiver.database)) == []
+    assert list(lists.discards(receiver.database)) == []
     assert numbers(drain(receiver.database)) == [1, 2, 3, 4]
 
 
 def test_discards_that_the_mappings_still_drop_stay_as_they_are(receiver):
     receiver.take([{**order(1), "userId": None}, "no call"], "segment")
-    before = list(records.discards(receiver.database))
+    before = list(lists.discards(receiver.database))
 
     result = replay("--discarded")
     assert "0 of 2 discards" in result.output
     assert "id_required" in result.output
-    assert list(records.discards(receiver.database)) == before
+    assert list(lists.discards(receiver.database)) == before
 
 
 def test_what_is_too_large_is_still_too_large_until_the_setting_allows_it(receiver, monkeypatch):
@@ -209,7 +209,7 @@ def test_a_discard_that_is_dropped_for_another_reason_says_so(receiver, mappings
     )
 
     replay("--discarded")
-    [discard] = records.discards(receiver.database)
+    [discard] = lists.discards(receiver.database)
     assert (discard["reason"], discard["mapping"]) == ("payload_validation_failed", "Page")
 
 
@@ -317,10 +317,10 @@ def test_the_list_counts_what_is_uncertain_with_its_age(receiver):
 
 def test_a_filter_of_nothing_chooses_all_and_each_of_its_parts_chooses(receiver):
     receiver.take([order(1, "ada"), order(2, "bob")], "segment")
-    found = {row["message_id"]: row for row in records.deliveries(receiver.database)}
+    found = {row["message_id"]: row for row in lists.deliveries(receiver.database)}
 
     def chosen(**parts):
-        return [row["message_id"] for row in records.deliveries(receiver.database, Filter(**parts))]
+        return [row["message_id"] for row in lists.deliveries(receiver.database, Filter(**parts))]
 
     assert chosen() == ["m2", "m1"]
     assert chosen(lane="ada") == chosen(message_id="m1") == ["m1"]

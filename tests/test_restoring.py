@@ -7,13 +7,15 @@ import pytest
 import sqlalchemy as sa
 
 from destination import partners
-from destination.deliveries import Status
-from destination.settings import Environment
-from destination.store import paces, records, schema, sending
-from destination.store.filters import Filter
-from destination.store.paces import Terms, Wanted
-from destination.store.receiving import accept
-from destination.store.retrying import send_again
+from destination.model.delivery import Status
+from destination.settings.tables import Environment
+from destination.store import schema
+from destination.store.queries import lists
+from destination.store.queries.filters import Filter
+from destination.store.queue import poll, rate_limit
+from destination.store.queue.enqueue import accept
+from destination.store.queue.rate_limit import Terms, Wanted
+from destination.store.replay.retry import send_again
 from tests.conftest import ROOT, arrival
 
 UNCERTAIN = Filter(status=Status.UNCERTAIN)
@@ -37,9 +39,9 @@ def of_action(made, action):
 
 
 def claim(database):
-    paces.enter(database, ["rehook"])
+    rate_limit.enter(database, ["rehook"])
     wanted = [Wanted(destination="rehook", room=10)]
-    return sending.settle_and_claim(database, [], wanted, Terms(lease=0.0)).claims
+    return poll.settle_and_claim(database, [], wanted, Terms(lease=0.0)).claims
 
 
 def park(database):
@@ -55,7 +57,7 @@ def test_after_a_restore_only_customers_are_sent(restored):
     park(restored)
 
     assert [each.action for each in claim(restored)] == ["identifyUser"]
-    assert records.counts(restored) == {"uncertain": 2, "sending": 1}
+    assert lists.counts(restored) == {"uncertain": 2, "sending": 1}
 
 
 def test_parked_awards_keep_no_lane_busy_and_are_sent_when_somebody_says_so(restored):
@@ -65,7 +67,7 @@ def test_parked_awards_keep_no_lane_busy_and_are_sent_when_somebody_says_so(rest
         lanes = connection.execute(sa.select(schema.lane.c.customer).where(ready)).scalars().all()
 
     assert lanes == ["u2"]
-    uncertain = [row["id"] for row in records.deliveries(restored)]
+    uncertain = [row["id"] for row in lists.deliveries(restored)]
     assert len(send_again(restored, uncertain, Status.UNCERTAIN, by={})) == 2
     assert [each.action for each in claim(restored)].count("trackEvent") == 1
 
@@ -84,6 +86,6 @@ def test_the_awards_of_every_engine_are_parked(database):
     accept(database, [of_action(arrival(f"m-{name}", name), name) for name in actions])
     park(database)
 
-    uncertain = {row["mapping"] for row in records.deliveries(database, UNCERTAIN)}
+    uncertain = {row["mapping"] for row in lists.deliveries(database, UNCERTAIN)}
     assert uncertain == {name for name, action in actions.items() if action.fields.awards}
     assert len(uncertain) >= 2

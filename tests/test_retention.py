@@ -7,15 +7,19 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from destination import jsontext
-from destination.deliveries import Discard, Status
-from destination.partners.webhook import endpoint
-from destination.store import accounts, paces, records, replaying, retention, retrying, schema
-from destination.store.filters import Filter
-from destination.store.receiving import accept
-from destination.store.replaying import Kind
-from destination.store.retention import Ages, sweep
-from destination.values import DAY
+from destination.model.delivery import Discard, Status
+from destination.partners.webhook.destination import endpoint
+from destination.settings.parsers import DAY
+from destination.store import schema, subscribers
+from destination.store.queries import lists
+from destination.store.queries.filters import Filter
+from destination.store.queue import rate_limit
+from destination.store.queue.enqueue import accept
+from destination.store.replay import replay, retry
+from destination.store.replay.replay import Kind
+from destination.store.upkeep import retention
+from destination.store.upkeep.retention import Ages, sweep
+from destination.support import json_codec
 from tests.conftest import arrival
 from tests.running import until
 from tests.test_store_sending import Verdict, claim, outcome, settle
@@ -86,10 +90,10 @@ def test_nothing_of_the_call_is_left_but_its_id(timed, clock):
     clock.now += 11 * DAY
     list(sweep(timed, AGES))
 
-    event = records.event(timed, 1)
+    event = lists.event(timed, 1)
     assert (event["message_id"], event["call"]) == ("a", "")
     assert (event["user_id"], event["name"], event["timestamp"]) == (None, None, None)
-    assert [row["outcome"] for row in records.events(timed)] == ["removed"]
+    assert [row["outcome"] for row in lists.events(timed)] == ["removed"]
 
 
 @pytest.mark.parametrize("verdict", [Verdict.REJECTED, Verdict.UNKNOWN])
@@ -114,21 +118,19 @@ def test_what_waits_is_never_removed(timed, clock):
 
 
 def test_what_waits_for_a_subscriber_who_has_gone_fails_after_seven_days(timed, clock):
-    gone, stays = (accounts.add(timed, {**VALUES, "name": name}, "x")["id"] for name in "AB")
-    paces.enter(timed, [endpoint(gone), endpoint(stays)])
+    gone, stays = (subscribers.add(timed, {**VALUES, "name": name}, "x")["id"] for name in "AB")
+    rate_limit.enter(timed, [endpoint(gone), endpoint(stays)])
     for number in range(5):
         receive_for(timed, endpoint(gone), f"gone{number}")
         receive_for(timed, endpoint(stays), f"stays{number}")
     claim(timed, 1, destination=endpoint(gone))  # by a worker that dies
-    accounts.change(timed, gone, {"active": False}, "x")
+    subscribers.change(timed, gone, {"active": False}, "x")
     clock.now += 6.9 * DAY
     assert sum(sweep(timed, AGES)) == 0
 
     clock.now += 0.2 * DAY
     assert sum(sweep(timed, AGES)) == 5
-    found = {
-        (row["destination"], row["status"], row["reason"]) for row in records.deliveries(timed)
-    }
+    found = {(row["destination"], row["status"], row["reason"]) for row in lists.deliveries(timed)}
     assert found == {
         (endpoint(gone), "failed", "account_inactive"),
         (endpoint(stays), "pending", None),
@@ -142,7 +144,7 @@ def test_an_age_counts_from_when_a_delivery_was_settled(timed, clock):
     receive(timed, "a", "b", "c", "d")
     settle_all(timed, Verdict.REJECTED)
     clock.now += 25 * DAY
-    retrying.send_again(timed, [1], Status.FAILED, by={})
+    retry.send_again(timed, [1], Status.FAILED, by={})
     settle_all(timed)
 
     clock.now += 6 * DAY
@@ -154,11 +156,11 @@ def test_an_age_counts_from_when_a_delivery_was_settled(timed, clock):
 def test_what_was_made_anew_keeps_nothing_behind_it(timed, clock, setup):
     order = {"type": "track", "event": "Order Completed", "userId": "u"}
     for number in "abc":
-        receive(timed, number, call=jsontext.dumps({**order, "messageId": number}))
+        receive(timed, number, call=json_codec.dumps({**order, "messageId": number}))
     receive(timed, *"defgh")
     settle_all(timed, Verdict.REJECTED)
     clock.now += 29 * DAY
-    results = replaying.replay(timed, Kind.FAILED, [1, 2, 3], setup().routes())
+    results = replay.replay(timed, Kind.FAILED, [1, 2, 3], setup().routes())
     assert results == [("accepted", None)] * 3
 
     clock.now += 2 * DAY
@@ -169,7 +171,7 @@ def test_one_that_was_sent_again_meanwhile_is_not_removed(timed, clock):
     receive(timed, "a")
     settle_all(timed, Verdict.REJECTED)
     clock.now += 31 * DAY
-    retrying.send_again(timed, [1], Status.FAILED, by={})
+    retry.send_again(timed, [1], Status.FAILED, by={})
 
     assert retention._remove_deliveries(timed, [1], AGES) == 0
     assert left(timed)[:3] == (1, 0, 1)
@@ -191,7 +193,7 @@ def test_a_payload_stays_until_the_last_that_was_made_of_it_goes(timed, clock):
     clock.now += 11 * DAY
     list(sweep(timed, AGES))
     assert left(timed) == (1, 0, 0, 0, 1)
-    assert records.discard(timed, 1)["call"] == '{"a":1}'
+    assert lists.discard(timed, 1)["call"] == '{"a":1}'
     clock.now += 10 * DAY
     list(sweep(timed, AGES))
     assert left(timed) == (1, 1, 0, 0, 0)
@@ -243,11 +245,11 @@ def test_a_replay_does_not_find_what_is_removed(timed, clock):
     receive(timed, "a")
     settle_all(timed, Verdict.REJECTED)
     clock.now += 31 * DAY
-    [found] = replaying.find_deliveries(timed, Filter(status=Status.FAILED))
+    [found] = replay.find_deliveries(timed, Filter(status=Status.FAILED))
     list(sweep(timed, AGES))
 
-    assert retrying.send_again(timed, [found], Status.FAILED, by={}) == set()
-    assert list(replaying.find_deliveries(timed, Filter(status=Status.FAILED))) == []
+    assert retry.send_again(timed, [found], Status.FAILED, by={}) == set()
+    assert list(replay.find_deliveries(timed, Filter(status=Status.FAILED))) == []
 
 
 def test_a_sweep_of_nothing_takes_no_lock(timed, monkeypatch):
@@ -262,7 +264,7 @@ def test_mapping_files_go_when_no_delivery_names_them_and_they_are_old(timed, cl
     monkeypatch.setattr(retention, "LOOK", 2)
     made = arrival("a").deliveries[0]
     for digest in ("first", "named", "last"):
-        records.remember_mappings(timed, digest, {"a.yaml": digest})
+        lists.remember_mappings(timed, digest, {"a.yaml": digest})
         clock.now += 1
     named = replace(made, mapping_set="named")
     receive(timed, *"abcde", deliveries=(replace(made, mapping_set="last"),))
@@ -283,9 +285,9 @@ def test_mapping_files_go_when_no_delivery_names_them_and_they_are_old(timed, cl
 
 def test_mapping_files_that_are_taken_up_again_stay(timed, clock):
     for digest in ("first", "second"):
-        records.remember_mappings(timed, digest, {})
+        lists.remember_mappings(timed, digest, {})
         clock.now += 31 * DAY
-    records.remember_mappings(timed, "first", {})
+    lists.remember_mappings(timed, "first", {})
 
     list(sweep(timed, AGES))
     assert kept_sets(timed) == ["first"]

@@ -5,11 +5,11 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from destination import database as databases
 from destination.cli import main
-from destination.deliveries import Status
-from destination.store import records
-from destination.store.retrying import send_again
+from destination.model.delivery import Status
+from destination.store import database as databases
+from destination.store.queries import lists
+from destination.store.replay.retry import send_again
 from tests.test_late_identifies import identify, take
 from tests.test_replaying import drain, order, rejected, replay
 
@@ -42,7 +42,7 @@ def metadata(database):
 
 
 def standing(database):
-    rows = sorted(records.deliveries(database), key=lambda row: row["id"])
+    rows = sorted(lists.deliveries(database), key=lambda row: row["id"])
     return [(row["status"], row["reason"]) for row in rows]
 
 
@@ -60,7 +60,7 @@ def test_one_of_which_nothing_is_left_stays_failed_as_stale(database, routes):
 
     assert "0 will be sent again." in retry().output
     assert standing(database)[0] == ("failed", "stale")
-    [number] = [row["id"] for row in records.deliveries(database) if row["status"] == "failed"]
+    [number] = [row["id"] for row in lists.deliveries(database) if row["status"] == "failed"]
     assert retry(str(number)).exit_code == 1
     assert metadata(database) == []
 
@@ -147,7 +147,7 @@ def test_a_setting_sends_them_all_the_same(database, routes, setup):
 def test_a_stale_one_leaves_its_lane_at_rest(database, routes):
     failed(database, routes, identify("u", 1, {"a": 1}))
     delivered(database, routes, identify("u", 2, {"a": 2}))
-    ids = [row["id"] for row in records.deliveries(database)]
+    ids = [row["id"] for row in lists.deliveries(database)]
 
     assert send_again(database, ids, Status.FAILED, by=routes.clocked) == set()
     with database.reading() as connection:

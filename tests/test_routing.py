@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 
-from destination.deliveries import Delivery, Discard
 from destination.errors import MappingFailed, Refused
-from destination.events import read_event
 from destination.mapping.files import Mapping
-from destination.routing import arrive, route, wanted
+from destination.model.delivery import Delivery, Discard
+from destination.model.event import read_event
+from destination.routing.route import arrive, route, wanted
 
 
 @pytest.fixture

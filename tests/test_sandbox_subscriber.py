@@ -5,7 +5,7 @@ import time
 import pytest
 import requests
 
-from destination.partners.signing import new_secret, signature_headers
+from destination.partners.webhook.signing import new_secret, signature_headers
 from destination.sandbox import create_app, listening
 
 SECRET = new_secret()

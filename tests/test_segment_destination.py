@@ -11,7 +11,7 @@ from destination.partners.segment.destination import (
     MAX_BATCH_CALLS,
     MAX_CALL_BYTES,
 )
-from destination.routing import arrive
+from destination.routing.route import arrive
 
 TRACKING = Tracking(SegmentSettings(tracking_key="key"))
 TRACK, IDENTIFY = TRACKING.actions["track"], TRACKING.actions["identify"]

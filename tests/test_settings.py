@@ -13,7 +13,7 @@ from destination.cli import main
 from destination.errors import BadSetting
 from destination.partners.rehook import RehookSettings
 from destination.partners.segment import SegmentSettings
-from destination.settings import Environment, Settings
+from destination.settings.tables import Environment, Settings
 from tests.conftest import ROOT
 
 

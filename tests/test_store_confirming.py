@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from destination.deliveries import Confirmation, Discard, Status, Verdict
-from destination.routing import Arrival
-from destination.store import records
-from destination.store.filters import Filter
-from destination.store.receiving import accept
+from destination.model.arrival import Arrival
+from destination.model.delivery import Confirmation, Discard, Status
+from destination.model.verdict import Verdict
+from destination.store.queries import lists
+from destination.store.queries.filters import Filter
+from destination.store.queue.enqueue import accept
 from tests.conftest import arrival
 from tests.test_store_sending import claim, outcome, settle
 
@@ -37,8 +38,8 @@ def notice(message_id="n1", customer="ada", **changes):
 
 
 def state(database, message_id="m1"):
-    [row] = records.deliveries(database, Filter(message_id=message_id))
-    full = records.delivery(database, row["id"])
+    [row] = lists.deliveries(database, Filter(message_id=message_id))
+    full = lists.delivery(database, row["id"])
     return full["status"], full["reason"], full["confirmed_by"] is not None
 
 
@@ -54,9 +55,9 @@ def test_an_uncertain_award_is_confirmed_by_a_later_notice(database):
     accept(database, [notice()])
 
     assert state(database) == ("delivered", "confirmed", True)
-    [event] = records.events(database, Filter(message_id="n1"))
-    [row] = records.deliveries(database, Filter(message_id="m1"))
-    assert records.delivery(database, row["id"])["confirmed_by"] == event["id"]
+    [event] = lists.events(database, Filter(message_id="n1"))
+    [row] = lists.deliveries(database, Filter(message_id="m1"))
+    assert lists.delivery(database, row["id"])["confirmed_by"] == event["id"]
 
 
 @pytest.mark.parametrize("verdict", [Verdict.UNKNOWN, Verdict.RETRY, Verdict.REJECTED])

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from destination.errors import StoreUnavailable
-from destination.store import grouping, records
-from destination.store.grouping import Intake
+from destination.store.queries import lists
+from destination.store.queue import group_commit
+from destination.store.queue.group_commit import Intake
 from tests.conftest import arrival
 from tests.running import PATIENCE, until
 
@@ -32,27 +33,27 @@ def alone(intake, arrivals):
 
 def counting(monkeypatch):
     """How many arrivals each commit had."""
-    sizes, real = [], grouping.accept
+    sizes, real = [], group_commit.accept
 
     def accept(database, arrivals):
         sizes.append(len(arrivals))
         return real(database, arrivals)
 
-    monkeypatch.setattr(grouping, "accept", accept)
+    monkeypatch.setattr(group_commit, "accept", accept)
     return sizes
 
 
 def holding(monkeypatch):
     """Commits that tell when one begins, and wait until they may go on."""
     begun, go_on = threading.Event(), threading.Event()
-    real = grouping.accept
+    real = group_commit.accept
 
     def accept(database, arrivals):
         begun.set()
         assert go_on.wait(PATIENCE)
         return real(database, arrivals)
 
-    monkeypatch.setattr(grouping, "accept", accept)
+    monkeypatch.setattr(group_commit, "accept", accept)
     return begun, go_on
 
 
@@ -70,7 +71,7 @@ def bulk_of(count):
 
 
 def test_bulk_has_commits_of_its_own(database, monkeypatch):
-    monkeypatch.setattr(grouping, "MAX_BULK", 4)
+    monkeypatch.setattr(group_commit, "MAX_BULK", 4)
     sizes = counting(monkeypatch)
     bulk = bulk_of(12)
     purchases = [[arrival(f"m{n}"), arrival(f"n{n}"), arrival(f"o{n}")] for n in range(2)]
@@ -82,8 +83,8 @@ def test_bulk_has_commits_of_its_own(database, monkeypatch):
 def test_who_comes_while_bulk_is_kept_does_not_wait_for_it_and_goes_before_the_next(
     database, monkeypatch
 ):
-    monkeypatch.setattr(grouping, "MAX_BULK", 1)
-    real, kept = grouping.accept, []
+    monkeypatch.setattr(group_commit, "MAX_BULK", 1)
+    real, kept = group_commit.accept, []
     begun, go_on = threading.Event(), threading.Event()
 
     def accept(database, arrivals):
@@ -99,7 +100,7 @@ def test_who_comes_while_bulk_is_kept_does_not_wait_for_it_and_goes_before_the_n
         kept.append(f"{one.message_id} ends")
         return outcomes
 
-    monkeypatch.setattr(grouping, "accept", accept)
+    monkeypatch.setattr(group_commit, "accept", accept)
 
     async def send():
         intake = Intake(database)
@@ -114,7 +115,7 @@ def test_who_comes_while_bulk_is_kept_does_not_wait_for_it_and_goes_before_the_n
 
 
 def test_a_large_request_of_bulk_is_kept_in_small_commits(database, monkeypatch):
-    monkeypatch.setattr(grouping, "MAX_BULK", 4)
+    monkeypatch.setattr(group_commit, "MAX_BULK", 4)
     sizes = counting(monkeypatch)
 
     assert [outcome.message_id for outcome in alone(Intake(database), bulk_of(10))] == [
@@ -149,8 +150,8 @@ def send_again(intake, senders, times, rounds=3):
 
 def test_senders_who_come_again_at_once_are_waited_for_and_share_each_commit(database, monkeypatch):
     sizes = counting(monkeypatch)
-    monkeypatch.setattr(grouping, "AGAIN", PATIENCE)
-    monkeypatch.setattr(grouping, "GATHER", PATIENCE)
+    monkeypatch.setattr(group_commit, "AGAIN", PATIENCE)
+    monkeypatch.setattr(group_commit, "GATHER", PATIENCE)
 
     send_again(Intake(database), senders=5, times=4)
     assert sizes == [5, 5, 5, 5]
@@ -158,7 +159,7 @@ def test_senders_who_come_again_at_once_are_waited_for_and_share_each_commit(dat
 
 def test_where_nobody_was_answered_a_moment_ago_nobody_is_waited_for(database, monkeypatch):
     sizes = counting(monkeypatch)
-    monkeypatch.setattr(grouping, "AGAIN", -1.0)
+    monkeypatch.setattr(group_commit, "AGAIN", -1.0)
 
     send_again(Intake(database), senders=5, times=2)
     assert sizes[0] == 5
@@ -167,7 +168,7 @@ def test_where_nobody_was_answered_a_moment_ago_nobody_is_waited_for(database, m
 
 def test_senders_who_do_not_come_again_are_not_waited_for_long(database, monkeypatch):
     """Longer than `GATHER` it would be until the test ends."""
-    monkeypatch.setattr(grouping, "AGAIN", 0.01)
+    monkeypatch.setattr(group_commit, "AGAIN", 0.01)
     sizes = counting(monkeypatch)
     intake = Intake(database)
 
@@ -187,7 +188,7 @@ def test_whatever_a_commit_dies_of_later_ones_are_made(database, monkeypatch):
         raise SystemExit
 
     with monkeypatch.context() as patched:
-        patched.setattr(grouping, "accept", leave)
+        patched.setattr(group_commit, "accept", leave)
         [told] = together(intake, [arrival("m1")])
         assert isinstance(told, RuntimeError)
     assert together(intake, [arrival("m1")]) == [["accepted"]]
@@ -195,7 +196,7 @@ def test_whatever_a_commit_dies_of_later_ones_are_made(database, monkeypatch):
 
 def test_while_requests_have_waited_too_long_others_are_told_so(database, monkeypatch):
     begun, go_on = holding(monkeypatch)
-    monkeypatch.setattr(grouping, "PATIENCE", 0.0)
+    monkeypatch.setattr(group_commit, "PATIENCE", 0.0)
 
     async def send():
         intake = Intake(database)
@@ -225,7 +226,7 @@ def test_a_request_that_is_cut_off_harms_no_other(database, monkeypatch):
         return [outcome.outcome for outcome in await other]
 
     assert asyncio.run(send()) == ["accepted"]
-    assert {row["message_id"] for row in records.events(database)} == {"m1", "m2"}
+    assert {row["message_id"] for row in lists.events(database)} == {"m1", "m2"}
 
 
 def test_the_same_call_in_two_requests_is_one_call(database):
@@ -237,7 +238,7 @@ def test_the_same_call_in_two_requests_is_one_call(database):
 
 def test_a_group_has_a_bound(database, monkeypatch):
     sizes = counting(monkeypatch)
-    monkeypatch.setattr(grouping, "MAX_GROUP", 3)
+    monkeypatch.setattr(group_commit, "MAX_GROUP", 3)
 
     together(
         Intake(database),
@@ -248,7 +249,7 @@ def test_a_group_has_a_bound(database, monkeypatch):
 
 
 def test_a_request_beyond_the_bound_is_kept_in_several_commits(database, monkeypatch):
-    monkeypatch.setattr(grouping, "MAX_GROUP", 3)
+    monkeypatch.setattr(group_commit, "MAX_GROUP", 3)
     sizes = counting(monkeypatch)
 
     told = alone(Intake(database), [arrival(f"m{n}", f"u{n}") for n in range(8)])
@@ -263,7 +264,7 @@ def test_a_call_that_cannot_be_kept_harms_no_other_request(database):
 
     assert (good, also_good) == (["accepted"], ["accepted"])
     assert isinstance(bad, Exception)
-    assert {row["message_id"] for row in records.events(database)} == {"m1", "m3"}
+    assert {row["message_id"] for row in lists.events(database)} == {"m1", "m3"}
 
 
 def test_when_the_store_is_away_everybody_is_told(database, monkeypatch):
@@ -272,7 +273,7 @@ def test_when_the_store_is_away_everybody_is_told(database, monkeypatch):
 
     intake = Intake(database)
     with monkeypatch.context() as patched:
-        patched.setattr(grouping, "accept", away)
+        patched.setattr(group_commit, "accept", away)
         told = together(intake, [arrival("m1")], [arrival("m2")])
         assert [type(error) for error in told] == [StoreUnavailable] * 2
     assert [outcome.outcome for outcome in alone(intake, [arrival("m1")])] == ["accepted"]

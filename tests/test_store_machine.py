@@ -20,14 +20,17 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from destination.database import Database
-from destination.deliveries import Status, Verdict
-from destination.store import holds, paces, records, schema, sending
-from destination.store.claims import Claim, Settlement
-from destination.store.filters import Filter
-from destination.store.paces import BY_HAND, Wanted
-from destination.store.receiving import accept
-from destination.store.retrying import mark_delivered, send_again
+from destination.model.delivery import Status
+from destination.model.lease import Claim, Settlement
+from destination.model.verdict import Verdict
+from destination.store import schema
+from destination.store.database import Database
+from destination.store.queries import lists
+from destination.store.queries.filters import Filter
+from destination.store.queue import circuit_breaker, poll, rate_limit
+from destination.store.queue.enqueue import accept
+from destination.store.queue.rate_limit import BY_HAND, Wanted
+from destination.store.replay.retry import mark_delivered, send_again
 from tests.conftest import Clock
 from tests.machine import (
     BREAKER_PROBE,
@@ -72,7 +75,7 @@ class Store(RuleBasedStateMachine):
         with database.writing() as connection:
             for table in reversed(schema.metadata.sorted_tables):
                 connection.execute(sa.delete(table))
-        paces.enter(database, DESTINATIONS)
+        rate_limit.enter(database, DESTINATIONS)
         self.known: set[str] = set()
         self.discarded: set[str] = set()
         #: The deliveries of each lane in the order in which they were accepted.
@@ -190,18 +193,18 @@ class Store(RuleBasedStateMachine):
     @rule()
     def start_a_worker(self) -> None:
         """A worker starts, perhaps with what was put right: what is on hold is probed at once."""
-        assert set(paces.enter(self.database, DESTINATIONS)) == self._held().keys()
+        assert set(rate_limit.enter(self.database, DESTINATIONS)) == self._held().keys()
         for standing in self.standings.values():
             standing.probe_at_once(self.clock.now)
 
     @rule(destination=st.sampled_from(DESTINATIONS))
     def hold_by_hand(self, destination: str) -> None:
-        holds.hold(self.database, destination)
+        circuit_breaker.hold(self.database, destination)
         self.standings[destination].hold(BY_HAND, None)
 
     @rule(destination=st.sampled_from(DESTINATIONS))
     def resume_by_hand(self, destination: str) -> None:
-        assert holds.resume(self.database, destination) == (destination in self._held())
+        assert circuit_breaker.resume(self.database, destination) == (destination in self._held())
         self.standings[destination].resume()
 
     @rule(destination=st.sampled_from(DESTINATIONS))
@@ -219,7 +222,7 @@ class Store(RuleBasedStateMachine):
     def retry_by_hand(self, index: int) -> None:
         found = self._standing(Status.FAILED, Status.UNCERTAIN)
         chosen = found[index % len(found)]
-        [row] = records.deliveries(self.database, Filter(message_id=chosen.message))
+        [row] = lists.deliveries(self.database, Filter(message_id=chosen.message))
         assert send_again(self.database, [row["id"]], chosen.status, by={}) == {row["id"]}
         chosen.status = Status.PENDING
 
@@ -228,7 +231,7 @@ class Store(RuleBasedStateMachine):
         """Somebody has looked: what is uncertain is delivered, and nothing else."""
         found = self._standing(*Status)
         chosen = found[index % len(found)]
-        [row] = records.deliveries(self.database, Filter(message_id=chosen.message))
+        [row] = lists.deliveries(self.database, Filter(message_id=chosen.message))
         marked = len(mark_delivered(self.database, [row["id"]]))
         assert marked == (chosen.status is Status.UNCERTAIN)
         if marked:
@@ -238,7 +241,7 @@ class Store(RuleBasedStateMachine):
         wants = [
             Wanted(destination=name, room=limit, rate=RATES[name]) for name, limit in wanted.items()
         ]
-        return sending.settle_and_claim(self.database, settlements, wants, TERMS).claims
+        return poll.settle_and_claim(self.database, settlements, wants, TERMS).claims
 
     def _settled(self, taken: Taken, verdict: Verdict, wait: float, *, more: bool) -> Settlement:
         """What a claim came to; from now on it is past, and the lane expects what it says."""
@@ -258,7 +261,7 @@ class Store(RuleBasedStateMachine):
 
     def _took(self, claim: Claim) -> None:
         """Check one claim: the lane is nobody else's, and its head leaves, not before its time."""
-        row = records.delivery(self.database, claim.delivery_id)
+        row = lists.delivery(self.database, claim.delivery_id)
         assert row is not None
         lane = (row["destination"], row["lane"])
         holder = self.holders.get(lane)

@@ -6,11 +6,12 @@ import threading
 import time
 from dataclasses import replace
 
-from destination.deliveries import Exchange, Trouble, Verdict
-from destination.store import holds, paces, records, sending
-from destination.store.claims import Settlement
-from destination.store.paces import Terms, Wanted
-from destination.store.receiving import accept
+from destination.model.lease import Settlement
+from destination.model.verdict import Exchange, Trouble, Verdict
+from destination.store.queries import lists
+from destination.store.queue import circuit_breaker, poll, rate_limit
+from destination.store.queue.enqueue import accept
+from destination.store.queue.rate_limit import Terms, Wanted
 from tests.conftest import arrival
 
 TERMS = Terms(lease=60.0, hold_probe=30.0, breaker_failures=5, breaker_probe=2.0)
@@ -18,17 +19,17 @@ TERMS = Terms(lease=60.0, hold_probe=30.0, breaker_failures=5, breaker_probe=2.0
 
 def receive(database, count=100, start=0):
     """One delivery each for so many customers."""
-    paces.enter(database, ["rehook"])
+    rate_limit.enter(database, ["rehook"])
     accept(database, [arrival(f"m{n}", f"u{n}") for n in range(start, start + count)])
 
 
 def claim(database, room=10, settlements=(), **wanted):
     wants = [Wanted(destination="rehook", room=room, **wanted)] if room else []
-    return sending.settle_and_claim(database, settlements, wants, TERMS).claims
+    return poll.settle_and_claim(database, settlements, wants, TERMS).claims
 
 
 def look(database, **wanted):
-    return sending.look(database, [Wanted(destination="rehook", room=1, **wanted)])
+    return poll.look(database, [Wanted(destination="rehook", room=1, **wanted)])
 
 
 def answered(claimed, status=None, trouble=None):
@@ -50,7 +51,7 @@ def fail(database, count, **why):
 
 
 def held(database):
-    return [hold["reason"] for hold in records.holds(database)]
+    return [hold["reason"] for hold in lists.holds(database)]
 
 
 def test_the_breaker_opens_on_failures_in_a_row_and_not_before(timed):
@@ -140,23 +141,23 @@ def test_a_probe_whose_worker_died_is_repeated_after_its_lease(timed, clock):
 
 def test_a_hold_by_hand_lasts_until_it_is_resumed(timed, clock):
     receive(timed)
-    holds.hold(timed, "rehook")
+    circuit_breaker.hold(timed, "rehook")
     clock.now += 1_000_000
     assert claim(timed) == []
     assert look(timed) == math.inf
 
-    assert holds.resume(timed, "rehook")
-    assert not holds.resume(timed, "rehook")
+    assert circuit_breaker.resume(timed, "rehook")
+    assert not circuit_breaker.resume(timed, "rehook")
     assert len(claim(timed)) == 10
 
 
 def test_what_is_under_way_does_not_end_a_hold_by_hand(timed):
     receive(timed)
     claimed = claim(timed, 8)
-    holds.hold(timed, "rehook")
+    circuit_breaker.hold(timed, "rehook")
     claim(timed, 0, [answered(one, 401) for one in claimed[:2]])
     claim(timed, 0, [answered(one, 500) for one in claimed[2:]])
-    paces.enter(timed, ["rehook"])  # a worker starts
+    rate_limit.enter(timed, ["rehook"])  # a worker starts
 
     assert held(timed) == ["by_hand"]
     assert claim(timed) == []
@@ -165,7 +166,7 @@ def test_what_is_under_way_does_not_end_a_hold_by_hand(timed):
 def test_resuming_forgets_the_failures(timed):
     receive(timed)
     fail(timed, 5)
-    holds.resume(timed, "rehook")
+    circuit_breaker.resume(timed, "rehook")
 
     assert len(claim(timed)) == 10
 
@@ -205,7 +206,7 @@ def test_waiting_for_a_rate_limit_costs_no_attempt(timed, clock):
         claim(timed, rate=0.5)
         clock.now += 0.05
 
-    attempts = sorted(row["attempts"] for row in records.deliveries(timed))
+    attempts = sorted(row["attempts"] for row in lists.deliveries(timed))
     assert attempts == [0, 0, 1]
 
 
@@ -257,7 +258,7 @@ def test_workers_side_by_side_never_have_more_under_way_than_is_allowed(database
 
 def flood(database, count, start=0):
     """Bulk for so many customers."""
-    paces.enter(database, ["rehook"])
+    rate_limit.enter(database, ["rehook"])
     made = [arrival(f"bulk{n}", f"b{n}") for n in range(start, start + count)]
     accept(
         database,
@@ -284,17 +285,17 @@ def test_bulk_alone_leaves_a_fifth_free_for_what_may_come(timed):
     assert look(timed, busy=8, bulk=8) == math.inf
     receive(timed, 5)
     wanted = Wanted(destination="rehook", room=2, busy=8, bulk=8)
-    turn = sending.settle_and_claim(timed, [], [wanted], TERMS)
+    turn = poll.settle_and_claim(timed, [], [wanted], TERMS)
     assert kinds(turn.claims) == [False] * 2
 
 
 def test_a_worker_in_a_hurry_takes_no_bulk(timed):
     flood(timed, 50)
     wanted = Wanted(destination="rehook", room=10, takes_bulk=False)
-    assert sending.look(timed, [wanted]) == math.inf
+    assert poll.look(timed, [wanted]) == math.inf
 
     receive(timed, 3)
-    turn = sending.settle_and_claim(timed, [], [wanted], TERMS)
+    turn = poll.settle_and_claim(timed, [], [wanted], TERMS)
     assert kinds(turn.claims) == [False] * 3
 
 
@@ -305,13 +306,13 @@ def test_a_purchase_behind_a_flood_leaves_with_the_next_turn(database):
     for number in range(5):
         bulk = Wanted(destination="rehook", room=10 - len(under_way), busy=len(under_way))
         wanted = replace(bulk, bulk=len(under_way))
-        under_way += sending.settle_and_claim(database, [], [wanted], TERMS).claims
+        under_way += poll.settle_and_claim(database, [], [wanted], TERMS).claims
         assert kinds(under_way) == [True] * 8
         accept(database, [arrival(f"purchase{number}", f"buyer{number}")])
 
         wanted = Wanted(destination="rehook", room=2, busy=8, bulk=8)
         answers = [answered(one, 200) for one in under_way[:4]]
-        [purchase, *more] = sending.settle_and_claim(database, answers, [wanted], TERMS).claims
+        [purchase, *more] = poll.settle_and_claim(database, answers, [wanted], TERMS).claims
         assert (purchase.bulk, more) == (False, [])
         under_way = under_way[4:]
         claim(database, 0, [answered(purchase, 200)])

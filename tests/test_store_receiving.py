@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from destination import database as databases
-from destination import inserting
-from destination.deliveries import Discard
 from destination.errors import StoreUnavailable
-from destination.store import records, schema
-from destination.store.receiving import accept
+from destination.model.delivery import Discard
+from destination.store import bulk_insert, schema
+from destination.store import database as databases
+from destination.store.queries import lists
+from destination.store.queue.enqueue import accept
 from tests.conftest import arrival
 
 
@@ -29,14 +29,14 @@ def identify(message_id, customer, code):
 def test_a_call_is_kept_with_its_delivery(database):
     assert outcomes(database, arrival("m1", "u1", type="track", name="A")) == [("accepted", None)]
 
-    [event] = records.events(database)
+    [event] = lists.events(database)
     assert (event["message_id"], event["type"], event["name"], event["outcome"]) == (
         "m1",
         "track",
         "A",
         "accepted",
     )
-    [delivery] = records.deliveries(database)
+    [delivery] = lists.deliveries(database)
     assert (delivery["status"], delivery["lane"], delivery["attempts"]) == ("pending", "u1", 0)
 
 
@@ -48,7 +48,7 @@ def test_the_same_call_twice_is_one_call(database):
         ("duplicate", None),
         ("duplicate", None),
     ]
-    assert len(list(records.deliveries(database))) == 2
+    assert len(list(lists.deliveries(database))) == 2
 
 
 def test_the_same_message_id_of_another_source_is_another_call(database):
@@ -65,13 +65,13 @@ def test_a_discard_is_kept_and_its_repetition_is_told_why(database):
 
     assert outcomes(database, dropped) == [("discarded", "id_required")]
     assert outcomes(database, dropped) == [("duplicate", "id_required")]
-    [discard] = records.discards(database)
+    [discard] = lists.discards(database)
     assert (discard["message_id"], discard["reason"], discard["detail"]) == (
         "m1",
         "id_required",
         "No userId.",
     )
-    assert records.discard(database, discard["id"])["call"] == "{}"
+    assert lists.discard(database, discard["id"])["call"] == "{}"
 
 
 def test_a_call_with_a_delivery_and_a_discard_is_accepted(database):
@@ -80,20 +80,20 @@ def test_a_call_with_a_delivery_and_a_discard_is_accepted(database):
     )
 
     assert outcomes(database, mixed, mixed) == [("accepted", None), ("duplicate", None)]
-    assert [discard["mapping"] for discard in records.discards(database)] == ["B"]
+    assert [discard["mapping"] for discard in lists.discards(database)] == ["B"]
 
 
 def test_a_batch_is_kept_in_its_order(database):
     accept(database, [arrival(f"m{n}", f"u{n % 3}") for n in range(300)])
 
-    listed = [row["message_id"] for row in records.deliveries(database)]
+    listed = [row["message_id"] for row in lists.deliveries(database)]
     assert listed == [f"m{n}" for n in reversed(range(300))]
 
 
-@pytest.mark.parametrize("known", [0, 1, inserting.PAGE + 1])
+@pytest.mark.parametrize("known", [0, 1, bulk_insert.PAGE + 1])
 def test_a_batch_was_received_at_one_time(database, known):
     """What its events set is known by it, and compared when one of them is sent again."""
-    batch = [arrival(f"m{n}", f"u{n}") for n in range(inserting.PAGE * 3)]
+    batch = [arrival(f"m{n}", f"u{n}") for n in range(bulk_insert.PAGE * 3)]
     accept(database, batch[:known])
     accept(database, batch)
 
@@ -145,7 +145,7 @@ def test_nothing_is_kept_when_the_commit_fails(database):
 
     with pytest.raises(Exception, match=r"NOT NULL|null value"):
         accept(database, [arrival("m1"), broken])
-    assert list(records.events(database)) == []
+    assert list(lists.events(database)) == []
 
 
 def test_calls_that_come_at_once_are_each_kept_once(database):
@@ -163,7 +163,7 @@ def test_calls_that_come_at_once_are_each_kept_once(database):
     for thread in threads:
         thread.join()
     assert sorted(results) == sorted([("accepted", None)] * 90 + [("duplicate", None)] * 70)
-    assert len(list(records.deliveries(database))) == 90
+    assert len(list(lists.deliveries(database))) == 90
 
 
 def test_a_database_that_is_locked_is_unavailable(tmp_path, monkeypatch):

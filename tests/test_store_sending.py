@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from destination.deliveries import Delivery, Exchange, Status, Trouble, Verdict
-from destination.store import paces, records, retrying, sending
-from destination.store.claims import Settlement
-from destination.store.paces import Terms, Wanted
-from destination.store.receiving import accept, open_lanes
+from destination.model.delivery import Delivery, Status
+from destination.model.lease import Settlement
+from destination.model.verdict import Exchange, Trouble, Verdict
+from destination.store.queries import lists
+from destination.store.queue import poll, rate_limit
+from destination.store.queue.enqueue import accept, open_lanes
+from destination.store.queue.rate_limit import Terms, Wanted
+from destination.store.replay import retry
 from tests.conftest import arrival
 
 LEASE, PROBE = 60.0, 30.0
@@ -19,11 +22,11 @@ TERMS = Terms(lease=LEASE, hold_probe=PROBE, breaker_failures=5, breaker_probe=2
 
 def turn(database, limit=10, settlements=(), destination="rehook", terms=TERMS, **wanted):
     with database.reading() as connection:
-        known = paces.paces(connection, ["rehook"])
+        known = rate_limit.paces(connection, ["rehook"])
     if not known:
-        paces.enter(database, ["rehook", "reward"])
+        rate_limit.enter(database, ["rehook", "reward"])
     wants = Wanted(destination=destination, room=limit, **wanted)
-    return sending.settle_and_claim(database, settlements, [wants] if limit else [], terms)
+    return poll.settle_and_claim(database, settlements, [wants] if limit else [], terms)
 
 
 def claim(database, limit=10, settlements=(), destination="rehook", **wanted):
@@ -69,7 +72,7 @@ def names(claims):
 
 
 def statuses(database):
-    return {row["message_id"]: row["status"] for row in records.deliveries(database)}
+    return {row["message_id"]: row["status"] for row in lists.deliveries(database)}
 
 
 def test_a_lane_leaves_in_order_one_at_a_time(database):
@@ -93,10 +96,10 @@ def test_the_attempt_is_written_before_the_request_leaves(database):
     receive(database, ("m1", "u"))
     [claimed] = claim(database)
 
-    [attempt] = records.delivery(database, claimed.delivery_id)["attempt_list"]
+    [attempt] = lists.delivery(database, claimed.delivery_id)["attempt_list"]
     assert (attempt["number"], attempt["ended_at"], attempt["verdict"]) == (1, None, None)
     settle(database, outcome(claimed))
-    [attempt] = records.delivery(database, claimed.delivery_id)["attempt_list"]
+    [attempt] = lists.delivery(database, claimed.delivery_id)["attempt_list"]
     assert (
         attempt["method"],
         attempt["url"],
@@ -160,7 +163,7 @@ def test_what_a_dead_worker_held_is_claimed_again_after_its_lease_as_interrupted
         1,
     )
     assert names(claim(timed, settlements=[outcome(found, Verdict.UNKNOWN)])) == ["a2"]
-    [attempt] = records.delivery(timed, dead.delivery_id)["attempt_list"]
+    [attempt] = lists.delivery(timed, dead.delivery_id)["attempt_list"]
     assert (attempt["trouble"], attempt["verdict"]) == ("timeout", "unknown")
 
 
@@ -198,7 +201,7 @@ def test_a_held_destination_is_left_alone_but_for_one_probe(timed, clock):
     settle(timed, outcome(first, Verdict.HOLD, step=0), outcome(second, Verdict.HOLD, step=0))
 
     assert claim(timed) == []
-    [hold] = records.holds(timed)
+    [hold] = lists.holds(timed)
     assert (hold["destination"], hold["reason"]) == ("rehook", "http_401")
     clock.now += PROBE + 1
     [probe] = claim(timed)
@@ -208,7 +211,7 @@ def test_a_held_destination_is_left_alone_but_for_one_probe(timed, clock):
     clock.now += PROBE + 1
     [probe] = claim(timed)
     settle(timed, outcome(probe))
-    assert records.holds(timed) == []
+    assert lists.holds(timed) == []
     assert len(claim(timed)) == 4
 
 
@@ -246,7 +249,7 @@ def test_a_lost_code_is_free_again(database):
 
 
 def sent_again(database, claimed):
-    return len(retrying.send_again(database, [claimed.delivery_id], Status.FAILED, by={}))
+    return len(retry.send_again(database, [claimed.delivery_id], Status.FAILED, by={}))
 
 
 def test_failed_deliveries_are_sent_again_in_their_place(database):
@@ -278,7 +281,7 @@ def test_only_what_is_uncertain_can_be_marked_delivered(database):
     )
 
     ids = [claimed.delivery_id for claimed in claims.values()]
-    assert len(retrying.mark_delivered(database, ids)) == 1
+    assert len(retry.mark_delivered(database, ids)) == 1
     assert statuses(database) == {"a1": "delivered", "b1": "failed"}
 
 
@@ -310,9 +313,9 @@ def test_workers_side_by_side_never_have_the_same_lane(database):
 
 def test_a_look_says_when_there_is_something_to_claim(timed, clock):
     def look(destination="rehook"):
-        return sending.look(timed, [Wanted(destination=destination, room=1)])
+        return poll.look(timed, [Wanted(destination=destination, room=1)])
 
-    paces.enter(timed, ["rehook", "reward"])
+    rate_limit.enter(timed, ["rehook", "reward"])
     assert look() == math.inf
     receive(timed, ("m1", "u"))
     assert look() == 0

@@ -6,9 +6,9 @@ import time
 import pytest
 from click.testing import CliRunner
 
-from destination import database as databases
 from destination.cli import main
-from destination.store import records
+from destination.store import database as databases
+from destination.store.queries import lists
 from destination.web.app import create_app
 from tests.misbehaving import read_request, response, server
 from tests.running import until
@@ -40,7 +40,7 @@ def send(client, number):
 
 
 def statuses(client):
-    return [row["status"] for row in records.deliveries(client.database)]
+    return [row["status"] for row in lists.deliveries(client.database)]
 
 
 def settled(client):

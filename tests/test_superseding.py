@@ -10,11 +10,13 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from destination.deliveries import Status
-from destination.store import outcomes, records, replaying, schema, superseding
-from destination.store.filters import Filter
-from destination.store.replaying import Kind, replay
-from destination.store.retrying import send_again
+from destination.model.delivery import Status
+from destination.store import schema
+from destination.store.queries import lists, reconcile
+from destination.store.queries.filters import Filter
+from destination.store.replay.replay import Kind, find, replay
+from destination.store.replay.retry import send_again
+from destination.store.rules import coalesce
 from tests.conftest import ROOT
 from tests.test_late_identifies import identify, take
 from tests.test_store_sending import Verdict, claim, outcome, settle
@@ -57,7 +59,7 @@ def told(sent):
 
 
 def discards(database):
-    found = [(row["message_id"], row["reason"]) for row in records.discards(database)]
+    found = [(row["message_id"], row["reason"]) for row in lists.discards(database)]
     return sorted(found)
 
 
@@ -80,8 +82,8 @@ def test_it_says_by_which_event(database, routes):
     take(database, routes, update(1, vip=True))
     take(database, routes, update(2, vip=False))
 
-    [discard] = records.discards(database)
-    newest = max(row["id"] for row in records.events(database))
+    [discard] = lists.discards(database)
+    newest = max(row["id"] for row in lists.events(database))
     assert discard["detail"].startswith(f"Event {newest} ")
     assert discard["mapping"] == "Identify User"
 
@@ -180,14 +182,14 @@ def test_one_that_has_been_under_way_is_sent(database, routes, verdict):
     take(database, routes, update(2, vip=2))
 
     assert discards(database) == []
-    statuses = [row["status"] for row in records.deliveries(database)]
+    statuses = [row["status"] for row in lists.deliveries(database)]
     assert statuses == ["pending", "pending" if verdict else "sending"]
 
 
 def test_one_that_is_sent_again_by_hand_keeps_its_place_and_is_not_superseded(database, routes):
     take(database, routes, update(1, vip=1))
     settle(database, *(outcome(each, Verdict.REJECTED) for each in claim(database)))
-    send_again(database, [row["id"] for row in records.deliveries(database)], Status.FAILED, by={})
+    send_again(database, [row["id"] for row in lists.deliveries(database)], Status.FAILED, by={})
     take(database, routes, update(2, vip=2))
 
     assert told(drain(database)) == [{"vip": 1}, {"vip": 2}]
@@ -207,9 +209,9 @@ def test_it_is_neither_missing_nor_sent_by_a_replay(database, routes):
     take(database, routes, update(2, vip=2))
     drain(database)
 
-    found = outcomes.outcomes(database, "segment", ["u-1", "u-2"])
+    found = reconcile.outcomes(database, "segment", ["u-1", "u-2"])
     assert found == {"u-1": ("discarded", "superseded"), "u-2": ("delivered", None)}
-    ids = replaying.find(database, Kind.DISCARDED, Filter())
+    ids = find(database, Kind.DISCARDED, Filter())
     assert replay(database, Kind.DISCARDED, ids, routes) == [("discarded", "stale")]
 
 
@@ -218,7 +220,7 @@ def test_of_the_same_time_a_replay_does_not_send_the_earlier_one(database, route
         take(database, routes, {**update(1, vip=number), "messageId": f"m{number}"})
     drain(database)
 
-    ids = replaying.find(database, Kind.DISCARDED, Filter())
+    ids = find(database, Kind.DISCARDED, Filter())
     assert replay(database, Kind.DISCARDED, ids, routes) == [("discarded", "stale")]
 
 
@@ -230,7 +232,7 @@ def test_where_late_traits_are_sent_every_update_is(database, setup):
 
 
 def test_of_a_long_lane_the_end_is_looked_at(database, routes):
-    many = superseding.LOOK_BACK + 10
+    many = coalesce.LOOK_BACK + 10
     take(database, routes, *(update(minute, **{f"t{minute}": 1}) for minute in range(many)))
     take(database, routes, update(50, **{f"t{many - 1}": 2}))
     take(database, routes, update(51, t0=2))
@@ -279,7 +281,7 @@ def test_receivers_and_a_worker_at_once_end_in_the_newest(database, routes):
     for name in names:
         own = [body["metadata"]["vip"] for body in sent if body["source_id"] == name]
         assert own[-1] == 29
-        kept = [row for row in records.events(database) if row["message_id"].startswith(f"{name}-")]
+        kept = [row for row in lists.events(database) if row["message_id"].startswith(f"{name}-")]
         assert len(kept) == 30
     table = schema.delivery
     with database.reading() as connection:

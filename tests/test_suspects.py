@@ -6,16 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from destination.deliveries import Exchange, Status, Trouble, Verdict
+from destination.model.delivery import Status
+from destination.model.lease import Claim, Settlement
+from destination.model.verdict import Exchange, Trouble, Verdict
 from destination.partners.rehook import Rehook, RehookSettings
-from destination.performing import clock
-from destination.settings import Settings
-from destination.store import paces, records, sending
-from destination.store.claims import Claim, Settlement
-from destination.store.paces import Terms, Wanted
-from destination.store.receiving import accept
-from destination.suspects import perform_alone
-from destination.worker import Worker
+from destination.settings.tables import Settings
+from destination.store.queries import lists
+from destination.store.queue import poll, rate_limit
+from destination.store.queue.enqueue import accept
+from destination.store.queue.rate_limit import Terms, Wanted
+from destination.worker.attempt import clock
+from destination.worker.isolation import perform_alone
+from destination.worker.loop import Worker
 from tests.conftest import arrival
 from tests.faults.poisonous import Poisonous
 from tests.misbehaving import read_request, response, server
@@ -68,17 +70,17 @@ def test_a_worker_that_dies_counts_against_nobody_however_often_it_does(timed, c
     payload = '{"source_id":"u1"}'
     customer = replace(made.deliveries[0], action="identifyUser", payload=payload)
     accept(timed, [replace(made, deliveries=(customer,)), arrival("m2")])
-    paces.enter(timed, ["rehook"])
+    rate_limit.enter(timed, ["rehook"])
     wanted = [Wanted(destination="rehook", room=1)]
     for death in range(5):
-        [claim] = sending.settle_and_claim(timed, [], wanted, Terms(lease=5.0)).claims
+        [claim] = poll.settle_and_claim(timed, [], wanted, Terms(lease=5.0)).claims
         assert (claim.suspect, claim.interrupted, claim.crashes) == (death > 0, False, 0)
         clock.now += 6
-        [left] = sending.settle_and_claim(timed, [], wanted, Terms(lease=5.0)).claims
+        [left] = poll.settle_and_claim(timed, [], wanted, Terms(lease=5.0)).claims
         assert (left.suspect, left.interrupted) == (True, True)
         died = Exchange(method="POST", url="", trouble=Trouble.WORKER_DIED)
         judged = Settlement(claim=left, exchange=died, verdict=Verdict.RETRY, status=Status.PENDING)
-        sending.settle_and_claim(timed, [judged], [], Terms())
+        poll.settle_and_claim(timed, [judged], [], Terms())
     arrived = []
 
     def engine(connection):
@@ -90,7 +92,7 @@ def test_a_worker_that_dies_counts_against_nobody_however_often_it_does(timed, c
         worker = Worker(timed, {"rehook": Rehook(RehookSettings(url=url))}, SETTINGS)
         thread = threading.Thread(target=worker.run)
         thread.start()
-        until(lambda: records.counts(timed) == {"delivered": 2})
+        until(lambda: lists.counts(timed) == {"delivered": 2})
         worker.stop()
         thread.join(15)
     assert arrived == [b"/customers", b"/events/invoke"]

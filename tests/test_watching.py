@@ -6,7 +6,7 @@ import pytest
 import structlog
 
 from destination.errors import StoreUnavailable
-from destination.watching import every
+from destination.support.periodic import every
 from tests.running import until
 
 

@@ -11,21 +11,17 @@ import uuid
 import jsonschema
 import pytest
 
-from destination.deliveries import Discard
-from destination.events import read_event
-from destination.partners.catalogue import kinds
-from destination.partners.signing import new_secret, sign
-from destination.partners.webhook import (
-    Account,
-    Subscriber,
-    Webhook,
-    WebhookSettings,
-)
-from destination.roster import Roster
-from destination.routing import route
-from destination.store import accounts, records
+from destination.model.delivery import Discard
+from destination.model.event import read_event
+from destination.partners.webhook.catalogue import kinds
+from destination.partners.webhook.destination import Account, Subscriber, Webhook, WebhookSettings
+from destination.partners.webhook.signing import new_secret, sign
+from destination.registry import Roster
+from destination.routing.route import route
+from destination.store import subscribers
+from destination.store.queries import lists
 from destination.web.app import create_app
-from destination.web.shapes import WebHookRequest
+from destination.web.notification_schemas import WebHookRequest
 from tests.conftest import ROOT
 from tests.running import until
 from tests.subscribers import CALL, HERE, TELL, account, delivering, mappings, subscriber
@@ -236,25 +232,25 @@ def test_a_roster_follows_the_accounts_and_keeps_what_did_not_change(database, s
     assert "webhook" not in roster
     assert "rehook" in roster
 
-    one = accounts.add(database, VALUES, "x")["id"]
-    two = accounts.add(database, {**VALUES, "name": "B"}, "x")["id"]
+    one = subscribers.add(database, VALUES, "x")["id"]
+    two = subscribers.add(database, {**VALUES, "name": "B"}, "x")["id"]
     assert roster.look()
     before = dict(roster)
-    accounts.change(database, two, {"connections": 5}, "x")
+    subscribers.change(database, two, {"connections": 5}, "x")
     assert roster.look()
     assert roster[f"webhook:{one}"] is before[f"webhook:{one}"]
     assert roster[f"webhook:{two}"].pacing.concurrency == 5
-    accounts.change(database, one, {"active": False}, "x")
+    subscribers.change(database, one, {"active": False}, "x")
     assert roster.look()
     assert f"webhook:{one}" not in roster
     assert not roster.look()
 
 
 def test_whoever_goes_through_a_roster_is_not_disturbed_by_the_next_look(database, setup):
-    added = accounts.add(database, VALUES, "x")["id"]
+    added = subscribers.add(database, VALUES, "x")["id"]
     roster = Roster(database, setup().destinations)
     names, destinations = iter(roster.items()), iter(roster.values())
-    accounts.change(database, added, {"active": False}, "x")
+    subscribers.change(database, added, {"active": False}, "x")
     assert roster.look()
 
     assert f"webhook:{added}" in dict(names)
@@ -287,7 +283,7 @@ def subscribe(client, **changes):
 
 
 def statuses(client):
-    return sorted(row["status"] for row in records.deliveries(client.database))
+    return sorted(row["status"] for row in lists.deliveries(client.database))
 
 
 def test_a_notification_arrives_with_the_account_s_headers_and_a_signature(service):
@@ -303,7 +299,7 @@ def test_a_notification_arrives_with_the_account_s_headers_and_a_signature(servi
     assert headers[""] == "PUT /hook HTTP/1.1"
     assert headers["accesstoken"] == "t1"
     assert headers["webhook-id"] == body["eventId"]
-    text = records.delivery(service.database, 1)["payload"]
+    text = lists.delivery(service.database, 1)["payload"]
     timestamp = int(headers["webhook-timestamp"])
     assert headers["webhook-signature"] == sign(
         secret, message_id=body["eventId"], timestamp=timestamp, body=text
@@ -342,9 +338,9 @@ def test_a_subscriber_that_refuses_everything_holds_no_other(service):
         for number in range(5):
             service.post("/webhooks/segment", json={**CALL, "messageId": f"m{number}"})
         until(lambda: len(arrived) == 5)
-        until(lambda: records.holds(service.database))
+        until(lambda: lists.holds(service.database))
 
-    assert [hold["destination"] for hold in records.holds(service.database)] == [f"webhook:{held}"]
+    assert [hold["destination"] for hold in lists.holds(service.database)] == [f"webhook:{held}"]
 
 
 def test_a_deactivated_account_is_told_nothing_until_it_is_active_again(service):

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from destination.cli import main
-from destination.store import records
+from destination.store.queries import lists
 from destination.web.app import create_app
 
 CREATED = {"event_name": "customer.created", "source_id": "ada", "metadata": {"CustomerID": "c"}}
@@ -40,7 +40,7 @@ def test_a_notice_is_an_event_with_a_delivery_to_segment(make):
         "accepted",
         "duplicate",
     ]
-    [delivery] = records.deliveries(client.database)
+    [delivery] = lists.deliveries(client.database)
     assert (delivery["destination"], delivery["lane"]) == ("segment", "ada")
 
 

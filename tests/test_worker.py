@@ -8,14 +8,15 @@ from dataclasses import replace
 
 import pytest
 
-from destination import worker as module
 from destination.errors import StoreUnavailable
 from destination.partners.rehook import Rehook, RehookSettings
-from destination.settings import Settings
-from destination.store import paces, records, sending
-from destination.store.paces import Terms, Wanted
-from destination.store.receiving import accept
-from destination.worker import Worker
+from destination.settings.tables import Settings
+from destination.store.queries import lists
+from destination.store.queue import poll, rate_limit
+from destination.store.queue.enqueue import accept
+from destination.store.queue.rate_limit import Terms, Wanted
+from destination.worker import loop as module
+from destination.worker.loop import Worker
 from tests import misbehaving
 from tests.conftest import arrival
 from tests.misbehaving import read_request, response, server
@@ -77,7 +78,7 @@ def until(condition, seconds=20.0):
 
 
 def rows(database):
-    return {row["message_id"]: row for row in records.deliveries(database)}
+    return {row["message_id"]: row for row in lists.deliveries(database)}
 
 
 def settled(database, *, but=0):
@@ -127,7 +128,7 @@ def test_retry_after_is_never_early(database):
 
     with working(database, engine):
         until(settled(database))
-    attempts = records.delivery(database, rows(database)["m1"]["id"])["attempt_list"]
+    attempts = lists.delivery(database, rows(database)["m1"]["id"])["attempt_list"]
     assert attempts[1]["started_at"] - attempts[0]["ended_at"] >= 2.0
 
 
@@ -193,12 +194,12 @@ def test_wrong_credentials_hold_the_destination_and_lose_nothing(database):
     engine = Engine(**{f"u{n}": [response(401)] * 2 for n in range(20)})
 
     with working(database, engine, concurrency=4):
-        until(lambda: records.holds(database))
+        until(lambda: lists.holds(database))
         until(lambda: len(engine.arrived) >= 5)
         assert {row["status"] for row in rows(database).values()} <= {"pending", "sending"}
         engine.scripts = {}  # the credentials are put right
         until(settled(database))
-    assert records.holds(database) == []
+    assert lists.holds(database) == []
     assert {row["status"] for row in rows(database).values()} == {"delivered"}
 
 
@@ -278,7 +279,7 @@ def test_every_request_is_an_attempt_and_every_attempt_a_request(database):
     attempts = [
         json.loads(full["payload"])["event_name"]
         for row in rows(database).values()
-        for full in [records.delivery(database, row["id"])]
+        for full in [lists.delivery(database, row["id"])]
         for _ in full["attempt_list"]
     ]
     assert sorted(attempts) == sorted(engine.arrived)
@@ -304,7 +305,7 @@ def test_a_stop_settles_what_is_under_way(database):
 
 def test_a_stop_cuts_off_what_lasts_too_long(database, monkeypatch):
     accept(database, [arrival("m1")])
-    monkeypatch.setattr("destination.worker.GRACE", 0.2)
+    monkeypatch.setattr("destination.worker.loop.GRACE", 0.2)
     began = threading.Event()
 
     def engine(connection):
@@ -323,12 +324,12 @@ def test_a_stop_cuts_off_what_lasts_too_long(database, monkeypatch):
 def test_no_send_starts_when_half_of_the_lease_has_gone(database, monkeypatch):
     accept(database, [arrival("m1")])
     ticks = iter([0.0, 100.0])  # claimed at 0, to be sent at 100
-    monkeypatch.setattr("destination.performing.clock", lambda: next(ticks, 100.0))
+    monkeypatch.setattr("destination.worker.attempt.clock", lambda: next(ticks, 100.0))
     engine = Engine()
 
     with working(database, engine):
         until(settled(database))
-    first, *_ = records.delivery(database, rows(database)["m1"]["id"])["attempt_list"]
+    first, *_ = lists.delivery(database, rows(database)["m1"]["id"])["attempt_list"]
     assert (first["trouble"], first["verdict"]) == ("late", "retry")
     assert engine.arrived == ["m1"]
 
@@ -351,7 +352,7 @@ def test_a_database_that_is_away_for_a_while_costs_nothing(database, monkeypatch
 
     accept(database, [arrival(f"m{n}") for n in range(5)])
     real, failures = module.sending.settle_and_claim, iter([True, False, True, True, False])
-    monkeypatch.setattr("destination.worker.PAUSE", 0.05)
+    monkeypatch.setattr("destination.worker.loop.PAUSE", 0.05)
 
     def flaky(*args, **kwargs):
         if next(failures, False):
@@ -369,9 +370,9 @@ def test_a_database_that_is_away_for_a_while_costs_nothing(database, monkeypatch
 def test_what_a_killed_worker_left_is_taken_up_after_its_lease(database):
 
     accept(database, [arrival("u1-a"), arrival("u1-b"), identify("m2", "u2")])
-    paces.enter(database, ["rehook"])
+    rate_limit.enter(database, ["rehook"])
     wanted = [Wanted(destination="rehook", room=10)]
-    killed = sending.settle_and_claim(database, [], wanted, Terms(lease=0.5))
+    killed = poll.settle_and_claim(database, [], wanted, Terms(lease=0.5))
     assert len(killed.claims) == 2
     engine = Engine()
 
@@ -384,13 +385,13 @@ def test_what_a_killed_worker_left_is_taken_up_after_its_lease(database):
 
 
 def test_an_idle_worker_hears_of_a_delivery_at_once(database, monkeypatch):
-    monkeypatch.setattr("destination.worker.LOOK_EVERY", 60.0)
+    monkeypatch.setattr("destination.worker.loop.LOOK_EVERY", 60.0)
     engine = Engine()
 
     with working(database, engine):
         accept(database, [arrival("m1")])
         until(settled(database))
-        monkeypatch.setattr("destination.worker.LOOK_EVERY", 60.0)
+        monkeypatch.setattr("destination.worker.loop.LOOK_EVERY", 60.0)
         accept(database, [arrival("m2")])
         until(settled(database), 10)
     assert engine.arrived == ["m1", "m2"]

@@ -3,12 +3,12 @@
 import threading
 from contextlib import contextmanager
 
-from destination.deliveries import Delivery
+from destination.model.delivery import Delivery
 from destination.partners.segment.destination import Tracking
 from destination.partners.segment.settings import SegmentSettings
 from destination.store import schema
-from destination.store.receiving import accept
-from destination.worker import Worker
+from destination.store.queue.enqueue import accept
+from destination.worker.loop import Worker
 from tests.conftest import arrival
 from tests.misbehaving import response, server
 from tests.test_worker import SETTINGS, Engine, rows, settled, until

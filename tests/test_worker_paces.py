@@ -5,12 +5,13 @@ import time
 from dataclasses import replace
 from itertools import count, pairwise
 
-from destination.deliveries import Delivery
+from destination.model.delivery import Delivery
 from destination.partners.rehook import Rehook, RehookSettings
-from destination.settings import Pacing
-from destination.store import records, sending
-from destination.store.receiving import accept
-from destination.worker import Worker
+from destination.settings.tables import Pacing
+from destination.store.queries import lists
+from destination.store.queue import poll
+from destination.store.queue.enqueue import accept
+from destination.worker.loop import Worker
 from tests.conftest import arrival
 from tests.misbehaving import response, server
 from tests.test_worker import SETTINGS, Engine, rows, settled, until, working
@@ -22,14 +23,14 @@ def test_an_engine_that_is_down_is_found_down_and_well_again(database):
     quick = replace(SETTINGS, breaker_failures=10, breaker_probe=1.0)
 
     with working(database, engine, quick, concurrency=Pacing().concurrency):
-        until(lambda: records.holds(database))
-        assert [hold["reason"] for hold in records.holds(database)] == ["breaker"]
+        until(lambda: lists.holds(database))
+        assert [hold["reason"] for hold in lists.holds(database)] == ["breaker"]
         assert len(engine.arrived) <= 20
         until(lambda: len(engine.arrived) >= 22)  # it is probed, and nothing else is sent
         assert max(row["attempts"] for row in rows(database).values()) <= 3
         engine.scripts = {}  # it is mended
         until(settled(database))
-    assert records.holds(database) == []
+    assert lists.holds(database) == []
     assert {row["status"] for row in rows(database).values()} == {"delivered"}
 
 
@@ -48,7 +49,7 @@ def test_one_that_is_forbidden_while_others_are_not_holds_them_no_longer(databas
     found = rows(database)
     assert found.pop("bad-1")["reason"] == "http_403"
     assert {row["status"] for row in found.values()} == {"delivered"}
-    assert records.holds(database) == []
+    assert lists.holds(database) == []
 
 
 def test_one_dead_destination_hurts_no_other(database):
@@ -84,7 +85,7 @@ def test_one_dead_destination_hurts_no_other(database):
 
 def test_what_comes_beside_bulk_is_claimed_at_once(database, monkeypatch):
     """What is finished is settled in the next turn. SQLite cannot tell what was queued."""
-    turns, settle_and_claim, look = [], sending.settle_and_claim, sending.look
+    turns, settle_and_claim, look = [], poll.settle_and_claim, poll.look
 
     def turn(database, settlements, wanted, terms):
         done = settle_and_claim(database, settlements, wanted, terms)
@@ -96,8 +97,8 @@ def test_what_comes_beside_bulk_is_claimed_at_once(database, monkeypatch):
         turns.append((False, 0, []))  # nothing was finished
         return look(database, wanted)
 
-    monkeypatch.setattr(sending, "settle_and_claim", turn)
-    monkeypatch.setattr(sending, "look", only_look)
+    monkeypatch.setattr(poll, "settle_and_claim", turn)
+    monkeypatch.setattr(poll, "look", only_look)
     made = [arrival(f"bulk{n}", f"b{n}") for n in range(1000)]
     bulk = [replace(one, deliveries=(replace(one.deliveries[0], bulk=True),)) for one in made]
     accept(database, bulk)

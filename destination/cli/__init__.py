@@ -18,7 +18,7 @@ from destination.cli import (
     service,
 )
 from destination.errors import BadSetting, Problem
-from destination.wording import printable_lines
+from destination.support.text import printable_lines
 
 
 class _Commands(click.Group):

@@ -6,15 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
-from destination import payloads
+from destination.app import Setup
+from destination.cli import call_files
+from destination.cli.call_files import Payload
 from destination.cli.counting import Outcome, Pace, counted, summarise
 from destination.cli.sender import Sender
-from destination.cli.setup import Setup
 from destination.errors import Refused
-from destination.events import REFUSALS
+from destination.model.arrival import Arrival
+from destination.model.event import REFUSALS
 from destination.partners import Source
-from destination.payloads import Payload
-from destination.routing import Arrival, arrive
+from destination.routing.route import arrive
 
 #: How many calls one request of a replay carries.
 BATCH = 100
@@ -35,14 +36,14 @@ def replay_files(
     """
     outcomes: Iterator[Outcome]
     partner = setup.source(source)
-    calls = payloads.read_all(paths, partner)
+    calls = call_files.read_all(paths, partner)
     if dry_run:
         routes = setup.routes()
         outcomes = (outcome_of(arrive(each.call, source, routes)) for each in calls)
     else:
         if new_ids:
             suffix = f"-{time.time_ns():x}"
-            calls = (payloads.renewed(payload, suffix) for payload in calls)
+            calls = (call_files.renewed(payload, suffix) for payload in calls)
         outcomes = send(Sender(url or receiver_url(setup, source), partner), calls, rate)
     again = "those are duplicates then."
     counts = counted(outcomes, _total(paths, partner), unit="calls", again=again)
@@ -84,4 +85,4 @@ def _goes_alone(payload: Payload) -> bool:
 
 def _total(paths: Iterable[str], source: Source) -> int | None:
     """How many calls there are; None for standard input, which can be read only once."""
-    return None if "-" in paths else sum(1 for _ in payloads.read_all(paths, source))
+    return None if "-" in paths else sum(1 for _ in call_files.read_all(paths, source))

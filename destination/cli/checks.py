@@ -6,15 +6,16 @@ from typing import Any
 
 import click
 
-from destination import jsontext, payloads
-from destination.cli.setup import Setup
-from destination.deliveries import Exchange
+from destination.app import Setup
+from destination.cli import call_files
 from destination.errors import Problem
 from destination.mapping.files import files
 from destination.mapping.schema import schema_of
+from destination.model.verdict import Exchange
+from destination.outbound.client import Client
 from destination.partners import Destination
-from destination.partners.http import Client
-from destination.wording import listed
+from destination.support import json_codec
+from destination.support.text import listed
 
 
 @click.command()
@@ -40,7 +41,7 @@ def lint(path: Path | None, as_json: bool) -> None:
         if as_json:
             row = {"file": str(fault.path), "line": fault.line, "column": fault.column}
             click.echo(
-                jsontext.dumps({**row, "severity": fault.severity, "message": fault.message})
+                json_codec.dumps({**row, "severity": fault.severity, "message": fault.message})
             )
         else:
             place = click.style(f"{fault.path}:{fault.line}:{fault.column}:", bold=True)
@@ -70,13 +71,13 @@ def schema() -> None:
     \b
       destination schema > mappings/.schema.json
     """
-    click.echo(jsontext.pretty(schema_of(Setup.read().actions)))
+    click.echo(json_codec.pretty(schema_of(Setup.read().actions)))
 
 
 def _examples(setup: Setup, source: str) -> list[Any]:
     """The events of the folder `fixtures/SOURCE`, which stands beside the folder of mappings."""
     folder = setup.settings.mappings.parent / "fixtures" / source
-    found = payloads.read_all([str(folder)], setup.sources[source]) if folder.is_dir() else ()
+    found = call_files.read_all([str(folder)], setup.sources[source]) if folder.is_dir() else ()
     return [payload.call for payload in found if isinstance(payload.call, dict)]
 
 

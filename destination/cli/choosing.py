@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from destination import jsontext
-from destination.deliveries import Status
-from destination.store.filters import Filter
-from destination.values import age
+from destination.model.delivery import Status
+from destination.settings.parsers import age
+from destination.store.queries.filters import Filter
+from destination.support import json_codec
 
 
 class Moment(click.ParamType[float]):
@@ -31,7 +31,7 @@ class Moment(click.ParamType[float]):
         except ValueError:
             pass
         try:
-            return jsontext.seconds(value)
+            return json_codec.seconds(value)
         except ValueError:
             self.fail(
                 f"{value!r} is not a time. Write 2026-05-01, 2026-05-01T08:30 (UTC), or an age: "
@@ -74,7 +74,7 @@ def chosen_by(*names: str) -> Callable[[Callable[..., None]], Callable[..., None
         def choosing(*args: Any, **kwargs: Any) -> None:
             values = {name: kwargs.pop(name) for name in names}
             for name, value in values.items():
-                if isinstance(value, str) and not jsontext.is_unicode(value):
+                if isinstance(value, str) and not json_codec.is_unicode(value):
                     raise click.UsageError(f"--{name.replace('_', '-')} is not UTF-8 text.")
             command(*args, chosen=Filter(**values), **kwargs)
 

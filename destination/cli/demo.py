@@ -23,19 +23,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from destination import beside, database, jsontext, partners, payloads
-from destination.cli import returns, tables
+from destination import partners
+from destination.cli import call_files, returns, tables
+from destination.cli.call_files import Payload
 from destination.cli.sender import Result, Sender
 from destination.cli.sent import body_of
 from destination.cli.service import SANDBOX_PORT, STOP_WITHIN, sandbox_environment
-from destination.database import Database
 from destination.errors import Problem
 from destination.partners import Destination
 from destination.partners.segment import Segment, SegmentSettings
-from destination.payloads import Payload
-from destination.settings import Environment, Settings, Table, rows
-from destination.store import records
-from destination.store.filters import Filter
+from destination.settings.tables import Environment, Settings, Table, rows
+from destination.store import database
+from destination.store.database import Database
+from destination.store.queries import lists
+from destination.store.queries.filters import Filter
+from destination.support import json_codec, supervisor
 
 #: Seconds to wait for the service to be up, and for the fixtures to be delivered.
 PATIENCE = 30.0
@@ -96,7 +98,7 @@ def run_demo(once: bool, fixtures: Path) -> None:
         destinations = partners.destinations(Environment.load(environment))
         shown = [
             _row(payload, result, kept, destinations)
-            for payload, result in _send(list(payloads.read_all([str(fixtures)])), sender, kept)
+            for payload, result in _send(list(call_files.read_all([str(fixtures)])), sender, kept)
         ]
         _print(shown)
         until = time.monotonic() + PATIENCE
@@ -138,7 +140,7 @@ def _environment(port: int, sandbox_port: int) -> dict[str, str]:
 def _service(environment: dict[str, str], sandbox_port: int) -> Iterator[subprocess.Popen[bytes]]:
     """Receiver, worker and sandbox, stopped at the end."""
     command = f"serve --worker --sandbox --sandbox-port {sandbox_port}"
-    process = beside.start(command, environment)
+    process = supervisor.start(command, environment)
     try:
         yield process
     except KeyboardInterrupt:
@@ -182,7 +184,7 @@ def _send(found: list[Payload], sender: Sender, kept: Database) -> list[tuple[Pa
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         for payload in progress.track(found, description="Sending the fixtures"):
-            new = payloads.renewed(payload, suffix)
+            new = call_files.renewed(payload, suffix)
             for text in new.before:
                 _wait_until_settled(kept, sender.send([text]))
             results += [(payload, result) for result in sender.send([new.text])]
@@ -193,7 +195,7 @@ def _send(found: list[Payload], sender: Sender, kept: Database) -> list[tuple[Pa
 def _wait_until_settled(kept: Database, results: Sequence[Result]) -> None:
     ids = [result.message_id for result in results if result.message_id]
     until = time.monotonic() + PATIENCE
-    while records.unsettled(kept, ids) and time.monotonic() < until:
+    while lists.unsettled(kept, ids) and time.monotonic() < until:
         time.sleep(0.05)
 
 
@@ -202,9 +204,9 @@ def _row(
 ) -> Row:
     exchanges = []
     if result.outcome == "accepted" and result.message_id:
-        made = list(records.deliveries(kept, Filter(message_id=result.message_id)))
+        made = list(lists.deliveries(kept, Filter(message_id=result.message_id)))
         for delivery in reversed(made):  # they are listed newest first
-            full = records.delivery(kept, delivery["id"]) or {}
+            full = lists.delivery(kept, delivery["id"]) or {}
             for attempt in full["attempt_list"]:
                 path = "/" + (attempt["url"] or "").partition("://")[2].partition("/")[2]
                 body = body_of(full, destinations, attempt["method"]) or ""
@@ -257,7 +259,7 @@ def _outcome(row: Row) -> Text:
     if row.result.reason:
         text.append(f" {row.result.reason}", style="dim")
     if not row.as_expected:
-        text.append(f" expected {jsontext.dumps(row.payload.expect)}", style="bold red")
+        text.append(f" expected {json_codec.dumps(row.payload.expect)}", style="bold red")
     return text
 
 
@@ -265,7 +267,7 @@ def _print_next(url: str, sandbox_port: int, database_url: str) -> None:
     click.echo("Send a call of your own:\n")
     click.echo(f"  curl -X POST {url} \\")
     click.echo("    -H 'Content-Type: application/json' \\")
-    click.echo(f"    -d {shlex.quote(jsontext.dumps(EXAMPLE))}\n")
+    click.echo(f"    -d {shlex.quote(json_codec.dumps(EXAMPLE))}\n")
     click.echo("and see what the engine made of it:\n")
     click.echo(f"  curl http://127.0.0.1:{sandbox_port}/_sandbox/customers\n")
     click.echo("and what Segment got of it:\n")

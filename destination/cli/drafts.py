@@ -8,13 +8,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from destination.cli.setup import Setup
+from destination.app import Setup
 from destination.errors import Problem
-from destination.jsontext import is_unicode
 from destination.mapping import files
 from destination.mapping.documents import Fault
 from destination.mapping.files import Mapping
 from destination.mapping.writing import written
+from destination.support.json_codec import is_unicode
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,18 +6,19 @@ from dataclasses import replace
 from marshmallow import ValidationError
 from rich.text import Text
 
-from destination import jsontext
 from destination.cli import tables
+from destination.cli.call_files import Payload
 from destination.cli.calls import outcome_of
-from destination.deliveries import Delivery, Discard
-from destination.jsontext import Json
 from destination.mapping import MISSING
 from destination.mapping.explain import Way, explain_fields, explain_trigger, shown
 from destination.mapping.files import Mapping
+from destination.model.arrival import Arrival
+from destination.model.delivery import Delivery, Discard
 from destination.partners import Action
-from destination.payloads import Payload
-from destination.routing import Arrival, Routes, arrive
-from destination.wording import listed, printable
+from destination.routing.route import Routes, arrive
+from destination.support import json_codec
+from destination.support.json_codec import Json
+from destination.support.text import listed, printable
 
 #: Columns of a line in a pipe.
 WIDTH = 100
@@ -95,7 +96,7 @@ class Explainer:
     def _explain_delivery(self, mapping: Mapping, call: Json, delivery: Delivery) -> None:
         destination = self._routes.destinations[delivery.destination]
         action = destination.actions[delivery.action]
-        *before, request = action.requests(jsontext.loads(delivery.payload))
+        *before, request = action.requests(json_codec.loads(delivery.payload))
         where = f" → {request.method} {destination.url}{request.path}"
         self._line(Text.assemble(("✓ ", "green"), (mapping.name, "bold"), where))
         for asked in before:
@@ -103,7 +104,7 @@ class Explainer:
             self._line(Text(f"first {where} asks whether it may be sent"), indent=4)
         self._explain_fields(mapping, call, action)
         if request.body is not None:
-            for line in jsontext.pretty(jsontext.loads(request.body)).split("\n"):
+            for line in json_codec.pretty(json_codec.loads(request.body)).split("\n"):
                 text = Text(printable(f"    {line}"))
                 self._console.print(text, no_wrap=True, overflow="ellipsis")
 
@@ -166,6 +167,6 @@ def _notes(mapping: Mapping, call: Json, action: Action) -> dict[str, str]:
     for name, made in rendered.items():
         if name not in sent:
             notes[name] = f"{'an empty text' if made == '' else 'no value'}, left out"
-        elif jsontext.dumps(sent[name]) != jsontext.dumps(made):
+        elif json_codec.dumps(sent[name]) != json_codec.dumps(made):
             notes[name] = f"becomes {shown(sent[name])}"
     return notes

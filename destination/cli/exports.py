@@ -5,10 +5,10 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from destination import payloads
+from destination.cli import call_files
+from destination.cli.call_files import Lines, Payload
 from destination.errors import Problem
-from destination.events import message_id
-from destination.payloads import Lines, Payload
+from destination.model.event import message_id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,13 +26,13 @@ def read_export(path: str) -> Iterator[Sent]:
     A file that begins as JSON holds calls, as `destination replay` reads them; any other holds
     message ids: one a line, or a table (CSV) with a column `messageId`. Raises Problem.
     """
-    with payloads.opened(path) as lines:
+    with call_files.opened(path) as lines:
         first = next(lines, None)
         if first is None:
             return
         lines = itertools.chain([first], lines)
         if first[1].lstrip().startswith(("{", "[")):
-            for payload in payloads.read(lines, path):
+            for payload in call_files.read(lines, path):
                 yield Sent(message_id=message_id(payload.call, payload.text), payload=payload)
         else:
             for found in _ids(first[1], lines, path):

@@ -2,12 +2,12 @@
 
 import click
 
+from destination.app import Setup
+from destination.cli.call_files import opened
 from destination.cli.counting import counted
-from destination.cli.setup import Setup
-from destination.jsontext import is_unicode
-from destination.payloads import opened
-from destination.store import forgetting
-from destination.store.forgetting import Known
+from destination.store.upkeep import erasure
+from destination.store.upkeep.erasure import Known
+from destination.support.json_codec import is_unicode
 
 
 @click.command()
@@ -44,17 +44,15 @@ def forget(user_ids: tuple[str, ...], anonymous: tuple[str, ...], yes: bool) -> 
     if not all(map(is_unicode, (*named, *anonymous))):
         raise click.UsageError("One of the ids is not UTF-8 text.")
     database = Setup.read().kept()
-    known = forgetting.find(database, named, anonymous)
+    known = erasure.find(database, named, anonymous)
     if known.unknown:
         click.echo(f"Of {known.unknown:,} of the ids that you name, nothing was found.", err=True)
     if not yes:
         click.confirm(f"Remove for ever: {_so_many(len(known.events), known)}?", abort=True)
         # Calls have come while somebody thought about it.
-        known = forgetting.find(database, named, anonymous)
+        known = erasure.find(database, named, anonymous)
     outcomes = (
-        ("removed", None)
-        for count in forgetting.forget(database, named, known)
-        for _ in range(count)
+        ("removed", None) for count in erasure.forget(database, named, known) for _ in range(count)
     )
     again = "it goes on where it stopped."
     removed = counted(outcomes, len(known.events), unit="events", again=again)

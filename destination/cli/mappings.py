@@ -13,17 +13,17 @@ from rich.table import Table
 from rich.text import Text
 from ruamel.yaml import YAML
 
-from destination import jsontext
+from destination.app import Setup
 from destination.cli import drafts, tables
 from destination.cli.drafts import Draft
 from destination.cli.new_mapping import new
-from destination.cli.setup import Setup
 from destination.errors import Problem
 from destination.mapping.documents import Fault
 from destination.mapping.files import Mapping
 from destination.mapping.subscriptions import read_subscriptions
 from destination.mapping.writing import as_yaml, switched
-from destination.wording import did_you_mean, listed
+from destination.support import json_codec
+from destination.support.text import did_you_mean, listed
 
 MAPPINGS = {
     "name": "name",
@@ -120,7 +120,7 @@ def status(url: str | None, as_json: bool) -> None:
     found = answer["mappings"]
     rejected = found["rejected"]
     if as_json:
-        click.echo(jsontext.dumps(found))
+        click.echo(json_codec.dumps(found))
     else:
         click.echo(
             f"In force since {found['since']} ({found['digest']}): {listed(found['names'])}."
@@ -265,7 +265,7 @@ def _named(setup: Setup, name: str) -> Mapping:
 
 def _json(file: Any) -> Any:
     try:
-        return jsontext.loads(file.read())
+        return json_codec.loads(file.read())
     except ValueError as error:
         raise Problem(f"{file.name} is not JSON: {error}. Copy the whole mapping.") from error
 

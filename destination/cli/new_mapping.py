@@ -10,16 +10,16 @@ from typing import Any
 import click
 from marshmallow.fields import Field
 
-from destination import jsontext
+from destination.app import Setup
 from destination.cli import drafts, samples
 from destination.cli.drafts import Draft
 from destination.cli.samples import NAMED, Sample
-from destination.cli.setup import Setup
 from destination.errors import Problem
-from destination.events import TYPES
 from destination.mapping import InvalidMapping, compile_mapping, compile_trigger, expand, files
+from destination.model.event import TYPES
 from destination.partners import Action
-from destination.wording import did_you_mean, printable
+from destination.support import json_codec
+from destination.support.text import did_you_mean, printable
 
 #: The answer that means every event of a type.
 EVERY = "*"
@@ -224,7 +224,7 @@ def _value(
 ) -> Any:
     """What a field sends: its default, or what was typed."""
     default = declared.metadata.get("default", NOTHING)
-    shown = default if isinstance(default, str) else jsontext.dumps(default)
+    shown = default if isinstance(default, str) else json_codec.dumps(default)
     offers = {shown: "the usual"} if default != NOTHING else {}
     for path, sample in samples.paths(matching, declared).items():
         offers.setdefault(path, _shortened(sample))

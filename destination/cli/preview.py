@@ -9,15 +9,17 @@ from typing import Any
 
 import click
 
-from destination import jsontext, payloads
+from destination.app import Setup
+from destination.cli import call_files
 from destination.cli.explaining import Explainer
-from destination.cli.setup import Setup
-from destination.deliveries import Delivery
 from destination.errors import Problem
-from destination.events import REFUSALS
 from destination.mapping.files import stamps
-from destination.routing import Arrival, Routes, arrive
-from destination.wording import printable_lines
+from destination.model.arrival import Arrival
+from destination.model.delivery import Delivery
+from destination.model.event import REFUSALS
+from destination.routing.route import Routes, arrive
+from destination.support import json_codec
+from destination.support.text import printable_lines
 
 #: Seconds between two looks at the files.
 LOOK_EVERY = 0.3
@@ -73,11 +75,11 @@ def _show(
         routes = _only(routes, only)
     explainer = Explainer(routes, in_detail=only is not None)
     refused = False
-    for payload in payloads.read_all(paths, setup.source(source)):
+    for payload in call_files.read_all(paths, setup.source(source)):
         arrival = arrive(payload.call, source, routes)
         refused = refused or any(discard.reason in REFUSALS for discard in arrival.discards)
         if as_json:
-            click.echo(jsontext.dumps(_row(arrival, routes)))
+            click.echo(json_codec.dumps(_row(arrival, routes)))
         else:
             explainer.explain(payload, arrival)
     return refused
@@ -106,14 +108,14 @@ def _row(arrival: Arrival, routes: Routes) -> dict[str, Any]:
 def _request(delivery: Delivery, routes: Routes) -> dict[str, Any]:
     destination = routes.destinations[delivery.destination]
     action = destination.actions[delivery.action]
-    request = action.requests(jsontext.loads(delivery.payload))[-1]
+    request = action.requests(json_codec.loads(delivery.payload))[-1]
     return {
         "mapping": delivery.mapping,
         "destination": delivery.destination,
         "action": delivery.action,
         "method": request.method,
         "url": destination.url + request.path,
-        "body": None if request.body is None else jsontext.loads(request.body),
+        "body": None if request.body is None else json_codec.loads(request.body),
     }
 
 

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
-from destination import jsontext
+from destination.app import Setup
 from destination.cli.calls import receiver_url, send
 from destination.cli.counting import Outcome, counted, summarise
 from destination.cli.exports import Sent, read_export
 from destination.cli.sender import Sender
-from destination.cli.setup import Setup
-from destination.database import Database
 from destination.errors import Problem
-from destination.store.outcomes import outcomes
+from destination.store.database import Database
+from destination.store.queries.reconcile import outcomes
+from destination.support import json_codec
 
 #: How many calls are looked up at a time.
 CHUNK = 500
@@ -99,6 +99,8 @@ def _send(
 def _print(compared: Iterable[tuple[str, Outcome]]) -> Counter[Outcome]:
     counts: Counter[Outcome] = Counter()
     for message_id, (outcome, reason) in compared:
-        click.echo(jsontext.dumps({"messageId": message_id, "outcome": outcome, "reason": reason}))
+        click.echo(
+            json_codec.dumps({"messageId": message_id, "outcome": outcome, "reason": reason})
+        )
         counts[outcome, reason] += 1
     return counts

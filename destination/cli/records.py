@@ -5,21 +5,21 @@ from dataclasses import replace
 
 import click
 
-from destination import jsontext
+from destination.app import Setup
 from destination.cli import tables
 from destination.cli.choosing import chosen_by
 from destination.cli.counting import steps
 from destination.cli.sent import body_of
-from destination.cli.setup import Setup
-from destination.database import Database
-from destination.deliveries import Status
 from destination.errors import Problem
-from destination.store import records
-from destination.store.filters import EVERYTHING, Filter
-from destination.store.records import Row
-from destination.store.replaying import STEP, find_deliveries
-from destination.store.retrying import mark_delivered, send_again
-from destination.store.standing import Standing, standings
+from destination.model.delivery import Status
+from destination.store.database import Database
+from destination.store.queries import lists
+from destination.store.queries.backlog import Standing, standings
+from destination.store.queries.filters import EVERYTHING, Filter
+from destination.store.queries.lists import Row
+from destination.store.replay.replay import STEP, find_deliveries
+from destination.store.replay.retry import mark_delivered, send_again
+from destination.support import json_codec
 
 #: What a row can be known by, in a database of either kind.
 _ID = click.IntRange(1, 2**63 - 1)
@@ -82,7 +82,7 @@ def events(ctx: click.Context, chosen: Filter, limit: int | None, as_json: bool)
       destination events show 42
     """
     if ctx.invoked_subcommand is None:
-        rows = records.events(Setup.read().kept(), chosen, limit=_rows(limit, as_json))
+        rows = lists.events(Setup.read().kept(), chosen, limit=_rows(limit, as_json))
         tables.show(rows, EVENTS, as_json=as_json)
 
 
@@ -90,10 +90,10 @@ def events(ctx: click.Context, chosen: Filter, limit: int | None, as_json: bool)
 @click.argument("event_id", type=_ID)
 def show_event(event_id: int) -> None:
     """Show one event: the call, its deliveries and its discards."""
-    event = records.event(Setup.read().kept(), event_id)
+    event = lists.event(Setup.read().kept(), event_id)
     if event is None:
         raise Problem(f"There is no event {event_id}. `destination events` lists them.")
-    tables.panel("Event", [f"{event['message_id']}  {jsontext.moment(event['received_at'])}"])
+    tables.panel("Event", [f"{event['message_id']}  {json_codec.moment(event['received_at'])}"])
     tables.panel("You sent", _pretty(event["call"]) or ["Removed, since it was past its age."])
     for delivery in event["deliveries"]:
         words = f"{delivery['mapping']} → {delivery['destination']}: {delivery['status']}"
@@ -119,7 +119,7 @@ def deliveries(ctx: click.Context, chosen: Filter, limit: int | None, as_json: b
     """
     if ctx.invoked_subcommand is None:
         database = Setup.read().kept()
-        rows = records.deliveries(database, chosen, limit=_rows(limit, as_json))
+        rows = lists.deliveries(database, chosen, limit=_rows(limit, as_json))
         tables.show(rows, DELIVERIES, as_json=as_json)
         for name, standing in sorted(standings(database).items()) if not as_json else ():
             click.echo(_standing(name, standing))
@@ -131,7 +131,7 @@ def show_delivery(delivery_id: int) -> None:
     """Show one delivery: what you sent, and each request with the engine's answer."""
     setup = Setup.read()
     database = setup.kept()
-    delivery = records.delivery(database, delivery_id)
+    delivery = lists.delivery(database, delivery_id)
     if delivery is None:
         raise Problem(f"There is no delivery {delivery_id}. `destination deliveries` lists them.")
     state = f"{delivery['mapping']} → {delivery['destination']}: {delivery['status']}"
@@ -140,10 +140,10 @@ def show_delivery(delivery_id: int) -> None:
         why = f" (confirmed by event {delivery['confirmed_by']})"
     tables.panel("Delivery", [state + why])
     if delivery["status"] == Status.PENDING.value and delivery["ready_at"]:
-        moment = jsontext.moment(delivery["ready_at"])
+        moment = json_codec.moment(delivery["ready_at"])
         tables.panel("Next in its lane", [f"not before {moment}, and after what is ahead of it"])
     tables.panel("You sent", _pretty(delivery["call"]))
-    if files := records.mapping_texts(database, delivery["mapping_set"] or ""):
+    if files := lists.mapping_texts(database, delivery["mapping_set"] or ""):
         tables.panel("Mapping files in force", [f"{delivery['mapping_set']}: {', '.join(files)}"])
     if not delivery["attempt_list"]:
         body = body_of(delivery, setup.destinations)
@@ -212,7 +212,7 @@ def discards(ctx: click.Context, chosen: Filter, limit: int | None, as_json: boo
       destination discards show 7
     """
     if ctx.invoked_subcommand is None:
-        rows = records.discards(Setup.read().kept(), chosen, limit=_rows(limit, as_json))
+        rows = lists.discards(Setup.read().kept(), chosen, limit=_rows(limit, as_json))
         tables.show(rows, DISCARDS, as_json=as_json)
 
 
@@ -220,7 +220,7 @@ def discards(ctx: click.Context, chosen: Filter, limit: int | None, as_json: boo
 @click.argument("discard_id", type=_ID)
 def show_discard(discard_id: int) -> None:
     """Show one discard with the call that made it."""
-    discard = records.discard(Setup.read().kept(), discard_id)
+    discard = lists.discard(Setup.read().kept(), discard_id)
     if discard is None:
         raise Problem(f"There is no discard {discard_id}. `destination discards` lists them.")
     tables.panel("Discard", [_discard_words(discard)])
@@ -287,7 +287,7 @@ def _show_attempt(attempt: Row, body: str | None) -> None:
     request = [f"{attempt['method']} {attempt['url']}"]
     tables.panel(f"Attempt {attempt['number']} · Request to destination", request + _pretty(body))
     status = attempt["status"] or attempt["trouble"]
-    verdict = f"{status} → {attempt['verdict']}, {jsontext.moment(attempt['ended_at'])}"
+    verdict = f"{status} → {attempt['verdict']}, {json_codec.moment(attempt['ended_at'])}"
     answer = _pretty(attempt["answer"])
     tables.panel(f"Attempt {attempt['number']} · Response from destination", [verdict, *answer])
 
@@ -302,6 +302,6 @@ def _pretty(text: str | None) -> list[str]:
     if text is None:
         return []
     try:
-        return jsontext.pretty(jsontext.loads(text)).splitlines()
+        return json_codec.pretty(json_codec.loads(text)).splitlines()
     except (ValueError, RecursionError):
         return text.splitlines()

@@ -4,17 +4,17 @@ from collections.abc import Iterator, Sequence
 
 import click
 
+from destination.app import Setup
 from destination.cli.calls import replay_files
 from destination.cli.choosing import chosen_by
 from destination.cli.counting import Outcome, Pace, counted, steps, summarise
-from destination.cli.setup import Setup
-from destination.database import Database
-from destination.roster import Roster
-from destination.routing import Routes
-from destination.store import replaying
-from destination.store.filters import EVERYTHING, Filter
-from destination.store.records import remember_mappings
-from destination.store.replaying import Kind
+from destination.registry import Roster
+from destination.routing.route import Routes
+from destination.store.database import Database
+from destination.store.queries.filters import EVERYTHING, Filter
+from destination.store.queries.lists import remember_mappings
+from destination.store.replay import replay as replays
+from destination.store.replay.replay import Kind
 
 #: What is replayed of each kind, as it is counted.
 UNITS = {
@@ -101,7 +101,7 @@ def _replay_kept(
     setup = Setup.read()
     database, routes = setup.kept(), setup.routes()
     Roster(database, setup.destinations)  # from now on the routes know the subscribers
-    found = replaying.find(database, kind, chosen)
+    found = replays.find(database, kind, chosen)
     if not dry_run:
         remember_mappings(database, routes.digest, routes.texts)
     outcomes = _run(database, kind, found, routes, rate=rate, dry_run=dry_run)
@@ -122,7 +122,7 @@ def _run(
     rate: float | None,
     dry_run: bool,
 ) -> Iterator[Outcome]:
-    pace = Pace(None if dry_run else rate, most=replaying.STEP)
+    pace = Pace(None if dry_run else rate, most=replays.STEP)
     for ids in steps(found, pace.size):
-        yield from replaying.replay(database, kind, ids, routes, keep=not dry_run)
+        yield from replays.replay(database, kind, ids, routes, keep=not dry_run)
         pace.wait(len(ids))

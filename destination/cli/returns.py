@@ -8,14 +8,14 @@ from typing import Any
 import requests
 from rich.text import Text
 
-from destination import jsontext
 from destination.cli import tables
-from destination.database import Database
-from destination.deliveries import Status
+from destination.model.delivery import Status
 from destination.partners import kind_of
-from destination.roster import LOOK_EVERY
-from destination.store import records
-from destination.store.filters import Filter
+from destination.registry import LOOK_EVERY
+from destination.store.database import Database
+from destination.store.queries import lists
+from destination.store.queries.filters import Filter
+from destination.support import json_codec
 
 #: The sources that tell what members earned.
 ENGINES = ("rehook", "reward")
@@ -76,7 +76,7 @@ def subscribe(service_url: str, sandbox_url: str) -> None:
 
 def newest_event(kept: Database) -> int:
     """The id of the newest event; 0 where there is none."""
-    return next((row["id"] for row in records.events(kept, limit=1)), 0)
+    return next((row["id"] for row in lists.events(kept, limit=1)), 0)
 
 
 def wait_for_webhooks(sandbox_url: str, kept: Database, *, after: int, until: float) -> bool:
@@ -87,7 +87,7 @@ def wait_for_webhooks(sandbox_url: str, kept: Database, *, after: int, until: fl
         webhooks = _call("GET", f"{sandbox_url}/_sandbox/webhooks")
         taken = all(webhook["answers"][-1:] == [200] for webhook in webhooks)
         ids = [row["message_id"] for row in _events(kept, after)]
-        if taken and not records.unsettled(kept, ids):
+        if taken and not lists.unsettled(kept, ids):
             return _all_reached(sandbox_url, kept, after)
         time.sleep(0.1)
     return False
@@ -96,12 +96,12 @@ def wait_for_webhooks(sandbox_url: str, kept: Database, *, after: int, until: fl
 def _all_reached(sandbox_url: str, kept: Database, after: int) -> bool:
     """Whether the stand-ins got what the deliveries say, and the subscriber found it signed."""
     made = [
-        records.delivery(kept, delivery["id"]) or {}
+        lists.delivery(kept, delivery["id"]) or {}
         for row in _events(kept, after)
-        for delivery in (records.event(kept, row["id"]) or {})["deliveries"]
+        for delivery in (lists.event(kept, row["id"]) or {})["deliveries"]
     ]
     wanted = {
-        jsontext.loads(each["payload"])["eventId"]
+        json_codec.loads(each["payload"])["eventId"]
         for each in made
         if kind_of(each["destination"]) == "webhook"
     }
@@ -122,16 +122,16 @@ def print_returns(kept: Database, *, after: int) -> None:
     """
     found: dict[str, Told] = {}
     for row in _events(kept, after):
-        full = records.event(kept, row["id"]) or {}
-        name = _named(jsontext.loads(full["call"]))
+        full = lists.event(kept, row["id"]) or {}
+        name = _named(json_codec.loads(full["call"]))
         told = found.setdefault(name, Told(event=name))
         told.times += 1
         told.reason = row["reason"]
         for delivery in full["deliveries"]:
             told.statuses[delivery["status"]] += 1
             if (kind := kind_of(delivery["destination"])) not in told.reached:
-                payload = (records.delivery(kept, delivery["id"]) or {})["payload"]
-                told.reached[kind] = _sent(jsontext.loads(payload))
+                payload = (lists.delivery(kept, delivery["id"]) or {})["payload"]
+                told.reached[kind] = _sent(json_codec.loads(payload))
     console = tables.console()
     table = tables.new_table(("the engines told", "times", "outcome", "reached", ""))
     event, times, outcome, whom, what = table.columns
@@ -165,7 +165,7 @@ def _outcome(told: Told) -> Text:
 
 
 def _events(kept: Database, after: int) -> list[dict[str, Any]]:
-    every = [row for source in ENGINES for row in records.events(kept, Filter(source=source))]
+    every = [row for source in ENGINES for row in lists.events(kept, Filter(source=source))]
     return [row for row in every if row["id"] > after]
 
 
@@ -181,8 +181,8 @@ def _sent(payload: dict[str, Any]) -> str:
         told = {
             key: value for key, value in payload["data"].items() if key != "customerIdentifiers"
         }
-        return f"{payload['eventName']} {jsontext.dumps(told)}"
-    return f"{payload.get('event', 'identify')} {jsontext.dumps(payload.get('properties', {}))}"
+        return f"{payload['eventName']} {json_codec.dumps(told)}"
+    return f"{payload.get('event', 'identify')} {json_codec.dumps(payload.get('properties', {}))}"
 
 
 def _call(method: str, url: str, body: object = None) -> Any:

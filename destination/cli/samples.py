@@ -10,9 +10,9 @@ from typing import Any
 from marshmallow import ValidationError
 from marshmallow.fields import Field
 
-from destination import payloads
-from destination.events import TYPES
+from destination.cli import call_files
 from destination.mapping import expand, transform
+from destination.model.event import TYPES
 from destination.partners import Source
 
 #: The types of calls that have a name of their own, and where it stands.
@@ -66,7 +66,7 @@ def paths(samples: Sequence[Sample], field: Field[Any]) -> dict[str, Any]:
 
 
 def _read(path: Path, source: Source) -> Iterator[Sample]:
-    for payload in payloads.read_all([str(path)], source):
+    for payload in call_files.read_all([str(path)], source):
         call = payload.call
         if not isinstance(call, dict) or call.get("type") not in TYPES:
             continue

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from destination import jsontext
 from destination.partners import Destination, kind_of
-from destination.store.records import Row
+from destination.store.queries.lists import Row
+from destination.support import json_codec
 
 
 def body_of(
@@ -14,7 +14,7 @@ def body_of(
     where it has none.
     """
     action = destinations[kind_of(delivery["destination"])].actions[delivery["action"]]
-    requests = action.requests(jsontext.loads(delivery["payload"]))
+    requests = action.requests(json_codec.loads(delivery["payload"]))
     # An account's method is its own, and its request is the only one.
     found = [request for request in requests if request.method == method] or requests
     return found[-1].body

@@ -17,20 +17,20 @@ from typing import Any, TypeVar
 import click
 import structlog
 
-from destination import beside, logs, metrics
-from destination.cli.setup import Setup
-from destination.database import Database, connect
+from destination.app import Setup
 from destination.errors import BadSetting, Problem, StoreUnavailable
 from destination.partners import Destination
-from destination.roster import Roster
+from destination.registry import Roster
 from destination.sandbox import serve as serve_sandbox
-from destination.settings import Environment, Settings
-from destination.store import holds
-from destination.web import door
+from destination.settings.tables import Environment, Settings
+from destination.store.database import Database, connect
+from destination.store.queue import circuit_breaker
+from destination.support import logs, metrics, supervisor
+from destination.support.text import listed
+from destination.web import server
 from destination.web.app import create_app
 from destination.web.receive import Receiver
-from destination.wording import listed
-from destination.worker import Worker
+from destination.worker.loop import Worker
 
 log = structlog.get_logger()
 
@@ -134,7 +134,7 @@ def hold(name: str) -> None:
       destination hold rehook
     """
     database = _known(name)
-    holds.hold(database, name)
+    circuit_breaker.hold(database, name)
     click.echo(f"{name} is on hold. `destination resume {name}` ends it.")
 
 
@@ -147,7 +147,7 @@ def resume(name: str) -> None:
     Example:
       destination resume rehook
     """
-    held = holds.resume(_known(name), name)
+    held = circuit_breaker.resume(_known(name), name)
     click.echo(f"{name} goes on." if held else f"{name} was not on hold.")
 
 
@@ -282,7 +282,7 @@ def _receive(receiver: Receiver, settings: Settings) -> None:
     # A connection is an open file, of which a process may have few unless it asks for more.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(
-        resource.RLIMIT_NOFILE, (max(soft, min(hard, door.MAX_CONNECTIONS + 200)), hard)
+        resource.RLIMIT_NOFILE, (max(soft, min(hard, server.MAX_CONNECTIONS + 200)), hard)
     )
     try:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
@@ -300,7 +300,7 @@ def _receive(receiver: Receiver, settings: Settings) -> None:
     app = create_app(receiver)
     _be_swift()
     log.info("receiving", at=f"http://{settings.host}:{settings.port}/webhooks/segment")
-    door.serve(
+    server.serve(
         app,
         listener,
         # The app refuses a large body with a message; this is only the bound of memory.
@@ -351,7 +351,9 @@ class _Beside:
                 process.kill()
 
     def _start(self, command: str) -> None:
-        self._running[command] = beside.start(command, {**os.environ, **self._commands[command]})
+        self._running[command] = supervisor.start(
+            command, {**os.environ, **self._commands[command]}
+        )
 
     def _watch(self) -> None:
         while not self._stopping.wait(1.0):

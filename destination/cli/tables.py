@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from destination import jsontext
-from destination.wording import printable
+from destination.support import json_codec
+from destination.support.text import printable
 
 #: Rows that a table shows unless more are asked for.
 DEFAULT_LIMIT = 50
@@ -59,7 +59,7 @@ def show(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *, as_js
     if as_json:
         for row in rows:
             click.echo(
-                jsontext.dumps({name: _plain(key, row[key]) for key, name in columns.items()})
+                json_codec.dumps({name: _plain(key, row[key]) for key, name in columns.items()})
             )
         return
     listed = [{key: _cell(key, row[key]) for key in columns} for row in rows]
@@ -146,7 +146,7 @@ def age(seconds: float) -> str:
 def _plain(key: str, value: Any) -> Any:
     if key == "since":
         return int(time.time() - value)
-    return jsontext.moment(value) if key.endswith("_at") and value is not None else value
+    return json_codec.moment(value) if key.endswith("_at") and value is not None else value
 
 
 def _cell(key: str, value: Any) -> Text:

@@ -8,7 +8,7 @@ from typing import Any
 
 from destination.errors import InvalidMapping, MappingFailed
 from destination.mapping.bounds import Where
-from destination.wording import did_you_mean, kind, listed
+from destination.support.text import did_you_mean, kind, listed
 
 #: A compiled value: from the event to what is sent, or MISSING.
 Resolve = Callable[[Any], Any]

@@ -30,7 +30,7 @@ from destination.mapping.rewriting import (
     replace_text,
 )
 from destination.mapping.templates import compile_template
-from destination.wording import did_you_mean, kind
+from destination.support.text import did_you_mean, kind
 
 #: Segment's mappings may hold one directive that is applied before all fields.
 _BEFORE_ALL = "__segment_internal_directive"

@@ -18,7 +18,7 @@ from destination.mapping.paths import MISSING, reader
 from destination.mapping.templates import places
 from destination.mapping.text import number_text
 from destination.mapping.triggers import parse_trigger
-from destination.wording import kind, printable
+from destination.support.text import kind, printable
 
 #: Characters that are shown of a value, a path or a template; the rest is cut.
 SHOWN = 60

@@ -27,7 +27,7 @@ from destination.mapping.lint import (
     misfits,
 )
 from destination.mapping.unmatched import Seen, unmatched
-from destination.wording import did_you_mean, listed
+from destination.support.text import did_you_mean, listed
 
 #: What a mapping file holds.
 SCHEMA: dict[str, Any] = {

@@ -12,7 +12,7 @@ from destination.mapping.bounds import walk
 from destination.mapping.conditions import Comparison, Condition, Group
 from destination.mapping.paths import MISSING
 from destination.mapping.triggers import parse_trigger
-from destination.wording import did_you_mean, kind
+from destination.support.text import did_you_mean, kind
 
 #: What a call's type can be; what a trigger asks for is compared with it letter by letter.
 TYPES = ("identify", "track", "page", "screen", "group", "alias")

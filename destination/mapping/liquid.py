@@ -27,7 +27,7 @@ from destination.errors import InvalidMapping, MappingFailed
 from destination.mapping.arguments import Argument, Resolve, run_fault
 from destination.mapping.bounds import LARGEST_OUTPUT, spend
 from destination.mapping.text import as_json, as_text
-from destination.wording import did_you_mean, kind
+from destination.support.text import did_you_mean, kind
 
 #: Characters that a program may have, as at Segment.
 LONGEST_PROGRAM = 1_000

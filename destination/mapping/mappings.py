@@ -7,7 +7,7 @@ from destination.errors import MappingFailed
 from destination.mapping.arguments import NOTES, is_directive
 from destination.mapping.bounds import check_size, metered, spend_on, walk
 from destination.mapping.directives import compile_root
-from destination.wording import kind
+from destination.support.text import kind
 
 #: These make nothing that the event does not have, in the time that it takes to look it up.
 _UNMETERED = {"@path", "@if", "@literal", NOTES}

@@ -21,7 +21,7 @@ from destination.mapping.arguments import (
 from destination.mapping.bounds import check_depth, spend
 from destination.mapping.paths import MISSING
 from destination.mapping.text import EXPONENT_FROM, as_json, as_text
-from destination.wording import kind
+from destination.support.text import kind
 
 
 def change_case(argument: Argument) -> Resolve:

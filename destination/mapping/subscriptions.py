@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from destination.errors import InvalidMapping, Problem
 from destination.mapping.shorthand import shorten
-from destination.wording import kind, listed
+from destination.support.text import kind, listed
 
 
 class _Part(NamedTuple):

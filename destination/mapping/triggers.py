@@ -21,7 +21,7 @@ from destination.mapping.conditions import (
 )
 from destination.mapping.text import as_text
 from destination.mapping.tokens import Token, keys_of, text_of, tokenize
-from destination.wording import did_you_mean, nearest
+from destination.support.text import did_you_mean, nearest
 
 #: Bytes that a trigger may have, as at Segment.
 LONGEST_TRIGGER = 5 * 1024

@@ -15,7 +15,7 @@ from destination.mapping.lint import comparisons
 from destination.mapping.mappings import compile_mapping
 from destination.mapping.paths import parse_path
 from destination.mapping.triggers import parse_trigger
-from destination.wording import nearest
+from destination.support.text import nearest
 
 Keys = tuple[str, ...]
 

@@ -5,37 +5,20 @@ actions and their fields, its own settings. Receiving, routing, storing, sending
 are written once, elsewhere. `docs/partners.md` shows how to add one.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, Protocol, runtime_checkable
 
-from destination.deliveries import Confirmation, Discard, Exchange, Notice
 from destination.errors import Refused
-from destination.events import Event
-from destination.jsontext import Json
-from destination.partners.addresses import Guard
-from destination.partners.fields import ActionFields
-from destination.settings import Environment, Pacing, Table
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """One HTTP request to a destination, without its address and credentials."""
-
-    method: str
-    #: Below the destination's address, percent-encoded: `/customers`.
-    path: str
-    #: JSON text, or None for a request without a body.
-    body: str | None = None
-    #: Sent twice, it does what it does once: so it is retried when its answer is lost.
-    idempotent: bool
-    #: Reads an answer that the table of verdicts cannot judge: a reason for which the delivery
-    #: fails, or None to go on.
-    objection: Callable[[Exchange], str | None] | None = None
-    #: Headers of this very sending, from its moment in seconds since 1970 UTC: a signature.
-    sign: Callable[[float], Mapping[str, str]] | None = None
+from destination.model.delivery import Confirmation, Discard, Notice
+from destination.model.event import Event
+from destination.model.request import Request
+from destination.outbound.ssrf_guard import Guard
+from destination.partners.base.fields import ActionFields
+from destination.settings.tables import Environment, Pacing, Table
+from destination.support.json_codec import Json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,39 +182,29 @@ class Source(Protocol):
         """
 
 
-#: Modules in this folder that are no partners.
-_HELPERS = {
-    # what they share, towards the network and towards us
-    *("addresses", "connecting", "http"),
-    *("catalogue", "credentials", "fields", "notices", "signing"),
-}
+def _modules() -> dict[str, Any]:
+    """Every partner, by name: a module or a folder in this folder that offers `SETTINGS`, a table,
+    and `source` or `destination` or both: what makes the one or the other of that table.
+    """
+    found = {each.name: import_module(f"{__name__}.{each.name}") for each in iter_modules(__path__)}
+    return {name: found[name] for name in sorted(found) if hasattr(found[name], "SETTINGS")}
 
 
 def names() -> list[str]:
-    """Every partner: a module or a folder in this folder, found by being there.
-
-    It offers `SETTINGS`, a table, and `source` or `destination` or both: what makes the one or
-    the other of that table.
-    """
-    found = (module.name for module in iter_modules(__path__))
-    return sorted(name for name in found if name not in _HELPERS)
-
-
-def _modules() -> Iterator[tuple[str, Any]]:
-    for name in names():
-        yield name, import_module(f"{__name__}.{name}")
+    """The names of all partners."""
+    return list(_modules())
 
 
 def tables() -> list[type[Table]]:
     """The settings of every partner."""
-    return [module.SETTINGS for _, module in _modules()]
+    return [module.SETTINGS for module in _modules().values()]
 
 
 def sources(environment: Environment) -> dict[str, Source]:
     """Every partner that sends us webhooks, by name, with its settings read."""
     return {
         name: module.source(environment.read(module.SETTINGS))
-        for name, module in _modules()
+        for name, module in _modules().items()
         if hasattr(module, "source")
     }
 
@@ -240,6 +213,6 @@ def destinations(environment: Environment) -> dict[str, Destination]:
     """Every partner that receives our deliveries, by name, with its settings read."""
     return {
         name: module.destination(environment.read(module.SETTINGS))
-        for name, module in _modules()
+        for name, module in _modules().items()
         if hasattr(module, "destination")
     }

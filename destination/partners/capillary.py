@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from destination import jsontext
-from destination.deliveries import Confirmation, Discard
 from destination.errors import Refused
-from destination.events import Event
-from destination.jsontext import Json
-from destination.partners.credentials import Locked
-from destination.partners.notices import part, read_notices
-from destination.settings import PREFIX, setting
-from destination.values import headers, one_of, text
+from destination.model.delivery import Confirmation, Discard
+from destination.model.event import Event
+from destination.partners.base.credentials import Locked
+from destination.partners.base.notices import part, read_notices
+from destination.settings.parsers import headers, one_of, text
+from destination.settings.tables import PREFIX, setting
+from destination.support import json_codec
+from destination.support.json_codec import Json
 
 #: Layers that are looked through: three wrappers at most, and the notification in them.
 _WRAPPERS = 4
@@ -149,7 +149,7 @@ def _named(given: dict[str, Json]) -> dict[str, Json]:
 
 def _parsed(text: str) -> Json:
     try:
-        return jsontext.loads(text)
+        return json_codec.loads(text)
     except ValueError:
         return None
 
@@ -159,14 +159,14 @@ def _moment(milliseconds: Json) -> str | None:
     if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
         return None
     try:
-        return jsontext.moment(milliseconds / 1000)
+        return json_codec.moment(milliseconds / 1000)
     except (ValueError, OverflowError, OSError):
         return None
 
 
 def _text(given: Json) -> str:
     try:
-        return jsontext.dumps(given)
+        return json_codec.dumps(given)
     except (RecursionError, ValueError):
         return ""
 

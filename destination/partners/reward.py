@@ -10,17 +10,18 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from destination import jsontext
-from destination.deliveries import Discard
 from destination.errors import Refused, Unauthorized
-from destination.events import Event, message_id
-from destination.jsontext import Json
-from destination.partners import Action, Request
-from destination.partners.credentials import basic_or_bearer, fits
-from destination.partners.fields import ActionFields, Id, Number, Object
-from destination.partners.notices import first_date, part, read_notices
-from destination.settings import PREFIX, Pacing, setting
-from destination.values import text, web_address
+from destination.model.delivery import Discard
+from destination.model.event import Event, message_id
+from destination.model.request import Request
+from destination.partners import Action
+from destination.partners.base.credentials import basic_or_bearer, fits
+from destination.partners.base.fields import ActionFields, Id, Number, Object
+from destination.partners.base.notices import first_date, part, read_notices
+from destination.settings.parsers import text, web_address
+from destination.settings.tables import PREFIX, Pacing, setting
+from destination.support import json_codec
+from destination.support.json_codec import Json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +128,7 @@ def _trigger(payload: dict[str, Json]) -> Sequence[Request]:
         Request(
             method="POST",
             path=f"/v1/triggers/{trigger}/users/{user}/events",
-            body=jsontext.dumps(body),
+            body=json_codec.dumps(body),
             # Reward documents no idempotency key: the same event sent twice is awarded twice.
             idempotent=False,
         )
@@ -186,12 +187,12 @@ class RewardWebhook:
             properties = {}
         if event == "balance.credit_points_issued":
             properties = {**properties, "payout": "engine"}  # they are in Reward's own balance
-        now = jsontext.moment(self._clock())
+        now = json_codec.moment(self._clock())
         return {
             "type": "track",
             "event": event,
             "userId": part(notice, "data", "user", "id"),
-            "messageId": message_id({"messageId": notice.get("id")}, jsontext.dumps(notice)),
+            "messageId": message_id({"messageId": notice.get("id")}, json_codec.dumps(notice)),
             "timestamp": first_date(notice.get("time")) or now,
             "receivedAt": now,
             "properties": properties,

@@ -5,9 +5,9 @@ from flask import Flask, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, NotFound
 
-from destination import metrics
 from destination.errors import Busy, Refused, StoreUnavailable, Unauthorized
-from destination.logs import fault
+from destination.support import metrics
+from destination.support.logs import fault
 from destination.web import health, notifications, openapi, receive
 from destination.web.receive import Receiver
 

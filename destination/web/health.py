@@ -7,11 +7,11 @@ import requests
 from flask import Blueprint, Response
 from flask.typing import ResponseReturnValue
 
-from destination import metrics
 from destination.errors import StoreUnavailable
-from destination.jsontext import moment
-from destination.store import records
-from destination.store.standing import Standing, standings
+from destination.store.queries import lists
+from destination.store.queries.backlog import Standing, standings
+from destination.support import metrics
+from destination.support.json_codec import moment
 from destination.web.receive import Receiver
 
 #: Seconds for which counts are not counted again: a million waiting take a moment.
@@ -53,7 +53,7 @@ def blueprint(receiver: Receiver) -> Blueprint:
                     "reason": hold["reason"],
                     "since": moment(hold["since"]),
                 }
-                for hold in records.holds(receiver.database)
+                for hold in lists.holds(receiver.database)
             ],
             "destinations": {
                 name: {

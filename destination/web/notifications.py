@@ -12,16 +12,16 @@ import structlog
 from flask import Blueprint, Response, request
 from marshmallow import ValidationError
 
-from destination import jsontext
 from destination.errors import StoreUnavailable, Unauthorized
-from destination.jsontext import Json
-from destination.logs import fault
-from destination.partners.addresses import BadAddress
-from destination.partners.catalogue import kinds
-from destination.store import accounts
-from destination.store.records import Row
+from destination.outbound.ssrf_guard import BadAddress
+from destination.partners.webhook.catalogue import kinds
+from destination.store import subscribers
+from destination.store.queries.lists import Row
+from destination.support import json_codec
+from destination.support.json_codec import Json
+from destination.support.logs import fault
+from destination.web.notification_schemas import WebHookRequest, errors, event_log, web_hook
 from destination.web.receive import Receiver
-from destination.web.shapes import WebHookRequest, errors, event_log, web_hook
 
 #: Below what stands everything of this API.
 PREFIX = "/v3/"
@@ -68,12 +68,12 @@ def blueprint(receiver: Receiver) -> Blueprint:
         """Subscribe: make an account."""
         values = {"method": "POST", "headers": {}, "sla": None, "active": True, **_read()}
         receiver.permit(values["url"])
-        return _saved(lambda: accounts.add(database, values, _user()))
+        return _saved(lambda: subscribers.add(database, values, _user()))
 
     @views.get("")
     def list_all() -> Response:
         """Every account, active or not."""
-        return _answer([web_hook(row) for row in accounts.listed(database)])
+        return _answer([web_hook(row) for row in subscribers.listed(database)])
 
     @views.put("/<web_hook_id>")
     def change(web_hook_id: str) -> Response:
@@ -82,13 +82,13 @@ def blueprint(receiver: Receiver) -> Blueprint:
         values = _read(partial=True)
         if "url" in values:
             receiver.permit(values["url"])
-        return _saved(lambda: accounts.change(database, web_hook_id, values, _user()))
+        return _saved(lambda: subscribers.change(database, web_hook_id, values, _user()))
 
     @views.delete("/<web_hook_id>")
     def deactivate(web_hook_id: str) -> Response:
         """Tell it nothing more; what waits goes on if it is active again within seven days."""
         _find(web_hook_id)
-        return _saved(lambda: accounts.change(database, web_hook_id, {"active": False}, _user()))
+        return _saved(lambda: subscribers.change(database, web_hook_id, {"active": False}, _user()))
 
     @views.get("/<web_hook_id>/secret")
     def secret(web_hook_id: str) -> Response:
@@ -99,7 +99,7 @@ def blueprint(receiver: Receiver) -> Blueprint:
     def rotate(web_hook_id: str) -> Response:
         """Make a new secret; the one before it signs too, for a day."""
         _find(web_hook_id)
-        row = accounts.rotate(database, web_hook_id, _user())
+        row = subscribers.rotate(database, web_hook_id, _user())
         receiver.roster.look()
         return _answer(_secret(row))
 
@@ -120,7 +120,7 @@ def blueprint(receiver: Receiver) -> Blueprint:
     @views.get("/eventLog/<event_id>")
     def log_of(event_id: str) -> Response:
         """What became of a notification."""
-        row = accounts.log_of(database, event_id) if _is_id(event_id) else None
+        row = subscribers.log_of(database, event_id) if _is_id(event_id) else None
         if row is None:
             raise _error(404, 404, "There is no notification with this eventId.")
         return _answer(event_log(row))
@@ -128,17 +128,17 @@ def blueprint(receiver: Receiver) -> Blueprint:
     @views.get("/eventLog/requestId/<path:request_id>")
     def log_of_request(request_id: str) -> Response:
         """What became of the notifications that a call caused."""
-        found = accounts.log_of_request(database, request_id) if _is_id(request_id) else []
+        found = subscribers.log_of_request(database, request_id) if _is_id(request_id) else []
         return _answer([event_log(row) for row in found])
 
     @views.get("/eventLog/refId/<path:ref_id>")
     def log_of_reference(ref_id: str) -> Response:
         """What became of the notifications about something."""
-        found = accounts.log_of_reference(database, ref_id) if _is_id(ref_id) else []
+        found = subscribers.log_of_reference(database, ref_id) if _is_id(ref_id) else []
         return _answer([event_log(row) for row in found])
 
     def _find(web_hook_id: str) -> Row:
-        row = accounts.find(database, web_hook_id) if _is_id(web_hook_id) else None
+        row = subscribers.find(database, web_hook_id) if _is_id(web_hook_id) else None
         if row is None:
             raise _error(400, 400, "webHookId is invalid: no account has it.")
         return row
@@ -146,7 +146,7 @@ def blueprint(receiver: Receiver) -> Blueprint:
     def _saved(save: Callable[[], Row]) -> Response:
         try:
             row = save()
-        except accounts.NameTaken as error:
+        except subscribers.NameTaken as error:
             raise _error(400, 400, "name is taken by another account. Give another.") from error
         receiver.roster.look()
         return _answer(web_hook(row), warnings=_unknown(row["event_names"]))
@@ -198,13 +198,13 @@ def _answer(
     data: Json, errors: list[Json] | None = None, *, status: int = 200, warnings: Json = None
 ) -> Response:
     body = {"data": data, "errors": errors, **({"warnings": warnings} if warnings else {})}
-    return Response(jsontext.dumps(body), status, mimetype="application/json")
+    return Response(json_codec.dumps(body), status, mimetype="application/json")
 
 
 def _read(*, partial: bool = False) -> dict[str, Any]:
     """What the request says of an account. Raises _Error."""
     try:
-        body = jsontext.loads(request.get_data(cache=False).decode())
+        body = json_codec.loads(request.get_data(cache=False).decode())
     except ValueError as error:
         raise _error(400, 400, f"The body cannot be read as JSON: {error}.") from error
     try:
@@ -236,4 +236,4 @@ def _user() -> str:
 
 def _is_id(text: str) -> bool:
     """Whether it can be looked for: a database does not take every text."""
-    return 0 < len(text) <= 600 and text.isprintable() and jsontext.is_unicode(text)
+    return 0 < len(text) <= 600 and text.isprintable() and json_codec.is_unicode(text)

@@ -13,43 +13,44 @@ from flask.typing import ResponseReturnValue
 from marshmallow import Schema
 from werkzeug.routing import Rule
 
-from destination import __version__, events
-from destination.web import answers
-from destination.web.shapes import WebHookRequest
-from destination.wording import listed
+from destination import __version__
+from destination.model import event
+from destination.support.text import listed
+from destination.web import openapi_schemas
+from destination.web.notification_schemas import WebHookRequest
 
 #: What an endpoint answers, by its name in the app: a schema, or a list of it; wrapped as
 #: `{"data", "errors"}` below /v3. Endpoints that are not here answer some JSON.
 _ANSWERS: dict[str, type[Schema] | list[type[Schema]]] = {
-    "receive.webhook": answers.Results,
-    "receive.track": answers.Results,
-    "notifications.add": answers.WebHook,
-    "notifications.list_all": [answers.WebHook],
-    "notifications.change": answers.WebHook,
-    "notifications.deactivate": answers.WebHook,
-    "notifications.secret": answers.Secret,
-    "notifications.rotate": answers.Secret,
-    "notifications.events": [answers.EventName],
-    "notifications.event": answers.EventMetaData,
-    "notifications.log_of": answers.EventLog,
-    "notifications.log_of_request": [answers.EventLog],
-    "notifications.log_of_reference": [answers.EventLog],
+    "receive.webhook": openapi_schemas.Results,
+    "receive.track": openapi_schemas.Results,
+    "notifications.add": openapi_schemas.WebHook,
+    "notifications.list_all": [openapi_schemas.WebHook],
+    "notifications.change": openapi_schemas.WebHook,
+    "notifications.deactivate": openapi_schemas.WebHook,
+    "notifications.secret": openapi_schemas.Secret,
+    "notifications.rotate": openapi_schemas.Secret,
+    "notifications.events": [openapi_schemas.EventName],
+    "notifications.event": openapi_schemas.EventMetaData,
+    "notifications.log_of": openapi_schemas.EventLog,
+    "notifications.log_of_request": [openapi_schemas.EventLog],
+    "notifications.log_of_reference": [openapi_schemas.EventLog],
 }
 
 #: What an endpoint is sent. A PUT changes what it mentions.
 _BODIES: dict[str, type[Schema] | Schema] = {
-    "receive.webhook": events.CallSchema,
-    "receive.track": events.CallSchema,
+    "receive.webhook": event.CallSchema,
+    "receive.track": event.CallSchema,
     "notifications.add": WebHookRequest,
     "notifications.change": WebHookRequest(partial=True),
 }
 
 #: The types of a call's fields; what is of another type reads as none.
 _KINDS = {
-    events.Id: "string",
-    events.Text: "string",
-    events.Time: "string",
-    events.Object: "object",
+    event.Id: "string",
+    event.Text: "string",
+    event.Time: "string",
+    event.Object: "object",
 }
 
 _JSON = "application/json"
@@ -76,7 +77,7 @@ _FAILURES = {
 }
 
 #: The values that a part of a path can have.
-_CHOICES = {"kind": [*events.TYPES, "batch"]}
+_CHOICES = {"kind": [*event.TYPES, "batch"]}
 
 
 def blueprint() -> Blueprint:
@@ -197,7 +198,7 @@ def _answer(endpoint: str, *, subscribers: bool) -> Any:
 
 def _failed(*, subscribers: bool) -> Any:
     if not subscribers:
-        return answers.Message
+        return openapi_schemas.Message
     return {
         "type": "object",
         "required": ["data", "errors"],

@@ -11,23 +11,23 @@ from flask import Blueprint, abort, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
-from destination import metrics
-from destination.crew import Crew
-from destination.database import Database
 from destination.errors import Busy, Refused, Unauthorized
-from destination.events import REFUSALS, TYPES
-from destination.jsontext import Json
+from destination.model.event import REFUSALS, TYPES
 from destination.partners import Source
-from destination.partners.credentials import Lock
+from destination.partners.base.credentials import Lock
 from destination.partners.segment import Segment
-from destination.roster import Roster
-from destination.routing import arrive
-from destination.store import grouping
-from destination.store.grouping import Intake
-from destination.store.receiving import Outcome
-from destination.web.live import LiveRoutes
-from destination.web.views import wait
-from destination.wording import listed
+from destination.registry import Roster
+from destination.routing.reload import LiveRoutes
+from destination.routing.route import arrive
+from destination.store.database import Database
+from destination.store.queue import group_commit
+from destination.store.queue.enqueue import Outcome
+from destination.store.queue.group_commit import Intake
+from destination.support import metrics
+from destination.support.executor import Crew
+from destination.support.json_codec import Json
+from destination.support.text import listed
+from destination.web.bridge import wait
 
 #: Calls of a batch that are routed in one go: then others have a turn.
 SLICE = 5
@@ -53,7 +53,7 @@ class Crowd:
 
     async def _come_in(self) -> None:
         try:
-            async with asyncio.timeout(grouping.PATIENCE):
+            async with asyncio.timeout(group_commit.PATIENCE):
                 await self._room.acquire()
         except TimeoutError:
             raise Busy from None

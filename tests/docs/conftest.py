@@ -9,7 +9,7 @@ import pytest
 from destination.mapping import (
     files,
 )
-from destination.routing import arrive
+from destination.routing.route import arrive
 from tests.conftest import ROOT
 from tests.docs.page import text_of, write
 

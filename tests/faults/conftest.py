@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import requests
 
-from destination import database as databases
-from destination.database import Database
+from destination.store import database as databases
+from destination.store.database import Database
 from tests.conftest import ROOT
 from tests.faults import ledger
 from tests.faults.fleet import TIMES, Fleet, Member, fleet

@@ -7,8 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from destination.database import Database
 from destination.store import schema
+from destination.store.database import Database
 from tests.faults.ledger import Line
 
 #: Troubles under which a request may have reached the engine, or not.

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from destination import database as databases
-from destination.database import Database
 from destination.errors import StoreUnavailable
-from destination.store import records
+from destination.store import database as databases
+from destination.store.database import Database
+from destination.store.queries import lists
 from tests.conftest import ROOT
 from tests.faults import ledger
 from tests.faults.chaos import Chaos
@@ -157,6 +157,6 @@ def _watch(
 def _counts(database: Database) -> dict[str, int]:
     """How many deliveries stand where; nothing while the database is away."""
     try:
-        return records.counts(database)
+        return lists.counts(database)
     except (StoreUnavailable, sa.exc.SQLAlchemyError):
         return {}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from destination.store import records
+from destination.store.queries import lists
 from tests.faults.conftest import order
 from tests.faults.judge import judge
 from tests.faults.proxy import FATES
@@ -22,7 +22,7 @@ UNKNOWN = [
 
 
 def rows(scene):
-    return {row["message_id"]: row for row in records.deliveries(scene.database)}
+    return {row["message_id"]: row for row in lists.deliveries(scene.database)}
 
 
 def settled(scene, count):

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from destination.deliveries import Status
 from destination.errors import StoreUnavailable
-from destination.store import records
-from destination.store.filters import Filter
+from destination.model.delivery import Status
+from destination.store.queries import lists
+from destination.store.queries.filters import Filter
 from tests.faults.conftest import order
 from tests.faults.stores import Postgres, Sqlite
 from tests.running import answers, until
@@ -56,7 +56,7 @@ def delivered(scene):
     it has room again.
     """
     try:
-        found = list(records.deliveries(scene.database, Filter(status=Status.DELIVERED)))
+        found = list(lists.deliveries(scene.database, Filter(status=Status.DELIVERED)))
     except StoreUnavailable:
         return set()
     return {row["message_id"] for row in found}

@@ -2,12 +2,12 @@
 
 import pytest
 
-from destination import database as databases
-from destination.deliveries import Exchange, Trouble, Verdict
-from destination.store import paces, sending
-from destination.store.claims import Settlement
-from destination.store.paces import Terms, Wanted
-from destination.store.receiving import accept
+from destination.model.lease import Settlement
+from destination.model.verdict import Exchange, Trouble, Verdict
+from destination.store import database as databases
+from destination.store.queue import poll, rate_limit
+from destination.store.queue.enqueue import accept
+from destination.store.queue.rate_limit import Terms, Wanted
 from tests.conftest import arrival
 from tests.faults.judge import judge
 from tests.faults.ledger import Line
@@ -20,16 +20,16 @@ def database(tmp_path):
     """Two awards of one customer: the first is delivered, the answer of the second was lost."""
     found = databases.connect(f"sqlite:///{tmp_path / 'judge.db'}")
     found.prepare()
-    paces.enter(found, ["rehook"])
+    rate_limit.enter(found, ["rehook"])
     accept(found, [arrival("a1", "a"), arrival("a2", "a")])
     for status, verdict in [(200, Verdict.DELIVERED), (None, Verdict.UNKNOWN)]:
         wanted = [Wanted(destination="rehook", room=1)]
-        [claim] = sending.settle_and_claim(found, [], wanted, Terms()).claims
+        [claim] = poll.settle_and_claim(found, [], wanted, Terms()).claims
         exchange = Exchange(
             method="POST", url="", status=status, trouble=None if status else Trouble.TIMEOUT
         )
         done = Settlement(claim=claim, exchange=exchange, verdict=verdict, status=verdict.status)
-        sending.settle_and_claim(found, [done], [], Terms())
+        poll.settle_and_claim(found, [done], [], Terms())
     yield found
     found.engine.dispose()
 

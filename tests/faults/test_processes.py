@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from destination.store import records, schema
+from destination.store import schema
+from destination.store.queries import lists
 from tests.faults.conftest import order
 from tests.faults.fleet import LEASE, TIMES
 from tests.running import until
 
 
 def rows(scene):
-    return {row["message_id"]: row for row in records.deliveries(scene.database)}
+    return {row["message_id"]: row for row in lists.deliveries(scene.database)}
 
 
 def attempts(scene):

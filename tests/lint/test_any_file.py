@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from destination.cli.setup import Setup
+from destination.app import Setup
 from destination.mapping.files import read_mappings
 from tests.test_mapping_properties import EVENTS, JSON, MAPPINGS, TRIGGERS
 

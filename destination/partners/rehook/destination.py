@@ -7,13 +7,15 @@ for it, whose requests ours equal byte for byte.
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-from destination import jsontext
-from destination.deliveries import Discard, Exchange
-from destination.jsontext import Json
-from destination.partners import Action, Request
-from destination.partners.credentials import basic
-from destination.partners.fields import ActionFields, Id, Object, Text
+from destination.model.delivery import Discard
+from destination.model.request import Request
+from destination.model.verdict import Exchange
+from destination.partners import Action
+from destination.partners.base.credentials import basic
+from destination.partners.base.fields import ActionFields, Id, Object, Text
 from destination.partners.rehook.settings import RehookSettings
+from destination.support import json_codec
+from destination.support.json_codec import Json
 
 _SOURCE_ID = Id(
     required=True,
@@ -116,7 +118,7 @@ class Rehook:
 
     def _identify(self, payload: dict[str, Json]) -> Sequence[Request]:
         send = Request(
-            method="POST", path="/customers", body=jsontext.dumps(payload), idempotent=True
+            method="POST", path="/customers", body=json_codec.dumps(payload), idempotent=True
         )
         code = payload.get("referral_code")
         if not (self._settings.validate_codes and code):
@@ -125,7 +127,7 @@ class Rehook:
 
     def _track(self, payload: dict[str, Json]) -> Sequence[Request]:
         # Rehook documents no idempotency key: the same event sent twice is awarded twice.
-        body = jsontext.dumps(payload)
+        body = json_codec.dumps(payload)
         return [Request(method="POST", path="/events/invoke", body=body, idempotent=False)]
 
     def _code_required(self, payload: dict[str, Json]) -> Discard | None:
@@ -156,7 +158,7 @@ def _look_up(code: str, customer: str) -> Request:
         if answer.status == 404:
             return None  # nobody's yet
         try:
-            owner = jsontext.loads(answer.answer)["source_id"]
+            owner = json_codec.loads(answer.answer)["source_id"]
         except (ValueError, KeyError, TypeError):
             return None  # no owner that could be compared: Rehook itself decides
         return None if owner == customer else "referral_code_taken"

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from destination.settings import PREFIX, Pacing, setting
-from destination.values import headers, names, switch, text, web_address
+from destination.settings.parsers import headers, names, switch, text, web_address
+from destination.settings.tables import PREFIX, Pacing, setting
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from destination import jsontext
-from destination.deliveries import Confirmation, Discard
 from destination.errors import Refused
-from destination.events import Event, derived_id, problem_of_id
-from destination.jsontext import Json
-from destination.partners.credentials import Locked
-from destination.partners.notices import first_date, part, read_notices
+from destination.model.delivery import Confirmation, Discard
+from destination.model.event import Event, derived_id, problem_of_id
+from destination.partners.base.credentials import Locked
+from destination.partners.base.notices import first_date, part, read_notices
 from destination.partners.rehook.settings import RehookSettings
+from destination.support import json_codec
+from destination.support.json_codec import Json
 
 #: Whose payload is Rehook's own. That of every other event is what an app sent with it.
 _OWN_EVENTS = ("customer.", "coupon.", "wallet.")
@@ -97,10 +97,10 @@ class RehookWebhook(Locked):
         ids = [f"{event}:{known}" for path in _IDS if (known := part(properties, *path))]
         known_by = [each for each in ids if own and problem_of_id(each) is None]
         dates = (part(properties, *path) for path in _DATES if own)
-        now = jsontext.moment(self._clock())
+        now = json_codec.moment(self._clock())
         happened = first_date(*dates) or now
         # What has no id may truly happen again: the same order, a segment that is entered again.
-        derived = derived_id(f"{happened[:10]} {jsontext.dumps(notice)}")
+        derived = derived_id(f"{happened[:10]} {json_codec.dumps(notice)}")
         return {
             "type": "track",
             "event": event,

@@ -11,13 +11,14 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from destination import jsontext
-from destination.deliveries import Discard
-from destination.jsontext import Json
-from destination.partners import Action, Request
-from destination.partners.credentials import basic
-from destination.partners.fields import ActionFields, Id, Object, Text, Time
+from destination.model.delivery import Discard
+from destination.model.request import Request
+from destination.partners import Action
+from destination.partners.base.credentials import basic
+from destination.partners.base.fields import ActionFields, Id, Object, Text, Time
 from destination.partners.segment.settings import SegmentSettings
+from destination.support import json_codec
+from destination.support.json_codec import Json
 
 #: Where the Tracking API is, by region.
 REGIONS = {"us": "https://api.segment.io", "eu": "https://events.eu1.segmentapis.com"}
@@ -191,12 +192,12 @@ class Tracking:
             "context": {"integration": MARK},
             "integrations": self._integrations,
         }
-        return jsontext.dumps(call)
+        return json_codec.dumps(call)
 
 
 def _message_id(kind: str, payload: dict[str, Json]) -> str:
     """The same for the same payload, however often it is sent, and for no other: two mappings
     may make two calls of one event.
     """
-    text = f"{kind} {jsontext.dumps(payload)}"
+    text = f"{kind} {json_codec.dumps(payload)}"
     return "loyalty-" + hashlib.sha256(text.encode()).hexdigest()[:40]

@@ -11,14 +11,14 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from destination import jsontext
-from destination.deliveries import Discard
 from destination.errors import Refused, Unauthorized
-from destination.events import Event
-from destination.jsontext import Json
-from destination.partners.credentials import basic_or_bearer, fits
+from destination.model.delivery import Discard
+from destination.model.event import Event
+from destination.partners.base.credentials import basic_or_bearer, fits
 from destination.partners.segment.destination import carries_our_mark
 from destination.partners.segment.settings import SegmentSettings
+from destination.support import json_codec
+from destination.support.json_codec import Json
 
 #: What may stand around a batch, for all of its calls.
 _SHARED = ("context", "integrations")
@@ -93,7 +93,7 @@ class Segment:
         key = basic_or_bearer(headers)
         if not key and self.protected:
             with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
-                key = jsontext.loads(body.decode())["writeKey"].encode()
+                key = json_codec.loads(body.decode())["writeKey"].encode()
         if not self.accepts_key(key):
             raise Unauthorized(
                 "Send a write key by Basic auth, as its user name. The accepted ones are in "
@@ -106,7 +106,7 @@ class Segment:
         `timestamp` where they are missing.
         """
         calls, batch = self.calls(body)
-        moment = jsontext.moment(now)
+        moment = json_codec.moment(now)
         for call in calls:
             if isinstance(call, dict):
                 call.pop("writeKey", None)  # a credential is not kept
@@ -126,7 +126,7 @@ class Segment:
             )
         if self._signs(given, body):
             return
-        first = jsontext.first_element(body.decode(errors="replace"))
+        first = json_codec.first_element(body.decode(errors="replace"))
         if first is None or not self._signs(given, *_signed_forms(first)):
             raise Unauthorized(
                 f"X-Signature does not fit. {SegmentSettings.PREFIX}SHARED_SECRET must be the "
@@ -162,8 +162,8 @@ def _signed_forms(first: str) -> list[bytes]:
 def _wrapped_text(element: str) -> str | None:
     """The exact text of X in `{"json": X}`."""
     try:
-        members = jsontext.elements(element)
-        key, value = jsontext.member(members[0])
+        members = json_codec.elements(element)
+        key, value = json_codec.member(members[0])
     except (ValueError, IndexError):
         return None
     return value if len(members) == 1 and key == "json" else None
@@ -181,7 +181,7 @@ def read_calls(text: str) -> tuple[list[Json | Refused], bool]:
     Raises Refused when the text as a whole cannot be read.
     """
     try:
-        value = jsontext.loads(text)
+        value = json_codec.loads(text)
     except ValueError as error:
         return _calls_one_by_one(text, error)
     if isinstance(value, list):
@@ -198,7 +198,7 @@ def _calls_one_by_one(text: str, error: ValueError) -> tuple[list[Json | Refused
     """A body that cannot be read whole: each call by itself, so that one harms no other."""
     try:
         shared, batch = _batch_text(text)
-        return [_merged(shared, _read(element)) for element in jsontext.elements(batch)], True
+        return [_merged(shared, _read(element)) for element in json_codec.elements(batch)], True
     except ValueError:
         raise _unreadable("body", error) from error
 
@@ -209,14 +209,14 @@ def _batch_text(text: str) -> tuple[dict[str, Json], str]:
     """
     if text.lstrip()[:1] == "[":
         return {}, text
-    members = dict(map(jsontext.member, jsontext.elements(text)))
-    shared = {key: jsontext.loads(members[key]) for key in _SHARED if key in members}
+    members = dict(map(json_codec.member, json_codec.elements(text)))
+    shared = {key: json_codec.loads(members[key]) for key in _SHARED if key in members}
     return shared, "" if "type" in members else members.get("batch", "")
 
 
 def _read(element: str) -> Json | Refused:
     try:
-        return _unwrapped(jsontext.loads(element))
+        return _unwrapped(json_codec.loads(element))
     except ValueError as error:
         return _unreadable("call", error, element)
 

@@ -1,0 +1,1 @@
+"""Plain values that every room speaks of: events, deliveries, verdicts, leases, requests."""

@@ -1,0 +1,36 @@
+"""An arrival is one call with what becomes of it, before it is kept."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from operator import is_
+
+from destination.model.delivery import Confirmation, Delivery, Discard
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrival:
+    """One call with what becomes of it."""
+
+    source: str
+    message_id: str
+    #: The call as JSON text, or as it arrived where it could not be read.
+    call: str
+    type: str | None = None
+    name: str | None = None
+    user_id: str | None = None
+    timestamp: float | None = None
+    deliveries: tuple[Delivery, ...] = ()
+    discards: tuple[Discard, ...] = ()
+    #: What it shows to have been processed by an engine.
+    confirms: Confirmation | None = None
+
+    def judged(self, judge: Callable[[Delivery], Delivery | Discard]) -> "Arrival":
+        """The same, after each delivery was looked at: it stays, changes, or becomes a discard."""
+        results = [judge(delivery) for delivery in self.deliveries]
+        if all(map(is_, results, self.deliveries)):
+            return self
+        return replace(
+            self,
+            deliveries=tuple(result for result in results if isinstance(result, Delivery)),
+            discards=(*self.discards, *(each for each in results if isinstance(each, Discard))),
+        )

@@ -1,0 +1,1 @@
+"""How we send: one HTTP client, its name look-up, and the guard over strangers' addresses."""

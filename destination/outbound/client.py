@@ -1,0 +1,328 @@
+"""The one HTTP client: one request, one exchange, and always to the point whether it left.
+
+It never resends and never follows a redirect. A call ends within its timeouts, whatever the other
+side does; at most 64 KB of its answer are kept.
+"""
+
+import contextlib
+import functools
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, cast
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, Timeout
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ReadTimeoutError,
+)
+
+from destination.model.request import Request
+from destination.model.verdict import Exchange, Trouble
+from destination.outbound import dns
+from destination.outbound.ssrf_guard import Guard
+
+#: How much of an answer is kept.
+MAX_ANSWER_BYTES = 64 * 1024
+
+#: Seconds after which an idle connection is not used again: many servers close theirs after
+#: five, and a request that meets the closing is lost without a trace of what became of it.
+MAX_IDLE = 4.0
+
+
+class Client:
+    """Calls one destination, from any number of threads."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        connect_timeout: float,
+        read_timeout: float,
+        connections: int,
+        guard: Guard | None = None,
+    ) -> None:
+        """`guard` says where connections may lead, where the address is a stranger's."""
+        self._url = url
+        self.guard = guard
+        self._headers = {
+            "User-Agent": "loyalty-destination",
+            "Content-Type": "application/json",
+            **headers,
+            "Accept-Encoding": "identity",  # nothing to unpack, and so no bomb
+        }
+        self._longest = connect_timeout + read_timeout
+        self._timeout = Timeout(connect=connect_timeout, read=read_timeout)
+        self._adapter = _Adapter(pool_connections=1, pool_maxsize=connections)
+
+    def exchange(self, request: Request) -> Exchange:
+        """Send `request` and read the answer. Never raises: what went wrong is in the exchange."""
+        url = self._url + request.path
+        call = _watch.begin(self, self._longest)
+        try:
+            status, retry_after, answer = self._send(request)
+            if call.late:
+                raise TimeoutError("the answer took too long")
+        except (HTTPError, http.client.HTTPException, OSError) as error:  # requests' are OSErrors
+            return self.without_answer(request, _trouble(error, call), _words(error))
+        finally:
+            _watch.end(call)
+        return Exchange(
+            method=request.method, url=url, status=status, answer=answer, retry_after=retry_after
+        )
+
+    def without_answer(self, request: Request, trouble: Trouble, words: str) -> Exchange:
+        """The exchange of a request that is not sent now, or was sent by somebody who died."""
+        url = self._url + request.path
+        return Exchange(method=request.method, url=url, trouble=trouble, answer=words)
+
+    def cut(self) -> None:
+        """End every call that is under way: each returns at once, with what is known of it."""
+        _watch.cut(self)
+
+    def close(self) -> None:
+        """Give the idle connections up; calls that are under way go on to their ends."""
+        if "_route" in vars(self):  # the adapter lets go of its connections, and closes none
+            self._route[0].close()
+        self._adapter.close()
+
+    @functools.cached_property
+    def _route(self) -> tuple[Any, str]:
+        """The connections, and what stands before a request's path.
+
+        requests makes the pool: certificates and proxies are as its users know them. The pool
+        is then used directly, at half of the cost of a call through a session.
+        """
+        options: Any = requests.Session().merge_environment_settings(
+            self._url, {}, True, None, None
+        )
+        if self.guard:
+            options["proxies"] = {}  # a proxy would connect to where we could not look
+        root = requests.Request("POST", self._url + "/").prepare()
+        pool = self._adapter.get_connection_with_tls_context(
+            root, options["verify"], proxies=options["proxies"], cert=options["cert"]
+        )
+        return pool, self._adapter.request_url(root, options["proxies"]).removesuffix("/")
+
+    def _send(self, request: Request) -> tuple[int, str | None, str]:
+        """The status, the Retry-After and the text of the answer."""
+        pool, base = self._route
+        signed = request.sign(time.time()) if request.sign else {}
+        response = pool.urlopen(
+            request.method,
+            base + request.path,
+            body=None if request.body is None else request.body.encode(),
+            headers={**self._headers, **signed},
+            timeout=self._timeout,
+            retries=False,  # it raises what went wrong, and follows no redirect
+            redirect=False,
+            assert_same_host=False,
+            preload_content=False,
+            decode_content=False,
+        )
+        try:
+            content = response.read(MAX_ANSWER_BYTES + 1)
+            if len(content) <= MAX_ANSWER_BYTES:
+                response.read(1)  # raises where the answer ended before its announced end
+                _check_headers_are_whole(response)
+        except ValueError as error:
+            raise ConnectionError("a chunk of the answer has a negative size") from error
+        finally:
+            # The connection went back to the pool when the answer was read to its end; else it
+            # is dropped here.
+            response.close()
+        answer = content[:MAX_ANSWER_BYTES].decode(errors="replace")
+        return response.status, response.headers.get("Retry-After"), answer
+
+
+def _check_headers_are_whole(response: BaseHTTPResponse) -> None:
+    """The library takes headers that were cut off for whole. Then nothing announces where the
+    answer ends, which a server must do unless it says that it closes the connection.
+    """
+    announced = "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
+    closes = response.headers.get("Connection", "").lower() == "close"
+    bodiless = response.status in (204, 304) or response.version < 11
+    if not (announced or closes or bodiless):
+        raise ConnectionError("the answer ended in its headers")
+
+
+def _trouble(error: Exception, call: "_Call") -> Trouble:
+    if not call.left:
+        return Trouble.NOT_SENT
+    if call.late or isinstance(error, ReadTimeoutError | TimeoutError):
+        return Trouble.TIMEOUT
+    return Trouble.CONNECTION_LOST
+
+
+def _words(error: BaseException) -> str:
+    """What the innermost cause says, `[Errno 111] Connection refused`; of an answer that cannot be
+    read only what kind of error that is, since its text quotes the answer, and these words are
+    logged: `BadStatusLine`.
+    """
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    said = str(error)[:500] if isinstance(error, OSError) else ""
+    return said or type(error).__name__
+
+
+class _Call:
+    """One request under way: whether a byte of it may have left, and on which socket."""
+
+    def __init__(self, client: Client | None = None, ends: float = 0.0) -> None:
+        self.client = client
+        self.ends = ends
+        self.left = False
+        self.late = False
+        self.socket: socket.socket | None = None
+
+    @property
+    def guard(self) -> Guard | None:
+        return self.client.guard if self.client else None
+
+    def cut(self) -> None:
+        """End it: its thread wakes up with an error."""
+        self.late = True
+        if self.socket is not None:
+            with contextlib.suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
+
+
+class _Here(threading.local):
+    """The call of this thread."""
+
+    call = _Call()
+
+
+_here = _Here()
+
+
+class _Watch:
+    """Cuts the calls that last too long: a timeout of sockets bounds only each single wait, and
+    an answer of one byte a second would never end.
+    """
+
+    def __init__(self) -> None:
+        self._calls: set[_Call] = set()
+
+    def begin(self, client: Client, seconds: float) -> _Call:
+        call = _here.call = _Call(client, time.monotonic() + seconds)
+        self._calls.add(call)
+        self._watching()
+        return call
+
+    def end(self, call: _Call) -> None:
+        self._calls.discard(call)
+
+    def cut(self, client: Client) -> None:
+        for call in self._calls.copy():
+            if call.client is client:
+                call.cut()
+
+    @functools.cache  # noqa: B019 - there is one of it
+    def _watching(self) -> None:
+        """One thread, from the first call on, watches those of all clients."""
+        threading.Thread(target=self._run, name="deadlines", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(0.25)
+            now = time.monotonic()
+            for call in self._calls.copy():
+                if now > call.ends:
+                    call.cut()
+
+
+_watch = _Watch()
+
+
+class _Traced:
+    """A connection that tells when a request leaves on it, and is not reused when long idle.
+
+    Where the call is guarded, it leads to an address that the guard has looked at.
+    """
+
+    sock: socket.socket | None
+    used = 0.0
+    _parts: list[bytes] | None = None
+
+    def _new_conn(self) -> socket.socket:
+        own = cast(HTTPConnection, self)
+        guard = _here.call.guard
+        tls = isinstance(own, HTTPSConnection)
+        connect = functools.partial(guard.connect, tls=tls) if guard else dns.connect
+        try:
+            return connect(
+                own.host,
+                own.port,
+                timeout=cast(float, own.timeout),
+                socket_options=own.socket_options or (),
+            )
+        except TimeoutError as error:
+            raise ConnectTimeoutError(own, "the connection took too long") from error
+        except OSError as error:
+            raise NewConnectionError(own, str(error)) from error
+
+    def connect(self) -> None:
+        try:
+            super().connect()  # type: ignore[misc]
+        finally:
+            _here.call.left = False  # what a proxy or TLS exchanged was not the request
+
+    def request(self, *args: Any, **options: Any) -> None:
+        """Head and body leave together: two packets, and two waits for the socket, cost more."""
+        parts: list[bytes] = []
+        self._parts = parts
+        try:
+            super().request(*args, **options)  # type: ignore[misc]
+        finally:
+            self._parts = None
+        self.send(b"".join(parts))
+
+    def send(self, data: Any) -> None:
+        if self._parts is not None:
+            self._parts.append(data)
+            return
+        if self.sock is None:
+            self.connect()
+        if _here.call.late or time.monotonic() > _here.call.ends:  # the process may have slept
+            raise TimeoutError("there was no connection in time")
+        _here.call.left, _here.call.socket = True, self.sock
+        self.used = time.monotonic()
+        super().send(data)  # type: ignore[misc]
+
+    @property
+    def is_connected(self) -> bool:
+        fresh = time.monotonic() - self.used < MAX_IDLE
+        return fresh and bool(super().is_connected)  # type: ignore[misc]
+
+
+class _TracedHTTP(_Traced, HTTPConnection):
+    pass
+
+
+class _TracedHTTPS(_Traced, HTTPSConnection):
+    pass
+
+
+class _HTTPPool(HTTPConnectionPool):
+    ConnectionCls = _TracedHTTP
+
+
+class _HTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _TracedHTTPS
+
+
+class _Adapter(HTTPAdapter):
+    """requests' own, with our connections; it never resends."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}

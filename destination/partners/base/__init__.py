@@ -1,0 +1,1 @@
+"""What partners share: credentials, the fields of an action, notices."""

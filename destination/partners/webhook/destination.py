@@ -1,0 +1,315 @@
+"""Event notifications: whoever subscribed to an event's name is told of it by a webhook.
+
+What a notification looks like is Capillary's; it is signed as Standard Webhooks
+(standardwebhooks.com) says. Each active account is a destination by itself, `webhook:<id>`: its
+lanes, pace and holds are its own, and its outage touches no other.
+"""
+
+import re
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import ClassVar
+from urllib.parse import urlsplit, urlunsplit
+
+from destination.model.delivery import Discard, Notice
+from destination.model.event import Event
+from destination.model.request import Request
+from destination.outbound.ssrf_guard import Guard
+from destination.partners import Action, Copy
+from destination.partners.base.fields import ActionFields, Id, Object
+from destination.partners.webhook.catalogue import kinds, misfit
+from destination.partners.webhook.signing import signature_headers
+from destination.settings.parsers import count, switch
+from destination.settings.tables import PREFIX, Pacing, setting
+from destination.support import json_codec
+from destination.support.json_codec import Json
+
+#: Seconds for which a notification is tried: Capillary's "at least 7 days".
+HORIZON = 7 * 24 * 3600.0
+
+#: How an account may be told. Capillary's newer pages have all four; its older ones POST alone.
+METHODS = ("POST", "PUT", "GET", "DELETE")
+
+#: From these, and the name of source and mapping, a notification's id is made.
+_IDS = uuid.UUID("1f0c5a6e-3c55-5f0b-9a53-0b6a6f2f4c11")
+
+#: Headers that would change how a request is read, or that are ours.
+_NOT_THEIRS = {
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "webhook-id",
+    "webhook-signature",
+    "webhook-timestamp",
+}
+
+#: Headers that an account may set in place of ours, as we spell them.
+_THEIRS = {"content-type": "Content-Type", "user-agent": "User-Agent"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookSettings(Pacing):
+    """How subscribers may be reached."""
+
+    PREFIX: ClassVar[str] = PREFIX + "WEBHOOK_"
+
+    org_id: int = setting(
+        0,
+        "Your organisation's number, which stands in a notification as orgId and begins its refId; "
+        "0: none.",
+        read=count(0, 2**31 - 1),
+    )
+    allow_private: bool = setting(
+        False,
+        "Whether a subscriber may be in a private network, or on this machine (yes or no).",
+        read=switch,
+    )
+    allow_http: bool = setting(
+        False, "Whether a subscriber may be reached without TLS (yes or no).", read=switch
+    )
+
+    @property
+    def guard(self) -> Guard:
+        return Guard(allow_private=self.allow_private, allow_http=self.allow_http)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """Somebody who subscribed, as far as deliveries are concerned."""
+
+    #: 24 hexadecimal digits.
+    id: str
+    name: str
+    event_names: tuple[str, ...]
+    url: str
+    method: str
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    #: How many requests may be under way to it.
+    connections: int
+    #: `whsec_` and what signs, in Base64; the old one signs too, until then (seconds since 1970).
+    secret: str = field(repr=False)
+    old_secret: str | None = field(default=None, repr=False)
+    old_secret_until: float | None = None
+
+    def signing(self, now: float) -> list[str]:
+        """The secrets that sign at a moment, in seconds since 1970 UTC."""
+        replaced = self.old_secret and now < (self.old_secret_until or 0.0)
+        return [self.secret, *([self.old_secret] if self.old_secret and replaced else [])]
+
+
+class NotifyFields(ActionFields):
+    eventName = Id(  # noqa: N815 - as it is sent
+        required=True,
+        metadata={
+            "label": "Event Name",
+            "description": "The event's name, by which subscribers choose",
+            "default": "$.event",
+        },
+    )
+    customer = Id(
+        required=True,
+        metadata={
+            "label": "Customer",
+            "description": "Whom it is about: one customer's notifications arrive in order",
+            "default": "$.userId",
+            "names_customer": True,
+        },
+    )
+    refId = Id(  # noqa: N815
+        metadata={
+            "label": "Reference ID",
+            "description": "What it is about, such as a transaction's id",
+            "default": "$.messageId",
+        },
+    )
+    apiRequestId = Id(  # noqa: N815
+        metadata={
+            "label": "Request ID",
+            "description": "The call that caused it",
+            "default": "$.messageId",
+        },
+    )
+    data = Object(
+        metadata={
+            "label": "Data",
+            "description": "What there is to tell",
+            "default": "$.properties",
+        },
+    )
+
+
+class Webhook:
+    """All subscribers together, as mapping files name them."""
+
+    name = "webhook"
+    label = "Event Notifications"
+    integration = "Event Notifications"
+    #: No address: it stands for those of the subscribers.
+    url = "webhook:*"
+    connections = None
+    horizon = HORIZON
+    in_use = True
+    credentials = ()
+
+    def __init__(self, settings: WebhookSettings) -> None:
+        self.settings = settings
+        self.pacing = settings
+        self.guard = settings.guard
+        self.actions = {
+            "notify": Action(
+                name="notify",
+                label="Notify",
+                description="Tell whoever subscribed to the event's name",
+                trigger='type = "track"',
+                fields=NotifyFields(),
+                customer="customer",
+                requests=partial(_requests, "POST", ""),
+                rule=_rule,
+                copies=self._copies,
+            )
+        }
+        #: The endpoints that get an event, by its name. None until subscribers are known, as in
+        #: a preview: then it is shown for all of them together.
+        self._endpoints: Mapping[str, Sequence[str]] | None = None
+
+    def headers(self) -> Mapping[str, str]:
+        return {}
+
+    def check(self) -> None:
+        """Each account has credentials of its own, which only a notification would try."""
+
+    def subscribe(self, accounts: Iterable[Account]) -> None:
+        """Tell these accounts from now on, and no others."""
+        endpoints: dict[str, list[str]] = {}
+        for account in accounts:
+            for event_name in account.event_names:
+                endpoints.setdefault(event_name, []).append(endpoint(account.id))
+        self._endpoints = endpoints
+
+    def _copies(self, payload: dict[str, Json], event: Event, mapping: str) -> list[Copy]:
+        known = self._endpoints
+        names = [self.name] if known is None else known.get(payload["eventName"], ())
+        return [self._copy(name, payload, event, mapping) for name in names]
+
+    def _copy(self, name: str, payload: dict[str, Json], event: Event, mapping: str) -> Copy:
+        key = json_codec.dumps([event.source, event.message_id, mapping, name])
+        reference = payload.get("refId") or event.message_id
+        notice = Notice(
+            id=str(uuid.uuid5(_IDS, key)),
+            request_id=payload.get("apiRequestId") or event.message_id,
+            ref_id=f"{self.settings.org_id}_{reference}" if self.settings.org_id else reference,
+            name=payload["eventName"],
+        )
+        moment = event.timestamp if event.timestamp is not None else time.time()
+        body = {
+            "eventName": notice.name,
+            "eventId": notice.id,
+            **({"orgId": self.settings.org_id} if self.settings.org_id else {}),
+            "refId": notice.ref_id,
+            "apiRequestId": notice.request_id,
+            "createdAt": int(moment * 1000),
+            **_told(notice.name, int(moment * 1000), _data(payload)),
+        }
+        return Copy(endpoint=name, payload=body, notice=notice)
+
+
+class Subscriber:
+    """One account, as a destination."""
+
+    integration = Webhook.integration
+    horizon = HORIZON
+    in_use = True
+    credentials = ()
+
+    def __init__(self, account: Account, kind: Webhook) -> None:
+        self.account = account
+        parts = urlsplit(account.url)
+        self.name = endpoint(account.id)
+        self.label = account.name
+        self.url = f"{parts.scheme}://{parts.netloc}"
+        self.connections = account.connections
+        most = kind.settings.concurrency
+        self.pacing = replace(kind.settings, concurrency=min(account.connections, most))
+        self.guard = kind.guard
+        path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+        requests = partial(_requests, account.method, path, account=account)
+        self.actions = {
+            name: replace(action, requests=requests) for name, action in kind.actions.items()
+        }
+
+    def headers(self) -> Mapping[str, str]:
+        return {_THEIRS.get(name.lower(), name): value for name, value in self.account.headers}
+
+    def check(self) -> None:
+        """Only a notification would try its credentials."""
+
+
+def endpoint(account_id: str) -> str:
+    """The name of an account as a destination."""
+    return f"{Webhook.name}:{account_id}"
+
+
+def problem_of_header(name: str, value: str) -> str | None:
+    """Why an account's header cannot be sent; None where it can. The value is never repeated."""
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", name):
+        return "a header's name has letters, digits and - only"
+    if name.lower() in _NOT_THEIRS or name.lower().startswith("proxy-"):
+        return f"{name} is set by the sender"
+    if len(value) > 4000 or not re.fullmatch(r"([!-~]([ -~]*[!-~])?)?", value):
+        return f"the value of {name} must be printable ASCII, without blanks around it"
+    return None
+
+
+def _requests(
+    method: str, path: str, payload: dict[str, Json], account: Account | None = None
+) -> Sequence[Request]:
+    body = json_codec.dumps(payload)
+
+    def signed(now: float) -> Mapping[str, str]:
+        signing = account.signing(now) if account else []
+        return signature_headers(
+            signing, message_id=payload["eventId"], timestamp=int(now), body=body
+        )
+
+    # A repeated notification has the same eventId, by which the subscriber ignores it.
+    return [Request(method=method, path=path, body=body, idempotent=True, sign=signed)]
+
+
+def _rule(payload: dict[str, Json]) -> Discard | None:
+    if problem := misfit(payload["eventName"], _data(payload)):
+        detail = f"{payload['eventName']}: {problem}, as the catalogue of events says."
+        return Discard(reason="payload_validation_failed", detail=detail)
+    return None
+
+
+def _data(payload: dict[str, Json]) -> dict[str, Json]:
+    """What is told; whom it is about stands where Capillary has your own id of a customer."""
+    identifiers = {"instore": {"externalId": payload["customer"]}}
+    return {"customerIdentifiers": identifiers, **payload.get("data", {})}
+
+
+def _told(name: str, moment: int, data: dict[str, Json]) -> dict[str, Json]:
+    kind = kinds().get(name)
+    if kind is None or not kind.behaviour:
+        return {"data": data}
+    return {
+        "ingestionTimestamp": moment,
+        "name": name,
+        "description": kind.description,
+        "attributes": data,
+    }
+
+
+SETTINGS = WebhookSettings
+destination = Webhook

@@ -1,0 +1,1 @@
+"""Routing: what becomes of an event by the mapping files in force."""

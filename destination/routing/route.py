@@ -1,0 +1,281 @@
+"""Routing decides what becomes of an event: the deliveries that it makes, or why it makes none."""
+
+import hashlib
+from collections.abc import Mapping as Map
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from marshmallow import ValidationError
+from marshmallow.exceptions import SCHEMA
+
+from destination.errors import MappingFailed, Refused
+from destination.mapping import MISSING, ages
+from destination.mapping.files import Mapping
+from destination.model.arrival import Arrival
+from destination.model.delivery import Award, Delivery, Discard
+from destination.model.event import TYPES, Event, message_id, read_event
+from destination.partners import Action, Destination, Source, kind_of
+from destination.support import json_codec
+from destination.support.json_codec import Json
+
+#: The reason of an event that a mapping broke on: it is parked, and runs again after the fix.
+PARKED = "mapping_failed"
+
+#: The reason of what no subscriber wants to be told of.
+NO_SUBSCRIBER = "no_subscriber"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Routes:
+    """Everything that routing looks at, beside the event."""
+
+    mappings: Sequence[Mapping]
+    #: Names this very set of mapping files; it is kept with each delivery.
+    digest: str
+    #: The files themselves, as text, by their paths below the folder.
+    texts: Map[str, str]
+    destinations: Map[str, Destination]
+    sources: Map[str, Source]
+    #: `send` or `drop` a call that has an anonymousId beside its userId.
+    anonymous: str
+    #: `keep` or `free` a customer's referral code when it brings another.
+    old_codes: str
+    #: Those of the destinations to which no trait is sent that something newer has set.
+    clocked: Map[str, Destination]
+    #: Seconds for which it is remembered what was awarded.
+    award_memory: float
+    max_event_bytes: int
+
+
+def arrive(call: Json | Refused, source: str, routes: Routes) -> Arrival:
+    """Read and route one call that a source brought; a refused one is a discard."""
+    try:
+        if isinstance(call, Refused):
+            raise call
+        event = read_event(call, source=source, max_bytes=routes.max_event_bytes)
+    except Refused as refused:
+        text = refused.text or _as_text(call)
+        return Arrival(
+            source=source,
+            message_id=message_id(call, text),
+            call=text.replace("\0", "�"),
+            discards=(Discard(reason=refused.reason, detail=refused.detail),),
+        )
+    results = route(event, routes)
+    return Arrival(
+        source=source,
+        message_id=event.message_id,
+        call=event.text,
+        type=event.type,
+        name=event.name,
+        user_id=event.user_id,
+        timestamp=event.timestamp,
+        deliveries=tuple(result for result in results if isinstance(result, Delivery)),
+        discards=tuple(result for result in results if isinstance(result, Discard)),
+        confirms=routes.sources[source].confirms(event),
+    )
+
+
+def route(event: Event, routes: Routes) -> list[Delivery | Discard]:
+    """A delivery for each mapping that fires, or a discard that says why not; never nothing.
+
+    An event on which it breaks is parked as a whole: it must not cost the sender its batch, which
+    would come again and again.
+    """
+    try:
+        return _route(event, routes)
+    except Exception as error:
+        return [Discard(reason=PARKED, detail=f"Routing: {type(error).__name__}, a fault of ours.")]
+
+
+def _route(event: Event, routes: Routes) -> list[Delivery | Discard]:
+    if dropped := _drop(event, routes.anonymous) or routes.sources[event.source].rule(event):
+        return [dropped]
+    fired = [mapping for mapping in routes.mappings if _fires(mapping, event)]
+    if not fired:
+        detail = f"No mapping of {event.source} has a trigger that matches it."
+        return [Discard(reason="no_matching_mapping", detail=detail)]
+    made = [each for mapping in fired for each in _map(event, mapping, routes)]
+    # That nobody subscribed to an event is worth a word only where nothing else becomes of it.
+    return [each for each in made if not _unwanted(each)] or made[:1]
+
+
+def route_again(
+    event: Event, routes: Routes, *, mapping: str, destination: str
+) -> list[Delivery | Discard]:
+    """What one mapping makes now of an event, of which it made something before; for one endpoint
+    of a destination, `webhook:5e9d…`, what that one gets.
+    """
+    kind = kind_of(destination)
+    for found in routes.mappings:
+        if (found.name, found.destination) == (mapping, kind):
+            if _fires(found, event):
+                made = _map(event, found, routes)
+                if destination == kind:
+                    return made
+                # A discard of all of them is this one's, too.
+                if mine := [each for each in made if each.destination in (kind, destination)]:
+                    return mine
+                reason, detail = NO_SUBSCRIBER, "It has not subscribed to it any more."
+                break
+            reason = "no_matching_mapping"
+            detail = f"The mapping {mapping} does not fire on it any more."
+            break
+    else:
+        reason = PARKED
+        detail = f"There is no mapping {mapping} any more. Give one that name, and replay it again."
+    return [Discard(reason=reason, detail=detail, mapping=mapping, destination=destination)]
+
+
+def _drop(event: Event, anonymous: str) -> Discard | None:
+    """The rules that hold for every destination: who an event is about must be known."""
+    if event.type not in TYPES:
+        given = f"{event.type!r} is not one" if event.type else "The call has none"
+        detail = f"A call's type is one of {', '.join(TYPES)}. {given}."
+        return Discard(reason="unsupported_event_type", detail=detail)
+    if event.user_id is None:
+        if event.anonymous_id is not None:
+            detail = "The call has an anonymousId and no userId: nobody could be rewarded for it."
+            return Discard(reason="anonymous", detail=detail)
+        detail = "The call needs a userId: text that is not blank, or a number."
+        return Discard(reason="id_required", detail=detail)
+    if event.anonymous_id is not None and anonymous == "drop":
+        detail = "The call has an anonymousId, and DESTINATION_ANONYMOUS=drop drops those."
+        return Discard(reason="anonymous", detail=detail)
+    return None
+
+
+def _unwanted(made: Delivery | Discard) -> bool:
+    return isinstance(made, Discard) and made.reason == NO_SUBSCRIBER
+
+
+def _fires(mapping: Mapping, event: Event) -> bool:
+    return mapping.enabled and mapping.source == event.source and mapping.matches(event.call)
+
+
+def _map(event: Event, mapping: Mapping, routes: Routes) -> list[Delivery | Discard]:
+    """What one mapping makes of the event: a delivery for each endpoint that gets it. An event on
+    which it breaks is parked for it alone; the others go on.
+    """
+    try:
+        return _make(event, mapping, routes)
+    except MappingFailed as error:
+        detail = str(error)
+    except Exception as error:
+        # A fault of ours must not cost the sender its batch, nor us the event.
+        detail = f"{mapping.path}: {type(error).__name__}, a fault of ours."
+    return _discard(mapping, PARKED, detail)
+
+
+def _make(event: Event, mapping: Mapping, routes: Routes) -> list[Delivery | Discard]:
+    """As `_map`, but raises MappingFailed, or whatever our own fault may raise."""
+    discard = partial(_discard, mapping)
+    destination = routes.destinations[mapping.destination]
+    carriers = routes.sources[mapping.source].integrations
+    if not wanted(event.integrations, destination.integration, carriers):
+        detail = f"The call's integrations object keeps it from {destination.integration}."
+        return discard("filtered_by_integrations_object", detail)
+    age = 0.0 if event.timestamp is None else event.received_at - event.timestamp
+    if mapping.max_age is not None and age > mapping.max_age:
+        detail = f"It is {ages.words(age)} old, and may be {ages.words(mapping.max_age)} at most."
+        return discard("too_old", detail)
+    action = destination.actions[mapping.action]
+    try:
+        payload = action.fields.payload(mapping.render(event.call))
+        award = _award(event, mapping, routes) if action.fields.awards else None
+    except ValidationError as error:
+        wrong = [
+            f"{'the payload' if name == SCHEMA else name} {' and '.join(found)}"
+            for name, found in error.messages_dict.items()
+        ]
+        return discard("payload_validation_failed", f"{action.label}: {'; '.join(wrong)}.")
+    if action.rule and (objection := action.rule(payload)):
+        return discard(objection.reason, objection.detail)
+    delivery = Delivery(
+        mapping=mapping.name,
+        destination=mapping.destination,
+        action=mapping.action,
+        customer=payload[action.customer],
+        payload=_as_json(payload, mapping),
+        code=payload.get(action.code) if action.code else None,
+        code_field=action.code,
+        frees_codes=routes.old_codes == "free",
+        used_code=action.used_code(payload) if action.used_code else None,
+        traits=traits_of(action, payload) if mapping.destination in routes.clocked else (),
+        award=award,
+        mapping_set=routes.digest,
+        bulk=event.bulk,
+    )
+    if action.copies is None:
+        return [delivery]
+    copies: list[Delivery | Discard] = [
+        replace(
+            delivery,
+            destination=copy.endpoint,
+            payload=_as_json(copy.payload, mapping),
+            notice=copy.notice,
+        )
+        for copy in action.copies(payload, event, mapping.name)
+    ]
+    return copies or discard(NO_SUBSCRIBER, f"Nobody has subscribed to it at {destination.label}.")
+
+
+def _discard(mapping: Mapping, reason: str, detail: str) -> list[Delivery | Discard]:
+    discard = Discard(
+        reason=reason, detail=detail, mapping=mapping.name, destination=mapping.destination
+    )
+    return [discard]
+
+
+def _as_json(payload: Json, mapping: Mapping) -> str:
+    """Raises MappingFailed."""
+    try:
+        return json_codec.dumps(payload)
+    except (ValueError, RecursionError) as error:
+        raise MappingFailed(f"{mapping.path}: what it makes cannot be written as JSON.") from error
+
+
+def _award(event: Event, mapping: Mapping, routes: Routes) -> Award:
+    """What the event pays by a mapping. Raises MappingFailed."""
+    whose = [mapping.destination, mapping.name]
+    known_by = [[*whose, event.source, event.message_id]]
+    value = mapping.award_key(event.call) if mapping.award_key else None
+    if not _is_nothing(value):
+        known_by.append([*whose, value if isinstance(value, str) else json_codec.dumps(value)])
+    keys = tuple(hashlib.sha256(json_codec.dumps(names).encode()).digest() for names in known_by)
+    return Award(keys=keys, memory=routes.award_memory)
+
+
+def _is_nothing(value: object) -> bool:
+    """Whether a value tells nothing apart: it is missing, null or empty, and so is all in it."""
+    if isinstance(value, dict | list):
+        return all(map(_is_nothing, value.values() if isinstance(value, dict) else value))
+    return value is MISSING or value is None or (isinstance(value, str) and not value.strip())
+
+
+def traits_of(action: Action, payload: dict[str, Json]) -> tuple[str, ...]:
+    """The places of a payload that something newer may have set."""
+    if action.traits is None:
+        return ()
+    code = (action.code,) if action.code in payload else ()
+    return (*code, *(f"{action.traits}.{name}" for name in payload.get(action.traits, ())))
+
+
+def wanted(integrations: Map[str, object], own: str, carriers: Sequence[str]) -> bool:
+    """Whether a call's `integrations` object lets it reach a destination.
+
+    The destination's own key rules; then the key of the webhook that carries it, since Segment
+    has decided by that one already; then `All`, which is true where nobody says otherwise.
+    """
+    for key in (own, *carriers, "All"):
+        if key in integrations:
+            return integrations[key] not in (False, None)
+    return True
+
+
+def _as_text(call: Json | Refused) -> str:
+    try:
+        return json_codec.dumps(call) if not isinstance(call, Refused) else ""
+    except (RecursionError, ValueError):
+        return ""

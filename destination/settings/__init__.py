@@ -1,0 +1,1 @@
+"""The settings: their tables, and the parsers that read them."""

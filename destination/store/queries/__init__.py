@@ -1,0 +1,1 @@
+"""Questions that people and programs ask of what is kept. Nothing here changes a row."""

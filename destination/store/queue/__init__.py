@@ -1,0 +1,1 @@
+"""The queue: events go in, workers lease lanes, send, and acknowledge."""

@@ -1,0 +1,147 @@
+"""Settling: a worker says what became of what it claimed, and the lane goes on."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from destination.model.delivery import Status
+from destination.model.lease import Settlement
+from destination.model.verdict import Verdict
+from destination.store import schema
+from destination.store.database import Database
+from destination.store.rules.confirm import CONFIRMED
+from destination.store.rules.referral_codes import digest
+
+
+@cache
+def _lock_lanes(now: sa.ColumnElement[float]) -> sa.Executable:
+    """Sorted as receivers sort them: none of the two waits for the other."""
+    return (
+        sa.select(schema.lane.c.id, schema.lane.c.owner, now.label("now"))
+        .where(schema.lane.c.id.in_(sa.bindparam("ids", expanding=True)))
+        .order_by(schema.lane.c.destination, schema.lane.c.customer)
+        .with_for_update()
+    )
+
+
+#: What was claimed. Where its customer was forgotten meanwhile, SQLite may have given its ids anew,
+#: to what is somebody else's, or was not sent yet.
+_CLAIMED = (
+    schema.delivery.c.id == sa.bindparam("delivery"),
+    schema.delivery.c.lane_id == sa.bindparam("lane"),
+    schema.delivery.c.status == Status.SENDING.value,
+)
+
+_END_ATTEMPT = (
+    sa.update(schema.attempt)
+    .where(
+        schema.attempt.c.id == sa.bindparam("attempt"),
+        schema.attempt.c.delivery_id
+        == sa.select(schema.delivery.c.id).where(*_CLAIMED).scalar_subquery(),
+    )
+    .values(
+        ended_at=sa.bindparam("ended"),
+        verdict=sa.bindparam("verdict"),
+        method=sa.bindparam("method"),
+        url=sa.bindparam("url"),
+        status=sa.bindparam("status"),
+        trouble=sa.bindparam("trouble"),
+        answer=sa.bindparam("answer"),
+    )
+)
+
+_STATUS = sa.bindparam("status", type_=sa.Text)
+
+#: Whatever became of the answer: the engine has told that it processed the request.
+_CONFIRMED = schema.delivery.c.confirmed_by.is_not(None) & (Status.DELIVERED.value != _STATUS)
+
+_MOVE_DELIVERY = (
+    sa.update(schema.delivery)
+    .where(*_CLAIMED)
+    .values(
+        status=sa.case((_CONFIRMED, Status.DELIVERED.value), else_=_STATUS),
+        reason=sa.case((_CONFIRMED, CONFIRMED), else_=sa.bindparam("reason", type_=sa.Text)),
+        step=sa.bindparam("step"),
+        first_attempt_at=sa.bindparam("first"),
+        settled_at=sa.case(
+            (_CONFIRMED, sa.bindparam("now", type_=sa.Double)),
+            else_=sa.bindparam("settled", type_=sa.Double),
+        ),
+    )
+)
+
+_SOMETHING_WAITS = (
+    sa.exists()
+    .where(schema.delivery.c.lane_id == schema.lane.c.id, schema.WAITING)
+    .correlate(schema.lane)
+)
+
+_FREE_LANE = (
+    sa.update(schema.lane)
+    .where(schema.lane.c.id == sa.bindparam("lane"))
+    .values(
+        owner=None, ready_at=sa.case((_SOMETHING_WAITS, sa.bindparam("ready", type_=sa.Double)))
+    )
+)
+
+_RELEASE_CODE = sa.delete(schema.referral_code).where(
+    schema.referral_code.c.destination == sa.bindparam("name"),
+    schema.referral_code.c.code == sa.bindparam("lost"),
+)
+
+
+def settle(
+    database: Database, connection: sa.Connection, settlements: Sequence[Settlement]
+) -> tuple[list[Settlement], float]:
+    """Write down what became of claims. Those that are still the worker's own are returned, with
+    the time; the others change nothing: their lease ended, and another worker took them over.
+    """
+    ids = [settlement.claim.lane_id for settlement in settlements]
+    lanes = connection.execute(_lock_lanes(database.now), {"ids": ids}).all() if ids else []
+    now = lanes[0].now if lanes else database.read_clock(connection)
+    owners = {lane.id: lane.owner for lane in lanes}
+    mine = [s for s in settlements if owners.get(s.claim.lane_id) == s.claim.token]
+    if not mine:
+        return [], now
+    connection.execute(_END_ATTEMPT, [_attempt_row(settlement, now) for settlement in mine])
+    connection.execute(_MOVE_DELIVERY, [_delivery_row(settlement, now) for settlement in mine])
+    # A statement of its own: it must see what was received while the lane was locked.
+    connection.execute(_FREE_LANE, [{"lane": s.claim.lane_id, "ready": now + s.wait} for s in mine])
+    for settlement in mine:
+        if settlement.lost_code:
+            code = {"name": settlement.claim.destination, "lost": digest(settlement.lost_code)}
+            connection.execute(_RELEASE_CODE, code)
+    return mine, now
+
+
+def _attempt_row(settlement: Settlement, now: float) -> dict[str, Any]:
+    exchange = settlement.exchange
+    return {
+        "attempt": settlement.claim.attempt_id,
+        "delivery": settlement.claim.delivery_id,
+        "lane": settlement.claim.lane_id,
+        "ended": now,
+        "verdict": settlement.verdict.value,
+        "method": exchange.method,
+        "url": exchange.url,
+        "status": exchange.status,
+        "trouble": exchange.trouble.value if exchange.trouble else None,
+        "answer": exchange.answer.replace("\0", "�"),
+    }
+
+
+def _delivery_row(settlement: Settlement, now: float) -> dict[str, Any]:
+    held = settlement.verdict is Verdict.HOLD
+    return {
+        "delivery": settlement.claim.delivery_id,
+        "lane": settlement.claim.lane_id,
+        "status": settlement.status.value,
+        "reason": settlement.reason,
+        "step": settlement.step,
+        # A hold spends nothing: the retry horizon begins anew.
+        "first": None if held else settlement.claim.first_attempt_at,
+        "settled": None if settlement.status is Status.PENDING else now,
+        "now": now,
+    }

@@ -1,0 +1,257 @@
+"""Taking calls in: the event, its dedupe, its discards and its deliveries in one transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from destination.model.arrival import Arrival
+from destination.model.delivery import Status
+from destination.store import schema
+from destination.store.database import Database, Insert, Wake, tried_again
+from destination.store.rules import award_once, referral_codes, stale_traits
+from destination.store.rules.coalesce import supersede
+from destination.store.rules.confirm import confirm
+from destination.store.rules.stale_traits import Customer, Times
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a call."""
+
+    message_id: str
+    #: accepted, duplicate or discarded.
+    outcome: str
+    reason: str | None = None
+    detail: str | None = None
+
+
+#: (source, message id): the same call twice is one call.
+Key = tuple[str, str]
+
+_KEEP_DELIVERIES = schema.delivery.insert()
+_KEEP_NOTICES = schema.notice.insert()
+_KEEP_DISCARDS = schema.discard.insert()
+
+#: Why calls that are here already made no delivery, the newest reason first.
+_FIRST_DISCARDS = (
+    sa.select(
+        schema.event.c.source,
+        schema.event.c.message_id,
+        schema.discard.c.reason,
+        schema.discard.c.detail,
+    )
+    .join(schema.discard, schema.discard.c.event_id == schema.event.c.id)
+    .where(
+        schema.event.c.message_id.in_(sa.bindparam("message_ids", expanding=True)),
+        ~sa.exists().where(schema.delivery.c.event_id == schema.event.c.id),
+    )
+    .order_by(schema.discard.c.id.desc())
+)
+
+
+@cache
+def _keep_events(insert: Insert) -> sa.Insert:
+    """Those that are not here yet, which it returns."""
+    event = schema.event.c
+    keep = insert(schema.event).on_conflict_do_nothing()
+    return keep.returning(event.id, event.source, event.message_id, event.received_at)
+
+
+@cache
+def _open_lanes(insert: Insert, wake: Wake | None) -> sa.Insert:
+    lane = schema.lane.c
+    opened = insert(schema.lane)
+    opened = opened.on_conflict_do_update(
+        index_elements=["destination", "customer"],
+        set_={
+            # A lane that waits or is under way keeps its time.
+            "ready_at": sa.func.coalesce(lane.ready_at, opened.excluded.ready_at),
+            # What waits behind bulk takes it along.
+            "bulk": opened.excluded.bulk & (lane.bulk | lane.ready_at.is_(None)),
+        },
+    )
+    woken = [wake(lane.bulk)] if wake else []  # by the way: a statement less
+    return opened.returning(lane.id, lane.destination, lane.customer, *woken)
+
+
+@tried_again
+def accept(database: Database, arrivals: Sequence[Arrival]) -> list[Outcome]:
+    """Keep all of `arrivals`, or nothing; one outcome each, in their order.
+
+    A call that is here already changes nothing and is told what became of it the first time.
+    Raises StoreUnavailable.
+    """
+    if not arrivals:
+        return []
+    with database.writing() as connection:
+        known = stale_traits.lock(database, connection, arrivals)
+        new, now = _insert_events(database, connection, arrivals)
+        routed = {event_id: arrivals[i] for event_id, i in new.items()}
+        routed = decide(database, connection, routed, known, now)
+        routed = dict(queue(database, connection, list(routed.items()), now))
+        confirm(connection, {event_id: arrivals[i].confirms for event_id, i in new.items()}, now)
+        outcomes = {i: _outcome(routed[event_id]) for event_id, i in new.items()}
+        duplicates = [i for i in range(len(arrivals)) if i not in outcomes]
+        outcomes.update(_first_outcomes(connection, arrivals, duplicates))
+    return [outcomes[i] for i in range(len(arrivals))]
+
+
+def decide(
+    database: Database,
+    connection: sa.Connection,
+    routed: dict[int, Arrival],
+    known: dict[Customer, Times],
+    now: float,
+) -> dict[int, Arrival]:
+    """What becomes of new events, by their ids, in view of what was received before; of their
+    customers' traits this is `known`, as they hold it.
+    """
+    routed = referral_codes.register(database, connection, routed, now)
+    routed = stale_traits.without_stale(connection, routed, known, now)
+    return award_once.reserve(database, connection, routed, now)
+
+
+def _insert_events(
+    database: Database, connection: sa.Connection, arrivals: Sequence[Arrival]
+) -> tuple[dict[int, int], float]:
+    """The events that were not here yet, event id → index in `arrivals`, in their order; and when
+    they were received.
+    """
+    first: dict[Key, int] = {}
+    for i, arrival in enumerate(arrivals):
+        first.setdefault((arrival.source, arrival.message_id), i)
+    rows = [
+        {
+            "source": arrivals[i].source,
+            "message_id": arrivals[i].message_id,
+            "type": arrivals[i].type,
+            "name": arrivals[i].name,
+            "user_id": arrivals[i].user_id,
+            "timestamp": arrivals[i].timestamp,
+            "call": arrivals[i].call,
+        }
+        for i in first.values()
+    ]
+    keep = _keep_events(database.insert)
+    kept = database.insert_rows(connection, keep, rows, received_at=database.now).all()
+    found = {first[row.source, row.message_id]: row.id for row in kept}
+    now = kept[0].received_at if kept else 0.0  # of nothing new, nothing is kept
+    return {found[i]: i for i in sorted(found)}, now
+
+
+def queue(
+    database: Database,
+    connection: sa.Connection,
+    routed: Sequence[tuple[int, Arrival]],
+    now: float,
+) -> Sequence[tuple[int, Arrival]]:
+    """Queue what was decided, each with its event's id; the same, but for what is superseded."""
+    lanes: dict[tuple[str, str], bool] = {}
+    for _, arrival in routed:
+        for d in arrival.deliveries:
+            key = d.destination, d.customer
+            lanes[key] = lanes.get(key, True) and d.bulk
+    lane_ids = open_lanes(database, connection, lanes, now)
+    routed = supersede(connection, routed, lane_ids, now)
+    deliveries = [
+        {
+            "event_id": event_id,
+            "lane_id": lane_ids[d.destination, d.customer],
+            "destination": d.destination,
+            "mapping": d.mapping,
+            "action": d.action,
+            "payload": d.payload,
+            "mapping_set": d.mapping_set,
+            "status": Status.PENDING.value,
+            "step": 0,
+            "attempts": 0,
+            "created_at": now,
+        }
+        for event_id, arrival in routed
+        for d in arrival.deliveries
+    ]
+    if deliveries:
+        database.insert_rows(connection, _KEEP_DELIVERIES, deliveries)
+    notices = [
+        {
+            **vars(d.notice),
+            "event_id": event_id,
+            "destination": d.destination,
+            "mapping": d.mapping,
+        }
+        for event_id, arrival in routed
+        for d in arrival.deliveries
+        if d.notice
+    ]
+    if notices:
+        database.insert_rows(connection, _KEEP_NOTICES, notices)
+    discards = [
+        {"event_id": event_id, "at": now, **vars(d)}
+        for event_id, arrival in routed
+        for d in arrival.discards
+    ]
+    if discards:
+        database.insert_rows(connection, _KEEP_DISCARDS, discards)
+    referral_codes.free_old(connection, dict(routed))  # behind the lanes, as a worker does
+    return routed
+
+
+def open_lanes(
+    database: Database,
+    connection: sa.Connection,
+    lanes: Mapping[tuple[str, str], bool],
+    now: float,
+) -> dict[tuple[str, str], int]:
+    """The ids of `lanes` (each with whether it gets nothing but bulk), made where they are new,
+    and ready where nothing waited in them; workers wake up for them. For whoever queues
+    something, before it does.
+    """
+    if not lanes:
+        return {}
+    rows = database.insert_rows(
+        connection,
+        _open_lanes(database.insert, database.wake),
+        [
+            # sorted: two receivers that open the same lanes must not wait for each other
+            {"destination": destination, "customer": customer, "ready_at": now, "bulk": bulk}
+            for (destination, customer), bulk in sorted(lanes.items())
+        ],
+    )
+    return {(row.destination, row.customer): row.id for row in rows}
+
+
+def _first_outcomes(
+    connection: sa.Connection, arrivals: Sequence[Arrival], duplicates: Sequence[int]
+) -> dict[int, Outcome]:
+    """For each index of a call that was here already: a duplicate, with its first reason."""
+    if not duplicates:
+        return {}
+    rows = connection.execute(
+        _FIRST_DISCARDS, {"message_ids": [arrivals[i].message_id for i in duplicates]}
+    )
+    discarded: dict[Key, Any] = {(row.source, row.message_id): row for row in rows}
+    outcomes = {}
+    for i in duplicates:
+        row = discarded.get((arrivals[i].source, arrivals[i].message_id))
+        outcomes[i] = Outcome(
+            message_id=arrivals[i].message_id,
+            outcome="duplicate",
+            reason=row.reason if row else None,
+            detail=row.detail if row else None,
+        )
+    return outcomes
+
+
+def _outcome(arrival: Arrival) -> Outcome:
+    if arrival.deliveries:
+        return Outcome(message_id=arrival.message_id, outcome="accepted")
+    discard = arrival.discards[0]
+    return Outcome(
+        message_id=arrival.message_id,
+        outcome="discarded",
+        reason=discard.reason,
+        detail=discard.detail,
+    )

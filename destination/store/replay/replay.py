@@ -1,0 +1,266 @@
+"""Replaying: what is kept goes on its way again, in steps that each stand alone.
+
+What is to be done is looked up once, in the order in which its events arrived; each step then does
+some of it in a transaction of its own, and passes over what somebody else has changed meanwhile.
+So a replay can be killed and run again: what is on its way already is not found a second time.
+"""
+
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any
+
+import sqlalchemy as sa
+
+from destination.errors import Refused
+from destination.model.arrival import Arrival
+from destination.model.delivery import Delivery, Discard, Status
+from destination.model.event import REFUSALS, Event, read_event
+from destination.routing.route import PARKED, Routes, route, route_again
+from destination.store import schema
+from destination.store.database import Database, tried_again
+from destination.store.queries.filters import Condition, Filter
+from destination.store.queue.enqueue import decide, open_lanes, queue
+from destination.store.replay import quarantine
+from destination.store.replay.retry import AGAIN, send_again
+from destination.store.rules.stale_traits import lock, moment
+from destination.support import json_codec
+
+#: How much one step does: few enough that nobody waits for it.
+STEP = 100
+
+#: What became of one of those looked up: accepted, with None, or where it stays, with the reason.
+Result = tuple[str, str | None]
+
+#: What somebody else has changed since it was looked up.
+PASSED_OVER: Result = ("passed over", "changed meanwhile")
+
+#: What took three processes down that tried it.
+QUARANTINED: Result = ("discarded", quarantine.QUARANTINED)
+
+
+class Kind(Enum):
+    """What can be replayed, and how."""
+
+    FAILED = "failed"  # deliveries: their events run again, by the mappings as they are now
+    DISCARDED = "discarded"  # discards: the same
+    PARKED = "parked"  # discards that a mapping broke on: the same
+    UNCERTAIN = "uncertain"  # deliveries: the same payload again, so that it can be recognised
+
+
+def find(database: Database, kind: Kind, chosen: Filter) -> Sequence[int]:
+    """The ids of what there is of a kind, by the order in which the events arrived."""
+    if kind is Kind.PARKED:
+        chosen = replace(chosen, reason=PARKED)
+    if kind in (Kind.DISCARDED, Kind.PARKED):
+        return _ids(database, schema.discard, chosen.discards())
+    return find_deliveries(database, replace(chosen, status=Status(kind.value)))
+
+
+def find_deliveries(database: Database, chosen: Filter) -> Sequence[int]:
+    """The ids of deliveries, by the order in which their events arrived."""
+    return _ids(database, schema.delivery, chosen.deliveries())
+
+
+def replay(
+    database: Database, kind: Kind, ids: Sequence[int], routes: Routes, *, keep: bool = True
+) -> list[Result]:
+    """One step of a replay: what became of each of `ids`, in their order. With `keep=False`
+    it is done and taken back, so that a dry run counts what a real one would.
+
+    Raises StoreUnavailable; then nothing was done.
+    """
+    if kind is Kind.UNCERTAIN:
+        by = routes.clocked
+        again = send_again(database, ids, Status.UNCERTAIN, by=by, bulk=True, keep=keep)
+        return [("accepted", None) if number in again else PASSED_OVER for number in ids]
+    rows = _rows(database, kind, ids)
+    if keep and len(rows) > 1 and any(row.reason == PARKED for row in rows):
+        # Each alone: what one does to the process is not counted against the others.
+        return [result for number in ids for result in replay(database, kind, [number], routes)]
+    held = _quarantine(database, rows) if keep else set()
+    found = {row.id: _run(kind, row, routes) for row in rows if row.id not in held}
+    kept = _put(database, kind, [rerun for rerun in found.values() if rerun.changes], keep=keep)
+    results = dict.fromkeys(held, QUARANTINED)
+    results |= {number: _result(kind, rerun, kept.get(number)) for number, rerun in found.items()}
+    return [results.get(number, PASSED_OVER) for number in ids]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rerun:
+    """What routing makes now of a kept event, to stand in the place of what it made then."""
+
+    #: The id of the discard, or of the failed delivery, whose place it takes.
+    place: int
+    event_id: int
+    made: Arrival
+    #: Whether it is something else than what stands there.
+    changes: bool
+
+
+def _run(kind: Kind, row: Any, routes: Routes) -> _Rerun:
+    """Route a kept event again: by the mapping that the row names, or by all."""
+    results: list[Delivery | Discard]
+    try:
+        event = _read(row, routes.max_event_bytes)
+        if row.mapping:
+            results = route_again(event, routes, mapping=row.mapping, destination=row.destination)
+        else:
+            results = route(event, routes)
+    except Refused as refused:
+        results = [Discard(reason=refused.reason, detail=refused.detail)]
+    deliveries = tuple(
+        replace(result, bulk=True) for result in results if isinstance(result, Delivery)
+    )
+    discards = tuple(result for result in results if isinstance(result, Discard))
+    stays = len(results) == 1 and [discard.reason for discard in discards] == [row.reason]
+    return _Rerun(
+        place=row.id,
+        event_id=row.event_id,
+        made=Arrival(
+            source=row.source,
+            message_id=row.message_id,
+            call=row.call,
+            timestamp=moment(row.timestamp, row.received_at),
+            deliveries=deliveries,
+            discards=discards,
+        ),
+        # A failed delivery's place is for a delivery.
+        # A parked event's tries are counted anew when one has ended.
+        changes=bool(deliveries) if kind is Kind.FAILED else row.reason == PARKED or not stays,
+    )
+
+
+def _read(row: Any, max_bytes: int) -> Event:
+    """The event of a row. Raises Refused for one that was kept though it could not be taken."""
+    try:
+        call = json_codec.loads(row.call)
+    except ValueError as error:
+        raise Refused("bad_request", "The call is not JSON.") from error
+    # What was taken once was small enough, whatever is allowed by now.
+    refused = row.reason in REFUSALS
+    return read_event(
+        call,
+        source=row.source,
+        max_bytes=max_bytes if refused else 2**31,
+        received_at=row.received_at,
+    )
+
+
+@tried_again
+def _put(
+    database: Database, kind: Kind, reruns: Sequence[_Rerun], *, keep: bool
+) -> dict[int, Arrival]:
+    """Put all of `reruns` in their places, or nothing: place → what is kept there, since a
+    referral code may be somebody else's by now. Those whose place is gone are left out.
+    """
+    with database.writing() as connection:
+        now = database.read_clock(connection)
+        free = _lock(connection, kind, [rerun.place for rerun in reruns])
+        placed = [rerun for rerun in reruns if rerun.place in free]
+        decided = []
+        for some in _each_event_once(placed):
+            made = {rerun.event_id: rerun.made for rerun in some}
+            known = lock(database, connection, made.values())
+            made = decide(database, connection, made, known, now)
+            decided += [(rerun, made[rerun.event_id]) for rerun in some]
+        if kind is Kind.FAILED:
+            renewed = {rerun.place: d for rerun, kept in decided for d in kept.deliveries}
+            _renew(database, connection, renewed, now)
+        else:
+            again = [(rerun.event_id, kept) for rerun, kept in decided]
+            queued = queue(database, connection, again, now)
+            decided = [(rerun, kept) for (rerun, _), (_, kept) in zip(decided, queued, strict=True)]
+        if not keep:
+            connection.rollback()
+    return {rerun.place: kept for rerun, kept in decided}
+
+
+def _quarantine(database: Database, rows: Sequence[Any]) -> set[int]:
+    """Count a try of each parked event among `rows`, before it begins; those that had too many."""
+    parked = [row.id for row in rows if row.reason == PARKED]
+    return {number for number in parked if quarantine.begin(database, number) is False}
+
+
+def _each_event_once(reruns: Sequence[_Rerun]) -> Iterator[list[_Rerun]]:
+    """The same, in groups that have each event once: two mappings may have made two of one."""
+    while reruns:
+        first = {rerun.event_id: rerun for rerun in reversed(reruns)}
+        yield list(first.values())
+        reruns = [rerun for rerun in reruns if first[rerun.event_id] is not rerun]
+
+
+def _lock(connection: sa.Connection, kind: Kind, places: Sequence[int]) -> set[int]:
+    """Those of the places that are still there; discards are gone by now."""
+    if kind is Kind.FAILED:
+        table = schema.delivery
+        chosen = sa.select(table.c.id).where(
+            table.c.id.in_(places), table.c.status == Status.FAILED.value
+        )
+        return set(connection.execute(chosen.order_by(table.c.id).with_for_update()).scalars())
+    gone = sa.delete(schema.discard).where(schema.discard.c.id.in_(places))
+    return set(connection.execute(gone.returning(schema.discard.c.id)).scalars())
+
+
+def _renew(
+    database: Database, connection: sa.Connection, renewed: dict[int, Delivery], now: float
+) -> None:
+    """Let failed deliveries carry what their events make now, in the places that they had."""
+    if not renewed:
+        return
+    lanes = {(delivery.destination, delivery.customer): True for delivery in renewed.values()}
+    lane_ids = open_lanes(database, connection, lanes, now)
+    table = schema.delivery
+    connection.execute(
+        sa.update(table).where(table.c.id == sa.bindparam("number")),
+        [
+            {
+                "number": number,
+                "lane_id": lane_ids[delivery.destination, delivery.customer],
+                "action": delivery.action,
+                "payload": delivery.payload,
+                "mapping_set": delivery.mapping_set,
+                "created_at": now,  # by this its award knows it
+                **AGAIN,
+            }
+            for number, delivery in renewed.items()
+        ],
+    )
+
+
+def _result(kind: Kind, rerun: _Rerun, kept: Arrival | None) -> Result:
+    if rerun.changes and kept is None:
+        return PASSED_OVER
+    made = kept or rerun.made
+    if made.deliveries:
+        return "accepted", None
+    return ("failed" if kind is Kind.FAILED else "discarded"), made.discards[0].reason
+
+
+def _ids(database: Database, table: sa.Table, conditions: Sequence[Condition]) -> Sequence[int]:
+    query = sa.select(table.c.id).where(*conditions).order_by(table.c.event_id, table.c.id)
+    with database.reading() as connection:
+        return array("q", connection.execute(query).scalars())
+
+
+def _rows(database: Database, kind: Kind, ids: Sequence[int]) -> Sequence[Any]:
+    """The failed deliveries, or the discards, that are still there, each with its event."""
+    event = schema.event
+    table = schema.delivery if kind is Kind.FAILED else schema.discard
+    query = sa.select(
+        table.c.id,
+        table.c.event_id,
+        table.c.destination,
+        table.c.mapping,
+        table.c.reason,
+        event.c.source,
+        event.c.message_id,
+        event.c.call,
+        event.c.timestamp,
+        event.c.received_at,
+    ).join_from(table, event)
+    if kind is Kind.FAILED:
+        query = query.where(schema.delivery.c.status == Status.FAILED.value)
+    with database.reading() as connection:
+        return connection.execute(query.where(table.c.id.in_(ids))).all()

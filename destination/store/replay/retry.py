@@ -1,0 +1,147 @@
+"""Retrying: what failed or is uncertain goes on its way again as it is, or somebody settles it.
+
+What newer events have set of its customer meanwhile is left out of it: it would be set back.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from destination.model.arrival import Arrival
+from destination.model.delivery import Delivery, Status
+from destination.partners import Destination
+from destination.routing.route import traits_of
+from destination.store import schema
+from destination.store.database import Database, tried_again
+from destination.store.queue.enqueue import open_lanes
+from destination.store.rules.award_once import ALREADY_AWARDED
+from destination.store.rules.stale_traits import STALE, lock, moment, without_stale
+from destination.support import json_codec
+
+#: What a delivery becomes that goes on its way again, as if it had never been tried.
+AGAIN = {
+    "status": Status.PENDING.value,
+    "reason": None,
+    "step": 0,
+    "first_attempt_at": None,
+    "settled_at": None,
+}
+
+_delivery, _lane, _event = schema.delivery, schema.lane, schema.event
+_STANDING = (
+    _delivery.c.id.in_(sa.bindparam("ids", expanding=True)),
+    _delivery.c.status == sa.bindparam("stands"),
+    _delivery.c.reason.is_distinct_from(ALREADY_AWARDED),
+)
+_FIND = (
+    sa.select(_delivery, _lane.c.customer, _event.c.timestamp, _event.c.received_at)
+    .select_from(_delivery.join(_lane).join(_event))
+    .where(*_STANDING)
+)
+_MOVE = sa.update(_delivery).where(*_STANDING).values(AGAIN).returning(_delivery.c.id)
+_LEAVE = sa.update(_delivery).where(*_STANDING).values(reason=STALE)
+_SHORTEN = (
+    sa.update(_delivery)
+    .where(_delivery.c.id == sa.bindparam("number"))
+    .values(payload=sa.bindparam("rest"))
+)
+
+
+@tried_again
+def send_again(
+    database: Database,
+    ids: Sequence[int],
+    status: Status,
+    *,
+    by: Mapping[str, Destination],
+    bulk: bool = False,
+    keep: bool = True,
+) -> set[int]:
+    """Put deliveries that stand at `status` back to their places in their lanes, as they are but
+    for traits that something newer has set; the ids of those that are sent.
+
+    Which traits one sets is told `by` the destinations, by name; of one that is not there, all is
+    sent. Those of which nothing is left stay where they are, as stale, and so do those whose award
+    another one has made. Raises StoreUnavailable.
+    """
+    with database.writing() as connection:
+        now = database.read_clock(connection)
+        rows = connection.execute(_FIND, {"ids": ids, "stands": status.value}).all()
+        left = _without_stale(database, connection, rows, by, now)
+        stale = [row.id for row in rows if row.id not in left]
+        lanes = {(row.destination, row.customer): bulk for row in rows if row.id in left}
+        open_lanes(database, connection, lanes, now)
+        moved = connection.execute(_MOVE, {"ids": list(left), "stands": status.value})
+        again = set(moved.scalars())
+        shorter = [row.id for row in rows if row.id in again and left[row.id] != row.payload]
+        if shorter:
+            connection.execute(_SHORTEN, [{"number": each, "rest": left[each]} for each in shorter])
+        if stale:
+            connection.execute(_LEAVE, {"ids": stale, "stands": status.value})
+        if not keep:
+            connection.rollback()
+    return again
+
+
+def mark_delivered(database: Database, ids: Sequence[int]) -> set[int]:
+    """Settle uncertain deliveries as delivered, because somebody has looked; those that were."""
+    table = schema.delivery
+    with database.writing() as connection:
+        marked = connection.execute(
+            sa.update(table)
+            .where(table.c.id.in_(ids), table.c.status == Status.UNCERTAIN.value)
+            .values(
+                status=Status.DELIVERED.value,
+                reason="settled_by_hand",
+                settled_at=database.now,
+            )
+            .returning(table.c.id)
+        )
+        return set(marked.scalars())
+
+
+def _without_stale(
+    database: Database,
+    connection: sa.Connection,
+    rows: Sequence[Any],
+    by: Mapping[str, Destination],
+    now: float,
+) -> dict[int, str]:
+    """The payloads of deliveries without what is stale in them, by id; without those of which
+    nothing is left.
+    """
+    made: dict[int, Arrival] = {}
+    for row in rows:
+        arrival = made.get(row.event_id) or Arrival(
+            source="", message_id="", call="", timestamp=moment(row.timestamp, row.received_at)
+        )
+        delivery = _as_made(row, by)
+        made[row.event_id] = replace(arrival, deliveries=(*arrival.deliveries, delivery))
+    known = lock(database, connection, made.values())
+    judged = without_stale(connection, made, known, now)
+    left = {
+        (event_id, delivery.destination, delivery.mapping): delivery.payload
+        for event_id, arrival in judged.items()
+        for delivery in arrival.deliveries
+    }
+    places = {row.id: (row.event_id, row.destination, row.mapping) for row in rows}
+    return {number: left[place] for number, place in places.items() if place in left}
+
+
+def _as_made(row: Any, by: Mapping[str, Destination]) -> Delivery:
+    """A delivery as routing made it, as far as its traits are concerned."""
+    destination = by.get(row.destination)
+    action = destination.actions.get(row.action) if destination else None
+    payload = json_codec.loads(row.payload) if action and action.traits else {}
+    return Delivery(
+        mapping=row.mapping,
+        destination=row.destination,
+        action=row.action,
+        customer=row.customer,
+        payload=row.payload,
+        code=payload.get(action.code) if action and action.code else None,
+        code_field=action.code if action else None,
+        traits=traits_of(action, payload) if action else (),
+    )

@@ -1,0 +1,99 @@
+"""Referral codes: each belongs to the customer that brought it first."""
+
+import hashlib
+from functools import cache, partial
+
+import sqlalchemy as sa
+
+from destination.model.arrival import Arrival
+from destination.model.delivery import Delivery, Discard
+from destination.store import schema
+from destination.store.database import Database, Insert
+
+
+def register(
+    database: Database, connection: sa.Connection, routed: dict[int, Arrival], now: float
+) -> dict[int, Arrival]:
+    """The same arrivals; a delivery whose referral code is somebody else's became a discard, and
+    so did one that signs a customer up with a code of its own.
+    """
+    deliveries = [each for arrival in routed.values() for each in arrival.deliveries]
+    claims = {
+        (delivery.destination, digest(delivery.code)): delivery.customer
+        for delivery in reversed(deliveries)  # so that the first of a batch stays
+        if delivery.code
+    }
+    used = {digest(delivery.used_code) for delivery in deliveries if delivery.used_code}
+    if not claims and not used:
+        return routed
+    if claims:
+        database.insert_rows(
+            connection,
+            _register(database.insert),
+            # sorted: two receivers that claim the same codes must not wait for each other
+            [
+                {"destination": destination, "code": code, "customer": customer, "since": now}
+                for (destination, code), customer in sorted(claims.items())
+            ],
+        )
+    codes = used.union(code for _, code in claims)
+    owners = {
+        (row.destination, row.code): row.customer
+        for row in connection.execute(_OWNERS, {"codes": sorted(codes)})
+    }
+    return {key: arrival.judged(partial(_judge, owners)) for key, arrival in routed.items()}
+
+
+def free_old(connection: sa.Connection, routed: dict[int, Arrival]) -> None:
+    """Free the codes that customers had before, where their newest ones are to do that."""
+    newest = {
+        (delivery.destination, delivery.customer): digest(delivery.code)
+        for arrival in routed.values()
+        for delivery in arrival.deliveries
+        if delivery.code and delivery.frees_codes
+    }
+    if newest:
+        connection.execute(
+            _FREE_OTHERS,
+            [
+                {"of": destination, "whose": customer, "newest": code}
+                for (destination, customer), code in sorted(newest.items())
+            ],
+        )
+
+
+def _judge(owners: dict[tuple[str, str], str], delivery: Delivery) -> Delivery | Discard:
+    def owner(code: str) -> str | None:
+        return owners.get((delivery.destination, digest(code)))
+
+    if delivery.code and owner(delivery.code) != delivery.customer:
+        return delivery.discarded(
+            "referral_code_taken",
+            "The referral code belongs to another customer, who brought it first.",
+        )
+    if delivery.used_code and owner(delivery.used_code) == delivery.customer:
+        return delivery.discarded(
+            "self_referral", "The customer signs up with a referral code of its own."
+        )
+    return delivery
+
+
+def digest(code: str) -> str:
+    """Under what the register keeps a referral code."""
+    return hashlib.sha256(code.encode(errors="surrogatepass")).hexdigest()
+
+
+@cache
+def _register(insert: Insert) -> sa.Insert:
+    """A code that somebody has stays with them."""
+    return insert(schema.referral_code).on_conflict_do_nothing()
+
+
+_OWNERS = sa.select(schema.referral_code).where(
+    schema.referral_code.c.code.in_(sa.bindparam("codes", expanding=True))
+)
+_FREE_OTHERS = sa.delete(schema.referral_code).where(
+    schema.referral_code.c.destination == sa.bindparam("of"),
+    schema.referral_code.c.customer == sa.bindparam("whose"),
+    schema.referral_code.c.code != sa.bindparam("newest"),
+)

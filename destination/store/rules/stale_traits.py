@@ -1,0 +1,187 @@
+"""Traits: an event that arrives late changes nothing that a newer one has set.
+
+Segment promises no order. For each customer of a destination it is kept when each trait was set,
+by the events' own timestamps. Of two events of the same time, the one that arrived later counts.
+A trait that is null was set; one that is missing was not.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from functools import cache
+
+import sqlalchemy as sa
+
+from destination.model.arrival import Arrival
+from destination.model.delivery import Delivery, Discard
+from destination.store import schema
+from destination.store.database import Database, Insert
+from destination.support import json_codec
+
+#: The reason of what sets nothing any more.
+STALE = "stale"
+
+#: Seconds by which a sender's clock may be ahead. One that is further ahead is wrong, and must
+#: not keep out what comes after it.
+AHEAD = 600.0
+
+#: The traits of one customer whose times are kept: those set longest ago are forgotten first.
+MOST_TRAITS = 500
+
+#: A longer name is kept as its digest.
+LONGEST_NAME = 64
+
+#: When a trait was set, in seconds since 1970 UTC, and by which event: of two at the same time the
+#: later one has the greater number.
+Moment = tuple[float, int]
+
+#: (destination, customer)
+Customer = tuple[str, str]
+
+#: The times of a customer of whom nothing was set.
+_NOTHING = "{}"
+
+#: When each trait of a customer was set.
+Times = dict[str, Moment]
+
+
+def moment(timestamp: float | None, received: float) -> float:
+    """When an event counts as having happened: when it says; when it was received, where it
+    does not say or its clock is wrong. Seconds since 1970 UTC.
+    """
+    return received if timestamp is None or timestamp > received + AHEAD else timestamp
+
+
+def lock(
+    database: Database, connection: sa.Connection, arrivals: Iterable[Arrival]
+) -> dict[Customer, Times]:
+    """What is known of the customers whose traits `arrivals` set. Until the commit nobody else
+    changes it: held before new events get their numbers, since these are a lane's order.
+    """
+    customers = {
+        (delivery.destination, delivery.customer)
+        for arrival in arrivals
+        for delivery in arrival.deliveries
+        if delivery.traits
+    }
+    return _locked(database, connection, customers) if customers else {}
+
+
+def without_stale(
+    connection: sa.Connection,
+    routed: dict[int, Arrival],
+    known: dict[Customer, Times],
+    now: float,
+) -> dict[int, Arrival]:
+    """The same arrivals, without the traits that something newer has set; a delivery of which
+    nothing is left became a discard. What they set is remembered, beside what was `known`.
+    """
+    if not known:
+        return routed
+    judged = {
+        event_id: arrival.judged(_Judge(known, (moment(arrival.timestamp, now), event_id)))
+        for event_id, arrival in routed.items()
+    }
+    written = [
+        {"whose": customer, "of": destination, "set": _written(times)}
+        for (destination, customer), times in sorted(known.items())
+    ]
+    # Of whom nothing was set, nothing is kept: a call that was here already brings nobody back.
+    if kept := [row for row in written if row["set"] != _NOTHING]:
+        connection.execute(_REMEMBER, kept)
+    if empty := [row for row in written if row["set"] == _NOTHING]:
+        connection.execute(_LET_GO, empty)
+    return judged
+
+
+class _Judge:
+    """Looks at the deliveries of one event."""
+
+    def __init__(self, times: Mapping[Customer, Times], at: Moment) -> None:
+        self._times = times
+        self._at = at
+
+    def __call__(self, delivery: Delivery) -> Delivery | Discard:
+        if not delivery.traits:
+            return delivery
+        times, at = self._times[delivery.destination, delivery.customer], self._at
+        names = {_name(place): place for place in delivery.traits}
+        stale = [place for name, place in names.items() if times.get(name, at) > at]
+        kept = names.keys() - map(_name, stale)
+        if delivery.code is None and delivery.code_field:
+            kept.discard(delivery.code_field)  # null brings no code
+        times.update(dict.fromkeys(kept, at))
+        if not stale:
+            return delivery
+        if not kept:
+            return delivery.discarded(STALE, "Newer events have set all of its traits already.")
+        return _without(delivery, stale)
+
+
+def _without(delivery: Delivery, stale: Collection[str]) -> Delivery:
+    """The same delivery without some places of its payload."""
+    payload = json_codec.loads(delivery.payload)
+    for place in stale:
+        field, dot, name = place.partition(".")
+        if dot:
+            del payload[field][name]
+        if not dot or payload[field] == {}:
+            del payload[field]
+    code = None if delivery.code_field in stale else delivery.code
+    return replace(delivery, payload=json_codec.dumps(payload), code=code)
+
+
+def _locked(
+    database: Database, connection: sa.Connection, customers: Collection[Customer]
+) -> dict[Customer, Times]:
+    """What is known of customers. Until the commit nobody else changes it."""
+    rows = database.insert_rows(
+        connection,
+        _lock_profiles(database.insert),
+        [
+            # sorted: two receivers that know the same customers must not wait for each other
+            {"destination": destination, "customer": customer, "times": _NOTHING}
+            for destination, customer in sorted(customers)
+        ],
+    )
+    return {(row.destination, row.customer): _read(row.times) for row in rows}
+
+
+def _read(written: str) -> Times:
+    """`{"metadata.tier": [1773480000.0, 17]}`; older programs wrote the time alone."""
+    return {
+        name: (set_at[0], set_at[1]) if isinstance(set_at, list) else (set_at, 0)
+        for name, set_at in json.loads(written).items()
+    }
+
+
+@cache
+def _lock_profiles(insert: Insert) -> sa.Insert:
+    """Profiles, made where they are new; to write one as it is locks it."""
+    made = insert(schema.profile)
+    locked = made.on_conflict_do_update(
+        index_elements=["destination", "customer"], set_={"times": schema.profile.c.times}
+    )
+    return locked.returning(schema.profile)
+
+
+def _written(times: Times) -> str:
+    if len(times) > MOST_TRAITS:
+        newest = sorted(times, key=times.__getitem__, reverse=True)[:MOST_TRAITS]
+        times = {name: times[name] for name in newest}
+    return json.dumps(times, separators=(",", ":"))
+
+
+def _name(place: str) -> str:
+    if len(place) <= LONGEST_NAME:
+        return place
+    return hashlib.sha256(place.encode(errors="surrogatepass")).hexdigest()
+
+
+_whose = (
+    schema.profile.c.destination == sa.bindparam("of"),
+    schema.profile.c.customer == sa.bindparam("whose"),
+)
+_REMEMBER = sa.update(schema.profile).where(*_whose).values(times=sa.bindparam("set"))
+_LET_GO = sa.delete(schema.profile).where(*_whose, schema.profile.c.times == sa.bindparam("set"))

@@ -1,0 +1,1 @@
+"""The worker: leases deliveries, sends them, and acknowledges what came of each."""
