@@ -3,16 +3,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run test lint faults bench clean
+.PHONY: help run test test-fast lint faults bench clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/run ## Run it all with a sandbox engine, send the fixtures, show what became of them (ONCE=1: then stop)
 	$(BIN)/destination demo $(if $(ONCE),--once)
 
 test: lint ## Linters, types, all tests
 	$(BIN)/pytest
+
+test-fast: .venv/test ## The tests that start no process, in under a minute
+	$(BIN)/pytest tests/test_house.py tests/unit tests/docs tests/lint
 
 lint: .venv/test ## Linters and types alone
 	$(BIN)/ruff check .

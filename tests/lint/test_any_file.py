@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from destination.app import Setup
 from destination.mapping.files import read_mappings
-from tests.test_mapping_properties import EVENTS, JSON, MAPPINGS, TRIGGERS
+from tests.unit.mapping.test_properties import EVENTS, JSON, MAPPINGS, TRIGGERS
 
 FILES = st.fixed_dictionaries(
     {

@@ -1,0 +1,98 @@
+"""What Prometheus is told, and who is not in it."""
+
+import re
+
+import requests
+
+from destination.errors import StoreUnavailable
+from destination.store.database import Database
+from destination.store.queue import circuit_breaker, rate_limit
+from destination.store.queue.enqueue import accept
+from destination.support import metrics
+from tests.conftest import arrival
+from tests.running import answers, service, until
+from tests.store.queue.test_poll import Verdict, claim, outcome, settle
+from tests.unit.web.test_receive import make  # noqa: F401 - a fixture
+
+CANARY = "canary@example.com"
+
+
+def samples(text):
+    """`{'destination_waiting{destination="rehook"}': 3.0}`."""
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
+
+
+def test_what_stands_in_the_database_is_told_by_destination(make):  # noqa: F811
+    client = make()
+    accept(client.database, [arrival(f"m{n}", f"u{n}") for n in range(4)])
+    one, two, *_ = claim(client.database, 2)
+    settle(client.database, outcome(one, Verdict.UNKNOWN), outcome(two, Verdict.REJECTED))
+    circuit_breaker.hold(client.database, "rehook")
+
+    page = client.get("/metrics")
+    told = samples(page.get_data(as_text=True))
+    assert page.content_type.startswith("text/plain")
+    assert told['destination_waiting{destination="rehook"}'] == 2
+    assert told['destination_uncertain{destination="rehook"}'] == 1
+    assert told['destination_failed{destination="rehook"}'] == 1
+    assert told['destination_held{destination="rehook"}'] == 1
+    assert told['destination_oldest_waiting_seconds{destination="rehook"}'] > 0
+    ready = client.get("/readyz").get_json()
+    assert ready["destinations"]["rehook"]["waiting"] == 2
+    assert ready["holds"][0]["reason"] == rate_limit.BY_HAND
+
+
+def test_a_request_that_is_turned_away_is_counted(make):  # noqa: F811
+    client = make(SEGMENT_SHARED_SECRET="abc")
+    before = samples(metrics.text(metrics.RECEIVER, {}).decode())
+    client.post("/webhooks/segment", json={})
+    told = samples(client.get("/metrics").get_data(as_text=True))
+
+    name = 'destination_requests_turned_away_total{status="401"}'
+    assert told[name] - before.get(name, 0) == 1
+
+
+def test_while_the_database_is_away_the_receiver_tells_what_it_counted(make, monkeypatch):  # noqa: F811
+    client = make()
+
+    def away(*_):
+        raise StoreUnavailable("gone")
+
+    monkeypatch.setattr("destination.web.health.standings", away)
+    monkeypatch.setattr(Database, "check_writable", away)
+    told = client.get("/metrics").get_data(as_text=True)
+    assert "destination_requests_turned_away" in told
+    assert "destination_waiting{" not in told
+    said = client.get("/readyz").get_json()["message"]
+    assert said.startswith("The database cannot be used right now.")
+
+
+def test_a_receiver_tells_what_the_worker_beside_it_counted(tmp_path):
+    with service(tmp_path, REHOOK_RATE_LIMIT="50") as running:
+        running.start("serve", "--worker", "--sandbox", "--sandbox-port", str(running.sandbox_port))
+
+        def told():
+            try:
+                text = requests.get(f"{running.url}/metrics", timeout=5).text
+            except requests.RequestException:
+                return {}
+            assert len(re.findall("^# TYPE", text, re.M)) == len(
+                set(re.findall("^# TYPE .*", text, re.M))
+            )
+            assert CANARY not in text
+            return samples(text)
+
+        until(lambda: told() and answers(f"{running.engine_url}/_sandbox/requests"))
+        call = {"type": "track", "userId": CANARY, "event": "Order Completed"}
+        running.send(*({**call, "messageId": f"{CANARY}{n}"} for n in range(3)))
+        running.send({"type": "track", "event": CANARY, "messageId": "m"})
+        expected = {
+            'destination_calls_received_total{outcome="accepted",source="segment"}': 3,
+            'destination_calls_discarded_total{reason="id_required",source="segment"}': 1,
+            'destination_attempts_total{destination="rehook",verdict="delivered"}': 3,
+            'destination_deliveries_settled_total{destination="rehook",status="delivered"}': 3,
+            'destination_answer_seconds_count{destination="rehook"}': 3,
+            'destination_waited_seconds_count{destination="rehook"}': 3,
+        }
+        until(lambda: expected.items() <= told().items())

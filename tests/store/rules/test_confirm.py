@@ -1,0 +1,137 @@
+"""What an engine's own notice shows to have been processed is delivered, on each database."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from destination.model.arrival import Arrival
+from destination.model.delivery import Confirmation, Discard, Status
+from destination.model.verdict import Verdict
+from destination.store.queries import lists
+from destination.store.queries.filters import Filter
+from destination.store.queue.enqueue import accept
+from tests.conftest import arrival
+from tests.store.queue.test_poll import claim, outcome, settle
+
+NOTHING = Arrival(
+    source="rehook",
+    message_id="n1",
+    call="{}",
+    discards=(Discard(reason="no_matching_mapping", detail="None."),),
+)
+FIELDS = {"event_name": "order_success", "source_id": "ada", "metadata": {"total": 250}}
+
+
+def award(message_id="m1", customer="ada", **changes):
+    """An arrival that makes one award."""
+    made = arrival(message_id, customer)
+    payload = json.dumps({**FIELDS, "source_id": customer, **changes})
+    return replace(made, deliveries=(replace(made.deliveries[0], payload=payload),))
+
+
+def notice(message_id="n1", customer="ada", **changes):
+    """What the engine tells of it, with the keys in another order."""
+    fields = dict(reversed({**FIELDS, "source_id": customer, **changes}.items()))
+    shown = Confirmation(destination="rehook", customer=customer, fields=fields)
+    return replace(NOTHING, message_id=message_id, confirms=shown)
+
+
+def state(database, message_id="m1"):
+    [row] = lists.deliveries(database, Filter(message_id=message_id))
+    full = lists.delivery(database, row["id"])
+    return full["status"], full["reason"], full["confirmed_by"] is not None
+
+
+def send(database, verdict=Verdict.UNKNOWN, **changes):
+    [claimed] = claim(database)
+    settle(database, outcome(claimed, verdict, **changes))
+
+
+def test_an_uncertain_award_is_confirmed_by_a_later_notice(database):
+    accept(database, [award()])
+    send(database)
+    assert state(database)[0] == "uncertain"
+    accept(database, [notice()])
+
+    assert state(database) == ("delivered", "confirmed", True)
+    [event] = lists.events(database, Filter(message_id="n1"))
+    [row] = lists.deliveries(database, Filter(message_id="m1"))
+    assert lists.delivery(database, row["id"])["confirmed_by"] == event["id"]
+
+
+@pytest.mark.parametrize("verdict", [Verdict.UNKNOWN, Verdict.RETRY, Verdict.REJECTED])
+def test_a_notice_that_is_faster_than_the_answer_counts_too(database, verdict):
+    accept(database, [award(), award("m2", total=1)])
+    [claimed] = claim(database)
+    accept(database, [notice()])
+    assert state(database)[0] == "sending"
+    settle(database, outcome(claimed, verdict, wait=900.0 if verdict is Verdict.RETRY else 0.0))
+
+    assert state(database) == ("delivered", "confirmed", True)
+
+
+def test_an_answer_needs_no_confirmation(database):
+    accept(database, [award()])
+    [claimed] = claim(database)
+    accept(database, [notice()])
+    settle(database, outcome(claimed))
+
+    assert state(database) == ("delivered", None, True)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        notice(customer="bob"),
+        notice(event_name="signup"),
+        notice(metadata={"total": 251}),
+        notice(metadata={"total": 250, "more": 1}),
+        NOTHING,
+    ],
+)
+def test_a_notice_of_something_else_confirms_nothing(database, told):
+    accept(database, [award()])
+    send(database)
+    accept(database, [told])
+
+    assert state(database)[0] == "uncertain"
+
+
+def test_what_was_not_sent_yet_is_not_confirmed(database):
+    accept(database, [award()])
+    accept(database, [notice()])
+
+    assert state(database) == ("pending", None, False)
+
+
+def test_of_two_that_are_equal_none_is_confirmed(database):
+    accept(database, [award(), award("m2")])
+    send(database)
+    send(database)
+    accept(database, [notice()])
+
+    assert {state(database, each)[0] for each in ("m1", "m2")} == {Status.UNCERTAIN.value}
+
+
+def test_yesterdays_award_is_not_confirmed_by_the_notice_of_an_equal_one(timed, clock):
+    """Yesterday's never reached the engine; today's was answered, and is what it tells of."""
+    accept(timed, [award()])
+    send(timed)
+    clock.now += 24 * 3600
+    accept(timed, [award("m2")])
+    send(timed, Verdict.DELIVERED)
+    accept(timed, [notice()])
+
+    assert (state(timed)[0], state(timed, "m2")[0]) == ("uncertain", "delivered")
+
+
+def test_a_repeated_notice_confirms_nothing_more(database):
+    accept(database, [award()])
+    send(database)
+    accept(database, [notice(), notice()])
+    accept(database, [award("m2")])
+    send(database)
+    accept(database, [notice()])
+
+    assert (state(database)[0], state(database, "m2")[0]) == ("delivered", "uncertain")
