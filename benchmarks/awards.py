@@ -18,7 +18,7 @@ from destination.model.arrival import Arrival
 from destination.model.delivery import Award, Delivery
 from destination.store import database
 from destination.store.database import Database
-from destination.store.queue.enqueue import accept
+from destination.store.queue.enqueue import enqueue
 
 #: How many batches are taken in, and how many calls each has.
 BATCHES, BATCH = 100, 100
@@ -49,7 +49,7 @@ def main() -> None:
 def _measured(kept: Database, turn: int) -> tuple[str, str]:
     began, spent = time.perf_counter(), time.process_time()
     for batch in range(BATCHES):
-        accept(kept, [_call(turn, batch * BATCH + number) for number in range(BATCH)])
+        enqueue(kept, [_call(turn, batch * BATCH + number) for number in range(BATCH)])
     calls = BATCHES * BATCH
     seconds = time.perf_counter() - began
     return f"{calls / seconds:,.0f}", f"{(time.process_time() - spent) / calls * 1e6:.0f}"

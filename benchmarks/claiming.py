@@ -18,10 +18,10 @@ from filled import Filled
 from rich.console import Console
 
 from destination.model.delivery import Status
-from destination.model.lease import Claim, Settlement
+from destination.model.lease import Acknowledgement, Lease
 from destination.model.verdict import Exchange, Verdict
 from destination.store.queue import poll, rate_limit
-from destination.store.queue.rate_limit import Terms, Wanted
+from destination.store.queue.rate_limit import Capacity, Terms
 
 #: How many customers are in backoff, and for how many seconds.
 BLOCKED, BACKOFF = 1000, 3600.0
@@ -47,8 +47,8 @@ def main() -> None:
         for start in databases.chosen(arguments.only):
             with start(Path(folder)) as kept:
                 for waiting in (0, arguments.waiting):
-                    looks, claims = _measure(kept.make(), waiting)
-                    cells = [*load.percentiles(looks), *load.percentiles(claims)]
+                    looks, leases = _measure(kept.make(), waiting)
+                    cells = [*load.percentiles(looks), *load.percentiles(leases)]
                     table.add_row(kept.name, f"{waiting:,}", *(f"{cell:.1f}" for cell in cells))
                     if cells[1] > FOUND_WITHIN:
                         faults.append(f"{kept.name}: {cells[1]:.1f} ms with {waiting:,} waiting.")
@@ -61,37 +61,37 @@ def main() -> None:
 def _measure(url: str, waiting: int) -> tuple[list[float], list[float]]:
     """The seconds that each look took, and each claim."""
     kept = Filled(url, customers=BLOCKED)
-    rate_limit.enter(kept.database, ["rehook"])
+    rate_limit.register(kept.database, ["rehook"])
     kept.fill(waiting)
     if waiting:
-        claims = _turn(kept, [], room=BLOCKED)
-        _turn(kept, [_settled(claim, Verdict.RETRY) for claim in claims], room=0)
+        leases = _turn(kept, [], room=BLOCKED)
+        _turn(kept, [_settled(lease, Verdict.RETRY) for lease in leases], room=0)
     kept.customers = waiting + READY  # from now on, each call is of somebody new
-    looked, claimed = [], []
+    looked, leased = [], []
     for _ in range(READY):
         kept.fill(1)
         began = time.perf_counter()
-        if poll.look(kept.database, [Wanted(destination="rehook", room=1)]) > 0:
+        if poll.look(kept.database, [Capacity(destination="rehook", room=1)]) > 0:
             raise SystemExit("What is ready was not found.")
         looked.append(time.perf_counter() - began)
         began = time.perf_counter()
-        [claim] = _turn(kept, [], room=1)
-        claimed.append(time.perf_counter() - began)
-        _turn(kept, [_settled(claim, Verdict.DELIVERED)], room=0)
+        [lease] = _turn(kept, [], room=1)
+        leased.append(time.perf_counter() - began)
+        _turn(kept, [_settled(lease, Verdict.DELIVERED)], room=0)
     kept.database.engine.dispose()
-    return looked, claimed
+    return looked, leased
 
 
-def _turn(kept: Filled, settlements: list[Settlement], room: int) -> list[Claim]:
-    wanted = [Wanted(destination="rehook", room=room)] if room else []
-    return poll.settle_and_claim(kept.database, settlements, wanted, TERMS).claims
+def _turn(kept: Filled, acks: list[Acknowledgement], room: int) -> list[Lease]:
+    wanted = [Capacity(destination="rehook", room=room)] if room else []
+    return poll.poll(kept.database, acks, wanted, TERMS).leases
 
 
-def _settled(claim: Claim, verdict: Verdict) -> Settlement:
+def _settled(lease: Lease, verdict: Verdict) -> Acknowledgement:
     delivered = verdict is Verdict.DELIVERED
     exchange = Exchange(method="POST", url="http://engine", status=200 if delivered else 429)
-    return Settlement(
-        claim=claim,
+    return Acknowledgement(
+        lease=lease,
         exchange=exchange,
         verdict=verdict,
         status=Status.DELIVERED if delivered else Status.PENDING,

@@ -31,5 +31,5 @@ class Filled:
             numbers = range(self._number, self._number + min(count, GROUP))
             calls = (load.call(number, self.customers) for number in numbers)
             arrivals = [route.arrive(call, "segment", self._routes) for call in calls]
-            enqueue.accept(self.database, arrivals)
+            enqueue.enqueue(self.database, arrivals)
             self._number, count = numbers.stop, count - len(numbers)

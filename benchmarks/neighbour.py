@@ -23,7 +23,7 @@ from rich.console import Console
 from destination.model.arrival import Arrival
 from destination.model.delivery import Delivery
 from destination.store import database
-from destination.store.queue.enqueue import accept
+from destination.store.queue.enqueue import enqueue
 
 #: How often each is measured, for how many customers, and how many calls are taken in at once.
 RUNS, CUSTOMERS, BATCH = 3, 500, 100
@@ -58,7 +58,7 @@ def _speed(url: str, folder: Path, count: int, dead: str, beside: bool) -> float
     kept.prepare()
     names = ["rehook", "reward"] if beside else ["rehook"]
     for first in range(0, count, BATCH):
-        accept(kept, [_arrival(number, names) for number in range(first, first + BATCH)])
+        enqueue(kept, [_arrival(number, names) for number in range(first, first + BATCH)])
     kept.engine.dispose()
     with load.engine(load.ENGINE_TAKES) as engine:
         settings = {

@@ -19,14 +19,14 @@ from destination.partners import Destination, Source
 from destination.partners.base.credentials import Lock
 from destination.partners.segment import Segment, SegmentSettings
 from destination.partners.webhook.destination import WebhookSettings
-from destination.registry import Roster
+from destination.registry import Registry
 from destination.routing.reload import LiveRoutes
 from destination.routing.route import Routes
 from destination.settings.tables import Environment, Settings
 from destination.store import database
 from destination.store.database import Database
 from destination.store.queries.lists import remember_mappings
-from destination.store.queue.group_commit import Intake
+from destination.store.queue.group_commit import GroupCommit
 from destination.support import json_codec
 from destination.support.text import did_you_mean
 from destination.web.receive import Receiver
@@ -139,7 +139,7 @@ class Setup:
         database = self.database()
         return Receiver(
             database=database,
-            intake=Intake(database),
+            group_commit=GroupCommit(database),
             routes=LiveRoutes(
                 self.settings.mappings,
                 self.routes,
@@ -147,7 +147,7 @@ class Setup:
             ),
             segment=self.segment,
             unprotected=self.unprotected,
-            roster=Roster(database, self.destinations),
+            registry=Registry(database, self.destinations),
             notifications=self.notifications,
             permit=self.environment.read(WebhookSettings).guard.check,
             max_body_bytes=self.settings.max_body_bytes,

@@ -16,7 +16,7 @@ from destination.support.periodic import every
 LOOK_EVERY = 1.0
 
 
-class Roster(Mapping[str, Destination]):
+class Registry(Mapping[str, Destination]):
     """Destinations by name, at this moment. One that did not change stays the same object."""
 
     def __init__(self, database: Database, destinations: Mapping[str, Destination]) -> None:

@@ -4,7 +4,7 @@ import json
 import threading
 from contextlib import contextmanager
 
-from destination.registry import Roster
+from destination.registry import Registry
 from destination.worker.loop import Worker
 from tests.misbehaving import read_request, response, server
 
@@ -73,9 +73,9 @@ def subscriber(*statuses):
 @contextmanager
 def delivering(setup, database):
     """A worker that delivers to the subscribers of the database."""
-    roster = Roster(database, setup.destinations)
-    worker = Worker(database, roster, setup.settings)
-    end_watching = roster.watch(worker.wake)
+    registry = Registry(database, setup.destinations)
+    worker = Worker(database, registry, setup.settings)
+    end_watching = registry.watch(worker.wake)
     running = threading.Thread(target=worker.run)
     running.start()
     try:

@@ -9,7 +9,7 @@ import click
 from destination.app import Setup
 from destination.cli import call_files
 from destination.cli.call_files import Payload
-from destination.cli.counting import Outcome, Pace, counted, summarise
+from destination.cli.counting import Outcome, Throttle, counted, summarise
 from destination.cli.sender import Sender
 from destination.errors import Refused
 from destination.model.arrival import Arrival
@@ -68,7 +68,7 @@ def outcome_of(arrival: Arrival) -> tuple[str, str | None]:
 
 def send(sender: Sender, found: Iterable[Payload], rate: float | None) -> Iterator[Outcome]:
     """Send payloads in order, many in a request where they go together."""
-    pace = Pace(rate, most=BATCH)
+    pace = Throttle(rate, most=BATCH)
     for alone, group in itertools.groupby(found, key=_goes_alone):
         while batch := list(itertools.islice(group, 1 if alone else pace.size)):
             for text in batch[0].before:

@@ -17,7 +17,7 @@ T = TypeVar("T")
 Outcome = tuple[str, str | None]
 
 
-class Pace:
+class Throttle:
     """Keeps to a rate: so many a second, or as fast as it goes."""
 
     def __init__(self, rate: float | None, *, most: int) -> None:

@@ -7,8 +7,8 @@ import click
 from destination.app import Setup
 from destination.cli.calls import replay_files
 from destination.cli.choosing import chosen_by
-from destination.cli.counting import Outcome, Pace, counted, steps, summarise
-from destination.registry import Roster
+from destination.cli.counting import Outcome, Throttle, counted, steps, summarise
+from destination.registry import Registry
 from destination.routing.route import Routes
 from destination.store.database import Database
 from destination.store.queries.filters import EVERYTHING, Filter
@@ -100,7 +100,7 @@ def _replay_kept(
         raise click.UsageError("--may-pay-twice is for --uncertain.")
     setup = Setup.read()
     database, routes = setup.kept(), setup.routes()
-    Roster(database, setup.destinations)  # from now on the routes know the subscribers
+    Registry(database, setup.destinations)  # from now on the routes know the subscribers
     found = replays.find(database, kind, chosen)
     if not dry_run:
         remember_mappings(database, routes.digest, routes.texts)
@@ -122,7 +122,7 @@ def _run(
     rate: float | None,
     dry_run: bool,
 ) -> Iterator[Outcome]:
-    pace = Pace(None if dry_run else rate, most=replays.STEP)
+    pace = Throttle(None if dry_run else rate, most=replays.STEP)
     for ids in steps(found, pace.size):
         yield from replays.replay(database, kind, ids, routes, keep=not dry_run)
         pace.wait(len(ids))

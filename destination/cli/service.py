@@ -20,7 +20,7 @@ import structlog
 from destination.app import Setup
 from destination.errors import BadSetting, Problem, StoreUnavailable
 from destination.partners import Destination
-from destination.registry import Roster
+from destination.registry import Registry
 from destination.sandbox import serve as serve_sandbox
 from destination.settings.tables import Environment, Settings
 from destination.store.database import Database, connect
@@ -96,7 +96,7 @@ def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int) -> None:
         }
         receiver = replace(receiver, worker_metrics=f"http://127.0.0.1:{port}/metrics")
     receiver.routes.watch()
-    receiver.roster.watch()
+    receiver.registry.watch()
     with _Beside(others):
         _receive(receiver, setup.settings)
 
@@ -114,12 +114,12 @@ def worker() -> None:
         for name in setup.missing(destination):
             log.warning("not set", setting=name, destination=destination.name)
     _offer_metrics(setup.settings)
-    database, roster = _as_soon_as_stored(lambda: _roster(setup, used))
-    running = Worker(database, roster, setup.settings)
-    roster.watch(running.wake)
+    database, registry = _as_soon_as_stored(lambda: _registry(setup, used))
+    running = Worker(database, registry, setup.settings)
+    registry.watch(running.wake)
     _on_stop(running.stop)
     _be_swift()
-    log.info("delivering", to={name: each.url for name, each in roster.items()})
+    log.info("delivering", to={name: each.url for name, each in registry.items()})
     running.run()
     log.info("stopped")
 
@@ -230,18 +230,18 @@ def _as_soon_as_stored(make: Callable[[], T]) -> T:
             time.sleep(LOOK_AGAIN)
 
 
-def _roster(setup: Setup, used: Mapping[str, Destination]) -> tuple[Database, Roster]:
+def _registry(setup: Setup, used: Mapping[str, Destination]) -> tuple[Database, Registry]:
     """Where to deliver from, and to. Raises as `Setup.database` does."""
     database = setup.database()
-    return database, Roster(database, used)
+    return database, Registry(database, used)
 
 
 def _known(name: str) -> Database:
     """The database, in which there may be something for a destination. Raises Problem."""
     setup = Setup.read()
     database = setup.kept()
-    if name not in (roster := Roster(database, setup.destinations)):
-        raise Problem(f"There is no destination {name}. There is {listed(roster)}.")
+    if name not in (registry := Registry(database, setup.destinations)):
+        raise Problem(f"There is no destination {name}. There is {listed(registry)}.")
     return database
 
 
@@ -305,7 +305,7 @@ def _receive(receiver: Receiver, settings: Settings) -> None:
         listener,
         # The app refuses a large body with a message; this is only the bound of memory.
         max_body_bytes=settings.max_body_bytes * 2,
-        is_behind=receiver.intake.is_behind,
+        is_behind=receiver.group_commit.is_behind,
     )
     log.info("stopped")
 

@@ -1,4 +1,4 @@
-"""The two values between a worker and the store: what it may send, and what became of it."""
+"""A lease and its acknowledgement: the two values that pass between a worker and the store."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,13 @@ from destination.model.verdict import Exchange, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
-    """One delivery that a worker may send now."""
+class Lease:
+    """One delivery that a worker may send now: until the lease ends, its lane is the worker's."""
 
     delivery_id: int
     attempt_id: int
     lane_id: int
-    #: Names this claim; settling it says the token again.
+    #: Names this lease; the acknowledgement repeats it.
     token: str
     destination: str
     action: str
@@ -22,32 +22,32 @@ class Claim:
     step: int
     #: How many attempts there have been, with this one.
     attempts: int
-    #: When it was taken in, claimed, and first tried, by the database's clock.
+    #: When the delivery was taken in, leased, and first tried, by the database's clock.
     created_at: float
-    claimed_at: float
+    leased_at: float
     first_attempt_at: float
-    #: The worker that had it under way died, and its request may have left: it is judged, not sent.
+    #: The worker that had it died, and its request may have left: it is classified, not sent.
     interrupted: bool
-    #: Some worker died while it was under way; and how often a process did that performed nothing
-    #: else.
+    #: Some worker died while it was being sent.
     suspect: bool
+    #: How many processes died that sent nothing else.
     crashes: int
     #: How often it was refused as with wrong credentials.
     refusals: int
     #: It came from a lane with nothing but bulk.
     bulk: bool
-    #: Sent to see whether a held destination is well again.
+    #: It is sent to see whether a held destination takes requests again.
     probe: bool
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settlement:
-    """What became of a claim."""
+class Acknowledgement:
+    """What became of a lease."""
 
-    claim: Claim
+    lease: Lease
     exchange: Exchange
     verdict: Verdict
-    #: Where the delivery stands from now on.
+    #: The delivery's status from now on.
     status: Status
     reason: str | None = None
     #: Seconds until its lane may send again.

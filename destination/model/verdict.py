@@ -39,6 +39,14 @@ _STATUS_AFTER = {
 }
 
 
+class Health(Enum):
+    """Whether an engine works as a whole."""
+
+    UP = "up"  # it answers, whatever it says of this one request
+    DOWN = "down"  # it cannot be reached, or breaks on what it is sent
+    UNKNOWN = "unknown"  # nothing is learnt of it: what went wrong is ours
+
+
 class Trouble(Enum):
     """Why there is no answer."""
 
@@ -99,13 +107,11 @@ def classify(exchange: Exchange, *, idempotent: bool, ambiguous: str) -> Verdict
     return Verdict.REJECTED
 
 
-def engine_failed(exchange: Exchange) -> bool | None:
-    """Whether the engine as a whole seems to be down: it cannot be reached, or breaks on what
-    it is sent. None where the exchange tells nothing of it. The breaker counts these.
-    """
+def engine_health(exchange: Exchange) -> Health:
+    """What an exchange tells of the engine as a whole: the circuit breaker counts it."""
     if exchange.status is None:
-        return None if exchange.trouble in _OUR_OWN else True
-    return exchange.status in _DOWN
+        return Health.UNKNOWN if exchange.trouble in _OUR_OWN else Health.DOWN
+    return Health.DOWN if exchange.status in _DOWN else Health.UP
 
 
 def reason_of(exchange: Exchange) -> str:

@@ -12,10 +12,10 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 
 from destination.sandbox.answers import problem
-from destination.sandbox.arrivals import Arrivals
-from destination.sandbox.door import Door
+from destination.sandbox.arrivals import RecordedRequests
+from destination.sandbox.door import Gate
 from destination.sandbox.engine import Engine
-from destination.sandbox.faults import Faults
+from destination.sandbox.faults import Misbehaviours
 from destination.sandbox.once import Once
 from destination.sandbox.outbox import Outbox
 from destination.sandbox.practice import practice
@@ -70,15 +70,15 @@ def create_app(
     outbox = Outbox(webhooks)
     app.extensions["sandbox"] = State(
         engine=Engine(load(rules or RULES), tell=partial(outbox.post, "rehook")),
-        arrivals=Arrivals(),
-        faults=Faults(),
+        arrivals=RecordedRequests(),
+        faults=Misbehaviours(),
         outbox=outbox,
         tracked=Once(),
         notified=Once(),
         signature=Signature(),
         key=api_key,
     )
-    door = Door(api_key=api_key, api_secret=api_secret)
+    door = Gate(api_key=api_key, api_secret=api_secret)
     app.before_request(door.let_in)
     app.after_request(door.let_out)
     app.url_map.converters["id"] = IdConverter

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 
 @dataclass(kw_only=True)
-class Arrival:
+class Recorded:
     """One request. All but its answer is fixed when it arrives."""
 
     #: Counts from 1, in order of arrival.
@@ -26,17 +26,17 @@ class Arrival:
     answer: int | None = None
 
 
-class Arrivals:
+class RecordedRequests:
     """Everything that arrived, in order. Every method may be called from any thread."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._kept: list[Arrival] = []
+        self._kept: list[Recorded] = []
 
-    def add(self, *, method: str, path: str, body: object, source_id: str | None) -> Arrival:
+    def add(self, *, method: str, path: str, body: object, source_id: str | None) -> Recorded:
         """Write a request down; its `answer` is filled in by who answers it."""
         with self._lock:
-            arrival = Arrival(
+            arrival = Recorded(
                 number=len(self._kept) + 1,
                 at=datetime.now(UTC).isoformat(),
                 method=method,
@@ -47,7 +47,7 @@ class Arrivals:
             self._kept.append(arrival)
             return arrival
 
-    def all(self, *, source_id: str | None = None) -> list[Arrival]:
+    def all(self, *, source_id: str | None = None) -> list[Recorded]:
         """What arrived, in order; with a `source_id` only what speaks of that customer."""
         with self._lock:
             return [a for a in self._kept if source_id is None or a.source_id == source_id]

@@ -11,11 +11,11 @@ from werkzeug.routing import Rule
 
 from destination.sandbox.answers import problem
 from destination.sandbox.arrivals import read_body
-from destination.sandbox.faults import Fault
+from destination.sandbox.faults import Misbehaviour
 from destination.sandbox.state import state
 
 
-class Door:
+class Gate:
     """What happens to every request to the engine before and after its endpoint.
 
     A fault stands before the credentials, as an outage does. The front page and the
@@ -90,7 +90,7 @@ def _source_id() -> str | None:
     return next((name for name in names if isinstance(name, str)), None)
 
 
-def _failed(fault: Fault | None) -> Response | None:
+def _failed(fault: Misbehaviour | None) -> Response | None:
     """The answer of a fault that keeps the request from being processed."""
     if fault is None:
         return None

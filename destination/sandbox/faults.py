@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fault:
+class Misbehaviour:
     """What shall go wrong, where, and how often. A delay comes before anything else."""
 
     #: A path of the engine, or an endpoint as the front page lists it: `/customers/{source_id}`.
@@ -26,19 +26,19 @@ class Fault:
     count: int = 1
 
 
-class Faults:
+class Misbehaviours:
     """The faults that are armed, in order. Every method may be called from any thread."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._armed: list[Fault] = []
+        self._armed: list[Misbehaviour] = []
 
-    def arm(self, fault: Fault) -> None:
+    def arm(self, fault: Misbehaviour) -> None:
         """Queue a fault behind those that are armed already."""
         with self._lock:
             self._armed.append(fault)
 
-    def take(self, paths: Collection[str], *, source_id: str | None) -> Fault | None:
+    def take(self, paths: Collection[str], *, source_id: str | None) -> Misbehaviour | None:
         """Use up, by one, the first fault that fits a request known by any of these paths."""
         with self._lock:
             for place, fault in enumerate(self._armed):
@@ -48,7 +48,7 @@ class Faults:
                     return fault
             return None
 
-    def armed(self) -> list[Fault]:
+    def armed(self) -> list[Misbehaviour]:
         """What has not been used up, in order."""
         with self._lock:
             return list(self._armed)
@@ -90,7 +90,7 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-def read_fault(body: object) -> Fault:
+def read_fault(body: object) -> Misbehaviour:
     """A fault from its JSON: `{"path": "/events/invoke", "status": 503, "count": 2}`.
 
     Raises ValueError, which names the key and the remedy, for a missing path, an unknown key,
@@ -111,4 +111,4 @@ def read_fault(body: object) -> Fault:
         raise ValueError("either status or drop: a cut connection has no status")
     if "retry_after" in given and "status" not in given:
         raise ValueError("retry_after goes with status: it is a header of that answer")
-    return Fault(**given)
+    return Misbehaviour(**given)

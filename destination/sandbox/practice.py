@@ -4,10 +4,10 @@ from dataclasses import asdict
 
 from flask import Blueprint, Response, current_app, g, jsonify, request
 
-from destination.sandbox.arrivals import Arrival
+from destination.sandbox.arrivals import Recorded
 from destination.sandbox.door import endpoint, is_practice
 from destination.sandbox.engine import Customer
-from destination.sandbox.faults import Fault, read_fault
+from destination.sandbox.faults import Misbehaviour, read_fault
 from destination.sandbox.outbox import read_mischief
 from destination.sandbox.state import state
 
@@ -143,7 +143,7 @@ def reset() -> tuple[str, int]:
     return "", 204
 
 
-def _arrival(arrival: Arrival) -> dict[str, object]:
+def _arrival(arrival: Recorded) -> dict[str, object]:
     return {
         "number": arrival.number,
         "at": arrival.at,
@@ -154,7 +154,7 @@ def _arrival(arrival: Arrival) -> dict[str, object]:
     }
 
 
-def _fault(fault: Fault) -> dict[str, object]:
+def _fault(fault: Misbehaviour) -> dict[str, object]:
     return {key: value for key, value in asdict(fault).items() if value is not None}
 
 

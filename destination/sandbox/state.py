@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from flask import current_app
 
-from destination.sandbox.arrivals import Arrivals
+from destination.sandbox.arrivals import RecordedRequests
 from destination.sandbox.engine import Engine
-from destination.sandbox.faults import Faults
+from destination.sandbox.faults import Misbehaviours
 from destination.sandbox.once import Once
 from destination.sandbox.outbox import Outbox
 from destination.sandbox.signature import Signature
@@ -17,8 +17,8 @@ class State:
     """One engine, all that arrived at it, what it told, and the faults that are armed."""
 
     engine: Engine
-    arrivals: Arrivals
-    faults: Faults
+    arrivals: RecordedRequests
+    faults: Misbehaviours
     outbox: Outbox
     #: What reached the Tracking API, and what the subscriber was told.
     tracked: Once

@@ -15,7 +15,7 @@ T = TypeVar("T")
 _Jobs = SimpleQueue[tuple[asyncio.Future[Any], Callable[[], Any]] | None]
 
 
-class Crew:
+class DaemonThreads:
     """An executor of daemon threads. A thread that hangs does not keep its process from ending."""
 
     def __init__(self, threads: int, name: str) -> None:

@@ -97,7 +97,7 @@ class _Counts:
     def now(self) -> dict[str, Standing]:
         """By destination: all that there are. Raises StoreUnavailable."""
         if time.monotonic() - self._counted_at >= _COUNTS_LAST:
-            known = dict.fromkeys(self._receiver.roster)
+            known = dict.fromkeys(self._receiver.registry)
             found = standings(self._receiver.database)
             self._found = {name: found.get(name, Standing()) for name in {**known, **found}}
             self._counted_at = time.monotonic()

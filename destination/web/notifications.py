@@ -100,7 +100,7 @@ def blueprint(receiver: Receiver) -> Blueprint:
         """Make a new secret; the one before it signs too, for a day."""
         _find(web_hook_id)
         row = subscribers.rotate(database, web_hook_id, _user())
-        receiver.roster.look()
+        receiver.registry.look()
         return _answer(_secret(row))
 
     @views.get("/eventMetaData")
@@ -148,7 +148,7 @@ def blueprint(receiver: Receiver) -> Blueprint:
             row = save()
         except subscribers.NameTaken as error:
             raise _error(400, 400, "name is taken by another account. Give another.") from error
-        receiver.roster.look()
+        receiver.registry.look()
         return _answer(web_hook(row), warnings=_unknown(row["event_names"]))
 
     _answer_errors(views)

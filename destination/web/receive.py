@@ -16,15 +16,15 @@ from destination.model.event import REFUSALS, TYPES
 from destination.partners import Source
 from destination.partners.base.credentials import Lock
 from destination.partners.segment import Segment
-from destination.registry import Roster
+from destination.registry import Registry
 from destination.routing.reload import LiveRoutes
 from destination.routing.route import arrive
 from destination.store.database import Database
 from destination.store.queue import group_commit
-from destination.store.queue.enqueue import Outcome
-from destination.store.queue.group_commit import Intake
+from destination.store.queue.enqueue import Receipt
+from destination.store.queue.group_commit import GroupCommit
 from destination.support import metrics
-from destination.support.executor import Crew
+from destination.support.executor import DaemonThreads
 from destination.support.json_codec import Json
 from destination.support.text import listed
 from destination.web.bridge import wait
@@ -67,7 +67,7 @@ class Receiver:
     """What the receiver works with."""
 
     database: Database
-    intake: Intake
+    group_commit: GroupCommit
     routes: LiveRoutes
     #: The source whose Tracking API we offer.
     segment: Segment
@@ -75,7 +75,7 @@ class Receiver:
     #: of theirs is answered 401.
     unprotected: Collection[str]
     #: Everything that can be delivered to, subscribers too.
-    roster: Roster
+    registry: Registry
     #: What a request to the subscribers' API must show; None where it is closed, as a source is.
     notifications: Lock | None
     #: Raises BadAddress for a URL that no subscriber may have.
@@ -86,9 +86,9 @@ class Receiver:
     worker_metrics: str | None = None
     crowd: Crowd = field(default_factory=lambda: Crowd(MOST_LARGE))
     #: They compute more than they wait: two do not keep the loop from it for long.
-    readers: Crew = field(default_factory=lambda: Crew(2, "read"))
+    readers: DaemonThreads = field(default_factory=lambda: DaemonThreads(2, "read"))
 
-    def receive(self, read: Callable[[bytes], Calls], source: str) -> tuple[list[Outcome], bool]:
+    def receive(self, read: Callable[[bytes], Calls], source: str) -> tuple[list[Receipt], bool]:
         """Take in what the request brings; `read` makes calls of its body, and whether they are a
         batch. What may be large is read by a thread, and there is a bound of how much at once.
         """
@@ -110,7 +110,7 @@ class Receiver:
             )
         return whole
 
-    def take(self, calls: Sequence[Json | Refused], source: str) -> list[Outcome]:
+    def take(self, calls: Sequence[Json | Refused], source: str) -> list[Receipt]:
         """Route and keep `calls`, in their order. Raises StoreUnavailable: of more than share a
         commit the first may be kept, and are duplicates when the sender comes again.
         """
@@ -127,7 +127,7 @@ class Receiver:
             for start in range(SLICE, len(calls), SLICE):
                 wait(asyncio.sleep(0))
                 arrivals += [arrive(call, source, routes) for call in calls[start : start + SLICE]]
-            outcomes = wait(self.intake.accept(arrivals))
+            outcomes = wait(self.group_commit.enqueue(arrivals))
         for (outcome, reason), number in Counter((o.outcome, o.reason) for o in outcomes).items():
             metrics.received.labels(source, outcome).inc(number)
             if outcome == "discarded":
@@ -179,7 +179,7 @@ def blueprint(receiver: Receiver) -> Blueprint:
     return views
 
 
-def _answer(outcomes: Sequence[Outcome], batch: bool) -> ResponseReturnValue:
+def _answer(outcomes: Sequence[Receipt], batch: bool) -> ResponseReturnValue:
     """What became of each call. A dropped call is no error; a lone call that cannot be taken
     as it stands is one.
     """

@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from destination.errors import Busy
 from destination.support import metrics
-from destination.support.executor import Crew
+from destination.support.executor import DaemonThreads
 from destination.web.app import SWIFT
 from destination.web.bridge import run
 
@@ -56,7 +56,7 @@ def serve(
     While the app `is_behind`, more than can be kept has come, and whoever comes is refused.
     """
     config = uvicorn.Config(
-        Door(app, max_body_bytes, is_behind),
+        WholeRequests(app, max_body_bytes, is_behind),
         http=_Connection,
         loop="asyncio",
         ws="none",
@@ -72,14 +72,14 @@ def serve(
     uvicorn.Server(config).run(sockets=[listener])
 
 
-class Door:
+class WholeRequests:
     """An ASGI app that hands whole requests to a WSGI app, unless `is_behind` with its work."""
 
     def __init__(self, app: Flask, max_body_bytes: int, is_behind: Callable[[], bool]) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
         self._is_behind = is_behind
-        self._crew = Crew(VIEWS, "view")
+        self._crew = DaemonThreads(VIEWS, "view")
         self._in_hand = 0
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:

@@ -1,7 +1,7 @@
-"""The worker: claim what is ready, perform it, settle what came of it, in one loop.
+"""The worker: one loop that leases what is ready, sends it, and acknowledges what came of it.
 
-Only the loop's own thread touches the database: in one transaction it settles everything that its
-performers have finished since the last turn, and claims what comes next.
+Only the loop's own thread touches the database: in one transaction it acknowledges everything that
+its threads have sent since the last poll, and leases what comes next.
 """
 
 import contextlib
@@ -15,33 +15,34 @@ import structlog
 
 from destination.errors import StoreUnavailable
 from destination.model.delivery import Status
-from destination.model.lease import Claim, Settlement
+from destination.model.lease import Acknowledgement, Lease
 from destination.partners import Destination
 from destination.settings.tables import Settings
 from destination.store.database import Database
 from destination.store.queue import poll, rate_limit
-from destination.store.queue.rate_limit import Terms, Wanted
+from destination.store.queue.circuit_breaker import Changes
+from destination.store.queue.rate_limit import Capacity, Terms
 from destination.store.upkeep.retention import Ages, keep_sweeping
 from destination.support import metrics
-from destination.worker import attempt
-from destination.worker.attempt import Line, open_line
-from destination.worker.pool import Performers
+from destination.worker import channel as channels
+from destination.worker.channel import Channel, open_channel
+from destination.worker.pool import Pool
 
 log = structlog.get_logger()
 
-#: Seconds between two looks for work of an idle worker that hears of none; and between two looks
-#: of one that stops at what is still under way.
-LOOK_EVERY, STOPPING_REST = 5.0, 0.2
+#: Seconds between two polls of an idle worker that hears of nothing new; and between two of a
+#: worker that stops, while something is still being sent.
+POLL_EVERY, STOPPING_POLL = 5.0, 0.2
 
-#: Seconds that what is finished waits for others, to be settled in one transaction with them.
+#: Seconds that what was sent waits for others, to be acknowledged in one transaction with them.
 GATHER = 0.004
 
 #: Seconds to wait before the database is tried again, when it could not be used.
 PAUSE = 1.0
 
-#: Seconds that a stopping worker gives to what is under way, before it cuts it off; and in which
-#: what was cut off is settled.
-GRACE, SETTLING = 8.0, 1.5
+#: Seconds that a stopping worker gives to what is being sent, before it cuts it off; and in which
+#: what was cut off is acknowledged.
+GRACE, LAST_ACKNOWLEDGEMENTS = 8.0, 1.5
 
 
 class Worker:
@@ -70,141 +71,142 @@ class Worker:
             awards=settings.award_memory,
         )
         #: What it delivers to, as it was opened: destinations may come, change and go.
-        self._lines: dict[str, Line] = {}
-        #: What is finished; None means that there may be something new to claim.
-        self._done: queue.SimpleQueue[Settlement | None] = queue.SimpleQueue()
-        self._performers = Performers(self._lines, settings, self._done.put)
-        #: What is being sent, by attempt; and what has been, and is to be settled.
-        self._under_way: dict[int, Claim] = {}
-        self._finished: list[Settlement] = []
-        #: Whether something was queued since the last turn that is more than bulk.
-        self._queued = False
+        self._channels: dict[str, Channel] = {}
+        #: What its threads have sent; None means that there may be something new to lease.
+        self._sent: queue.SimpleQueue[Acknowledgement | None] = queue.SimpleQueue()
+        self._pool = Pool(self._channels, settings, self._sent.put)
+        #: What is being sent, by attempt; and what has been, and is to be acknowledged.
+        self._sending: dict[int, Lease] = {}
+        self._to_acknowledge: list[Acknowledgement] = []
+        #: Whether something was queued since the last poll that is more than bulk.
+        self._urgent = False
         self._stopping = threading.Event()
         self._stopped_at = 0.0
 
     def stop(self) -> None:
-        """Claim nothing more, and let `run` return within ten seconds. Safe in a signal handler."""
+        """Lease nothing more, and let `run` return within ten seconds. Safe in a signal handler."""
         self._stopped_at = self._stopped_at or time.monotonic()
         self._stopping.set()
-        self._done.put(None)
+        self._sent.put(None)
 
     def wake(self) -> None:
         """Look at the destinations now: they have changed. Safe from any thread."""
-        self._done.put(None)
+        self._sent.put(None)
 
     def _hear(self, more_than_bulk: bool) -> None:
         """Something may have been queued."""
-        self._queued |= more_than_bulk
-        self._done.put(None)
+        self._urgent |= more_than_bulk
+        self._sent.put(None)
 
     def run(self) -> None:
-        """Deliver until `stop`; what is under way then is finished, or cut off, and settled."""
+        """Deliver until `stop`; what is being sent then is finished, or cut off, and recorded."""
         end_listening = self._database.listen(self._hear)
         end_sweeping = keep_sweeping(self._database, self._ages)
-        rest, hurry = 0.0, False
+        wait, overtakes = 0.0, False
         while self._goes_on():
-            beside_bulk = any(claim.bulk for claim in self._under_way.values())
-            self._gather(rest, beside_bulk=beside_bulk)
-            # What comes beside bulk does not wait for what is finished to be settled; but that
-            # waits for one turn at most.
-            hurry = self._queued and beside_bulk and not hurry
-            self._queued = False
-            rest = self._turn(hurry=hurry)
+            sends_bulk = any(lease.bulk for lease in self._sending.values())
+            self._gather(wait, sends_bulk=sends_bulk)
+            # What comes beside bulk does not wait for acknowledgements: it overtakes them. But
+            # never in two polls in a row, so that these do not wait long either.
+            overtakes = self._urgent and sends_bulk and not overtakes
+            self._urgent = False
+            wait = self._poll(overtakes=overtakes)
         end_listening()
         end_sweeping()
-        for line in self._lines.values():
-            line.client.close()
+        for channel in self._channels.values():
+            channel.client.close()
 
     def _goes_on(self) -> bool:
         if not self._stopping.is_set():
             return True
         since = time.monotonic() - self._stopped_at
         if since > GRACE:
-            for line in self._lines.values():
-                line.client.cut()
-        return since < GRACE + SETTLING and bool(self._under_way or self._finished)
+            for channel in self._channels.values():
+                channel.client.cut()
+        unfinished = bool(self._sending or self._to_acknowledge)
+        return unfinished and since < GRACE + LAST_ACKNOWLEDGEMENTS
 
-    def _gather(self, rest: float, *, beside_bulk: bool) -> None:
-        """Take what the performers finish: wait `rest` seconds at most for something to happen,
-        then a moment for others, so that they share a transaction; but not where no others are
-        under way, nor where something is in a hurry beside bulk.
+    def _gather(self, wait: float, *, sends_bulk: bool) -> None:
+        """Collect what was sent. Waits up to `wait` seconds for the first, then a moment for
+        others, which share its transaction; not where nothing else is being sent, nor where
+        something urgent came beside bulk.
         """
-        longest = STOPPING_REST if self._stopping.is_set() else min(rest, LOOK_EVERY)
+        longest = STOPPING_POLL if self._stopping.is_set() else min(wait, POLL_EVERY)
         with contextlib.suppress(queue.Empty):
-            happened = self._done.get(timeout=longest)
+            ack = self._sent.get(timeout=longest)
             ends = time.monotonic() + GATHER
             while True:
-                if happened:
-                    del self._under_way[happened.claim.attempt_id]
-                    self._finished.append(happened)
-                if self._queued and beside_bulk:
+                if ack:
+                    del self._sending[ack.lease.attempt_id]
+                    self._to_acknowledge.append(ack)
+                if self._urgent and sends_bulk:
                     break
-                left = ends - time.monotonic() if self._under_way else 0.0
-                happened = self._done.get(timeout=max(0.0, left))
+                left = ends - time.monotonic() if self._sending else 0.0
+                ack = self._sent.get(timeout=max(0.0, left))
 
-    def _turn(self, *, hurry: bool) -> float:
-        """Settle what is finished and claim what comes next, in one transaction; in a hurry, claim
-        only what is no bulk, and settle nothing. Returns the seconds until the next turn, where
-        nothing happens before.
+    def _poll(self, *, overtakes: bool) -> float:
+        """Acknowledge what was sent and lease what comes next, in one transaction. A poll that
+        overtakes leases only what is no bulk, and acknowledges nothing.
+
+        Returns the seconds until the next poll, where nothing happens before.
         """
-        before = attempt.clock()
+        before = channels.clock()
         try:
-            self._open_lines()
-            wanted = self._wanted(takes_bulk=not hurry)
-            settled = [] if hurry and wanted else self._finished
+            self._open_channels()
+            wanted = self._wanted(takes_bulk=not overtakes)
+            acks = [] if overtakes and wanted else self._to_acknowledge
             # A look takes no lock: a worker with nothing to do is in nobody's way.
-            if not (settled or hurry) and (rest := poll.look(self._database, wanted)) > 0:
-                return rest
-            turn = poll.settle_and_claim(self._database, settled, wanted, self._terms)
+            if not (acks or overtakes) and (wait := poll.look(self._database, wanted)) > 0:
+                return wait
+            polled = poll.poll(self._database, acks, wanted, self._terms)
         except StoreUnavailable as error:
             log.error("store unavailable", cause=str(error))
             self._stopping.wait(PAUSE)
-            return 0.0  # what is finished is settled as soon as the database is back
-        _count(settled)
-        self._finished = self._finished[len(settled) :]
-        for name, reason in turn.changes.items():
-            log.warning("on hold" if reason else "well again", destination=name, reason=reason)
-        self._under_way |= {claim.attempt_id: claim for claim in turn.claims}
-        self._performers.perform(turn.claims, before, under_way=len(self._under_way))
-        return 0.0 if hurry else turn.rest
+            return 0.0  # what was sent is acknowledged as soon as the database is back
+        _count(acks)
+        _tell(polled.changes)
+        self._to_acknowledge = self._to_acknowledge[len(acks) :]
+        self._sending |= {lease.attempt_id: lease for lease in polled.leases}
+        self._pool.send(polled.leases, before, sending=len(self._sending))
+        return 0.0 if overtakes else polled.rest
 
-    def _open_lines(self) -> None:
-        """Take up the destinations that are new or changed, and give up those that are gone.
+    def _open_channels(self) -> None:
+        """Open the destinations that are new or changed, and close those that are gone.
 
         Raises StoreUnavailable.
         """
-        gone = self._lines.keys() - self._destinations.keys()
-        for name in gone - {claim.destination for claim in self._under_way.values()}:
-            self._lines.pop(name).client.close()
+        gone = self._channels.keys() - self._destinations.keys()
+        for name in gone - {lease.destination for lease in self._sending.values()}:
+            self._channels.pop(name).client.close()
         new = {
             name: destination
             for name, destination in self._destinations.items()
-            if name not in self._lines or self._lines[name].destination is not destination
+            if name not in self._channels or self._channels[name].destination is not destination
         }
         if not new:
             return
-        for name in rate_limit.enter(self._database, list(new)):
-            log.warning("on hold", destination=name)
+        for name in rate_limit.register(self._database, list(new)):
+            log.warning("destination held", destination=name)
         for name, destination in new.items():
-            if replaced := self._lines.get(name):
+            if replaced := self._channels.get(name):
                 replaced.client.close()
-            self._lines[name] = open_line(destination, self._settings)
+            self._channels[name] = open_channel(destination, self._settings)
 
-    def _wanted(self, *, takes_bulk: bool) -> list[Wanted]:
+    def _wanted(self, *, takes_bulk: bool) -> list[Capacity]:
         """What there is room for, by destination."""
         if self._stopping.is_set():
             return []
-        busy = Counter((claim.destination, claim.bulk) for claim in self._under_way.values())
+        busy = Counter((lease.destination, lease.bulk) for lease in self._sending.values())
         wanted = []
         for name in self._destinations:
-            if name not in self._lines:
-                continue  # it came this moment, and is opened in the next turn
-            destination = self._lines[name].destination
+            if name not in self._channels:
+                continue  # it came this moment, and is opened before the next poll
+            destination = self._channels[name].destination
             pacing, bulk = destination.pacing, busy[name, True]
             count = bulk + busy[name, False]
             if count < pacing.concurrency:
                 wanted.append(
-                    Wanted(
+                    Capacity(
                         destination=name,
                         room=pacing.concurrency - count,
                         busy=count,
@@ -218,12 +220,19 @@ class Worker:
         return wanted
 
 
-def _count(settlements: Sequence[Settlement]) -> None:
-    for settlement in settlements:
-        name = settlement.claim.destination
-        metrics.attempts.labels(name, settlement.verdict.value).inc()
-        if settlement.status is not Status.PENDING:
-            metrics.settled.labels(name, settlement.status.value).inc()
-        if settlement.status is Status.DELIVERED:
-            waited = settlement.claim.claimed_at - settlement.claim.created_at
+def _tell(changes: Changes) -> None:
+    for name, reason in changes.held.items():
+        log.warning("destination held", destination=name, reason=reason)
+    for name in changes.released:
+        log.warning("destination released", destination=name)
+
+
+def _count(acks: Sequence[Acknowledgement]) -> None:
+    for ack in acks:
+        name = ack.lease.destination
+        metrics.attempts.labels(name, ack.verdict.value).inc()
+        if ack.status is not Status.PENDING:
+            metrics.settled.labels(name, ack.status.value).inc()
+        if ack.status is Status.DELIVERED:
+            waited = ack.lease.leased_at - ack.lease.created_at
             metrics.waiting.labels(name).observe(max(0.0, waited))

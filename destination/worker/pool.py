@@ -1,4 +1,4 @@
-"""Performers: threads that send what was claimed, side by side. Whatever happens, it is settled."""
+"""The pool: threads that send what was leased, side by side. Each lease is answered for."""
 
 import contextlib
 import queue
@@ -8,121 +8,120 @@ from typing import cast
 
 import structlog
 
-from destination.model.lease import Claim, Settlement
+from destination.model.lease import Acknowledgement, Lease
 from destination.model.request import Request
 from destination.model.verdict import Trouble, Verdict
 from destination.partners import Batching
 from destination.settings.tables import Settings
 from destination.support.logs import fault
-from destination.worker.attempt import Line, parked
-from destination.worker.isolation import perform_alone
+from destination.worker.channel import Channel, uncertain
+from destination.worker.isolation import send_alone
 
 log = structlog.get_logger()
 
 
-class Performers:
-    """As many threads as claims have been under way at once: none waits for another."""
+class Pool:
+    """As many threads as deliveries have been under way at once: none waits for another."""
 
     def __init__(
         self,
-        lines: Mapping[str, Line],
+        channels: Mapping[str, Channel],
         settings: Settings,
-        done: Callable[[Settlement], object],
+        done: Callable[[Acknowledgement], object],
     ) -> None:
-        """`lines` are the destinations as they are open at a moment, by name; `done` is called with
-        each settlement, by whatever thread.
+        """`channels` are the destinations as they are open at a moment, by name; `done` is called
+        with each acknowledgement, by whatever thread.
         """
-        self._lines = lines
+        self._channels = channels
         self._settings = settings
         self._done = done
-        self._count = 0
-        #: Claims to perform together, with the moment before which they were claimed.
-        self._jobs: queue.SimpleQueue[tuple[list[Claim], float]] = queue.SimpleQueue()
+        self._threads = 0
+        #: Leases to send together, with the moment before which they were made.
+        self._jobs: queue.SimpleQueue[tuple[list[Lease], float]] = queue.SimpleQueue()
 
-    def perform(self, claims: Sequence[Claim], before: float, *, under_way: int) -> None:
-        """Send claims, which were made after `before`, by `performing.clock`; with them so many are
-        under way.
+    def send(self, leases: Sequence[Lease], before: float, *, sending: int) -> None:
+        """Send leases, which were made after `before`, by `channel.clock`. `sending` is how many
+        are under way, with these.
         """
-        for _ in range(under_way - self._count):
-            threading.Thread(target=self._perform_jobs, name="perform", daemon=True).start()
-        self._count = max(under_way, self._count)
-        for job in self._jobs_of(claims):
+        for _ in range(sending - self._threads):
+            threading.Thread(target=self._work, name="send", daemon=True).start()
+        self._threads = max(sending, self._threads)
+        for job in self._jobs_of(leases):
             self._jobs.put((job, before))
 
-    def _jobs_of(self, claims: Sequence[Claim]) -> list[list[Claim]]:
-        """The claims, each by itself; together where their destination takes many at once."""
-        together: dict[str, list[Claim]] = {}
+    def _jobs_of(self, leases: Sequence[Lease]) -> list[list[Lease]]:
+        """The leases, each by itself; together where their destination takes many at once."""
+        together: dict[str, list[Lease]] = {}
         jobs = []
-        for claim in claims:
-            batching = self._lines[claim.destination].batching
-            if batching and not (claim.suspect or claim.probe):
-                together.setdefault(claim.destination, []).append(claim)
+        for lease in leases:
+            batching = self._channels[lease.destination].batching
+            if batching and not (lease.suspect or lease.probe):
+                together.setdefault(lease.destination, []).append(lease)
             else:
-                jobs.append([claim])
+                jobs.append([lease])
         return [*jobs, *together.values()]
 
-    def _perform_jobs(self) -> None:
-        """A performer's life: one job at a time."""
+    def _work(self) -> None:
+        """A thread's life: one job at a time."""
         while True:
-            claims, before = self._jobs.get()
-            for settlement in self._perform_all(claims, before):
-                _tell(settlement)
-                self._done(settlement)
+            leases, before = self._jobs.get()
+            for ack in self._send_all(leases, before):
+                _tell(ack)
+                self._done(ack)
 
-    def _perform_all(self, claims: Sequence[Claim], before: float) -> Iterator[Settlement]:
-        """Several claims in as few requests as they fit in; a lone one by itself."""
-        rest = list(claims)
+    def _send_all(self, leases: Sequence[Lease], before: float) -> Iterator[Acknowledgement]:
+        """Several leases in as few requests as they fit in; a lone one by itself."""
+        rest = list(leases)
         try:
             while len(rest) > 1 and (requests := self._requests(rest)):
-                line = self._lines[rest[0].destination]
-                request, count = cast(Batching, line.batching).batch(requests)
-                exchange = line.exchange(request, before)
-                settlements = [
-                    line.judge(claim, request, exchange, last=True) for claim in rest[:count]
-                ]
-                if count > 1 and settlements[0].verdict is Verdict.REJECTED:
+                channel = self._channels[rest[0].destination]
+                request, count = cast(Batching, channel.batching).batch(requests)
+                exchange = channel.exchange(request, before)
+                some = rest[:count]
+                acks = [channel.classify(each, request, exchange, last=True) for each in some]
+                if count > 1 and acks[0].verdict is Verdict.REJECTED:
                     break  # it does not tell which of them is wrong: each is sent by itself
-                yield from settlements
+                yield from acks
                 rest = rest[count:]
         except Exception as error:
-            yield _parked(rest.pop(0), error)
-        for claim in rest:
+            yield _broken(rest.pop(0), error)
+        for lease in rest:
             try:
-                yield self._perform(claim, before)
+                yield self._send(lease, before)
             except Exception as error:
-                yield _parked(claim, error)
+                yield _broken(lease, error)
 
-    def _requests(self, claims: Sequence[Claim]) -> list[Request]:
-        """The next request of each; none where one of them cannot be made: which one it is shows
+    def _requests(self, leases: Sequence[Lease]) -> list[Request]:
+        """The next request of each. None of them where one cannot be made: which one it is shows
         when each is sent by itself.
         """
         with contextlib.suppress(Exception):
-            return [self._lines[each.destination].due(each)[0] for each in claims]
+            return [self._channels[each.destination].due(each)[0] for each in leases]
         return []
 
-    def _perform(self, claim: Claim, before: float) -> Settlement:
-        line = self._lines[claim.destination]
-        if claim.suspect:
-            return perform_alone(line.destination, self._settings, claim, before)
-        return line.perform(claim, before)
+    def _send(self, lease: Lease, before: float) -> Acknowledgement:
+        channel = self._channels[lease.destination]
+        if lease.suspect:
+            return send_alone(channel.destination, self._settings, lease, before)
+        return channel.send(lease, before)
 
 
-def _parked(claim: Claim, error: Exception) -> Settlement:
-    log.error("performing failed", delivery=claim.delivery_id, **fault(error))
-    return parked(claim, Trouble.FAULT, type(error).__name__)
+def _broken(lease: Lease, error: Exception) -> Acknowledgement:
+    log.error("sending failed", delivery=lease.delivery_id, **fault(error))
+    return uncertain(lease, Trouble.FAULT, type(error).__name__)
 
 
-def _tell(settlement: Settlement) -> None:
+def _tell(ack: Acknowledgement) -> None:
     """Log what was not delivered."""
-    claim, exchange = settlement.claim, settlement.exchange
-    if settlement.verdict is not Verdict.DELIVERED:
+    lease, exchange = ack.lease, ack.exchange
+    if ack.verdict is not Verdict.DELIVERED:
         log.warning(
             "not delivered",
-            delivery=claim.delivery_id,
-            destination=claim.destination,
-            attempt=claim.attempts,
-            verdict=settlement.verdict.value,
-            reason=settlement.reason,
-            **({"wait": round(settlement.wait, 1)} if settlement.wait else {}),
+            delivery=lease.delivery_id,
+            destination=lease.destination,
+            attempt=lease.attempts,
+            verdict=ack.verdict.value,
+            reason=ack.reason,
+            **({"wait": round(ack.wait, 1)} if ack.wait else {}),
             **({} if exchange.status else {"cause": exchange.answer}),
         )

@@ -182,7 +182,7 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class Channel:
     """One request that reached the engine."""
 
     message: str
@@ -200,9 +200,9 @@ class Line:
         return ANSWERS[self.answer].awards and self.path == "/events/invoke"
 
 
-def read(file: Path) -> list[Line]:
+def read(file: Path) -> list[Channel]:
     """Every request that arrived, in order."""
-    return [Line(**json.loads(line)) for line in file.read_text().splitlines()]
+    return [Channel(**json.loads(line)) for line in file.read_text().splitlines()]
 
 
 async def _main(options: argparse.Namespace) -> None:

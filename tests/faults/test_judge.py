@@ -2,15 +2,15 @@
 
 import pytest
 
-from destination.model.lease import Settlement
+from destination.model.lease import Acknowledgement
 from destination.model.verdict import Exchange, Trouble, Verdict
 from destination.store import database as databases
 from destination.store.queue import poll, rate_limit
-from destination.store.queue.enqueue import accept
-from destination.store.queue.rate_limit import Terms, Wanted
+from destination.store.queue.enqueue import enqueue
+from destination.store.queue.rate_limit import Capacity, Terms
 from tests.conftest import arrival
 from tests.faults.judge import judge
-from tests.faults.ledger import Line
+from tests.faults.ledger import Channel
 
 WORK = [[{"messageId": "a1"}, {"messageId": "a2"}]]
 
@@ -21,21 +21,23 @@ def database(tmp_path):
     found = databases.connect(f"sqlite:///{tmp_path / 'judge.db'}")
     found.prepare()
     rate_limit.enter(found, ["rehook"])
-    accept(found, [arrival("a1", "a"), arrival("a2", "a")])
+    enqueue(found, [arrival("a1", "a"), arrival("a2", "a")])
     for status, verdict in [(200, Verdict.DELIVERED), (None, Verdict.UNKNOWN)]:
-        wanted = [Wanted(destination="rehook", room=1)]
-        [claim] = poll.settle_and_claim(found, [], wanted, Terms()).claims
+        wanted = [Capacity(destination="rehook", room=1)]
+        [lease] = poll.poll(found, [], wanted, Terms()).leases
         exchange = Exchange(
             method="POST", url="", status=status, trouble=None if status else Trouble.TIMEOUT
         )
-        done = Settlement(claim=claim, exchange=exchange, verdict=verdict, status=verdict.status)
-        poll.settle_and_claim(found, [done], [], Terms())
+        done = Acknowledgement(
+            lease=lease, exchange=exchange, verdict=verdict, status=verdict.status
+        )
+        poll.poll(found, [done], [], Terms())
     yield found
     found.engine.dispose()
 
 
 def line(message, answer="ok"):
-    return Line(message=message, customer="a", path="/events/invoke", answer=answer)
+    return Channel(message=message, customer="a", path="/events/invoke", answer=answer)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 from destination.model.arrival import Arrival
 from destination.model.delivery import Delivery, Discard, Status
-from destination.model.lease import Claim, Settlement
+from destination.model.lease import Acknowledgement, Lease
 from destination.model.verdict import Exchange, Trouble, Verdict
 from destination.store.queue.rate_limit import BREAKER, BY_HAND, Terms
 
@@ -51,7 +51,7 @@ class Expected:
 class Taken:
     """A claim, as the machine remembers it."""
 
-    claim: Claim
+    lease: Lease
     lane: Lane
     expected: Expected
     #: When its lease ends, by the clock.
@@ -89,13 +89,13 @@ class Standing:
         if self.reason and not self.by_hand:
             self.probe_at = now
 
-    def learn(self, settlements: Sequence[Settlement], now: float) -> None:
+    def learn(self, acks: Sequence[Acknowledgement], now: float) -> None:
         """What settlements of one turn, in their order, tell of it."""
-        was_held, answers = self.reason, [one.exchange.status for one in settlements]
+        was_held, answers = self.reason, [one.exchange.status for one in acks]
         for answer in answers:
             self.failures = self.failures + 1 if answer in DOWN else 0
-        probes = [one.exchange.status for one in settlements if one.claim.probe]
-        if any(one.verdict is Verdict.HOLD for one in settlements):
+        probes = [one.exchange.status for one in acks if one.lease.probe]
+        if any(one.verdict is Verdict.HOLD for one in acks):
             self.hold("x", now + PROBE)
         elif not was_held and self.failures >= FAILURES:
             self.hold(BREAKER, now + BREAKER_PROBE)
@@ -114,12 +114,12 @@ class Standing:
             limit = min(limit, max(1, FAILURES - self.failures))
         return min(limit, 1) if self.rate else limit
 
-    def took(self, claims: Sequence[Claim], now: float) -> None:
+    def took(self, leases: Sequence[Lease], now: float) -> None:
         """A turn's claims."""
-        assert all(claim.probe == bool(self.reason) for claim in claims)
-        if self.reason and claims:
+        assert all(lease.probe == bool(self.reason) for lease in leases)
+        if self.reason and leases:
             self.probe_at = now + LEASE  # one probe at a time
-        if any(not claim.interrupted for claim in claims):
+        if any(not lease.interrupted for lease in leases):
             self.sent_at = now
 
 
@@ -147,16 +147,16 @@ def an_arrival(message: str, destination: str, customer: str, *, dropped: bool) 
     return arrival
 
 
-def a_settlement(claim: Claim, verdict: Verdict, status: Status, wait: float) -> Settlement:
+def a_settlement(lease: Lease, verdict: Verdict, status: Status, wait: float) -> Acknowledgement:
     answer = ANSWERS.get(verdict)
     trouble = None if answer else Trouble.TIMEOUT
     exchange = Exchange(method="POST", url="http://engine/x", status=answer, trouble=trouble)
-    return Settlement(
-        claim=claim,
+    return Acknowledgement(
+        lease=lease,
         exchange=exchange,
         verdict=verdict,
         status=status,
         reason=None if verdict is Verdict.DELIVERED else "x",
         wait=wait if verdict is Verdict.RETRY else 0.0,
-        step=claim.step + (status is Status.PENDING and verdict is Verdict.DELIVERED),
+        step=lease.step + (status is Status.PENDING and verdict is Verdict.DELIVERED),
     )

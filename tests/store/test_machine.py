@@ -21,15 +21,15 @@ from hypothesis.stateful import (
 )
 
 from destination.model.delivery import Status
-from destination.model.lease import Claim, Settlement
+from destination.model.lease import Acknowledgement, Lease
 from destination.model.verdict import Verdict
 from destination.store import schema
 from destination.store.database import Database
 from destination.store.queries import lists
 from destination.store.queries.filters import Filter
 from destination.store.queue import circuit_breaker, poll, rate_limit
-from destination.store.queue.enqueue import accept
-from destination.store.queue.rate_limit import BY_HAND, Wanted
+from destination.store.queue.enqueue import enqueue
+from destination.store.queue.rate_limit import BY_HAND, Capacity
 from destination.store.replay.retry import mark_delivered, send_again
 from tests.conftest import Clock
 from tests.store.machine import (
@@ -75,7 +75,7 @@ class Store(RuleBasedStateMachine):
         with database.writing() as connection:
             for table in reversed(schema.metadata.sorted_tables):
                 connection.execute(sa.delete(table))
-        rate_limit.enter(database, DESTINATIONS)
+        rate_limit.register(database, DESTINATIONS)
         self.known: set[str] = set()
         self.discarded: set[str] = set()
         #: The deliveries of each lane in the order in which they were accepted.
@@ -122,7 +122,7 @@ class Store(RuleBasedStateMachine):
                 self.discarded.add(message)
             else:
                 self.lanes[destination, customer].append(Expected(message))
-        assert [o.outcome for o in accept(self.database, arrivals)] == outcomes
+        assert [o.outcome for o in enqueue(self.database, arrivals)] == outcomes
 
     @rule(seconds=st.sampled_from([LEASE + 1, PROBE + 1, LEASE - 1, BREAKER_PROBE, 3.0, 1000.0]))
     def pass_time(self, seconds: float) -> None:
@@ -143,21 +143,21 @@ class Store(RuleBasedStateMachine):
     )
     def work(self, results: list[Result], destinations: list[str], limit: int) -> None:
         """A worker's turn: it settles what it has sent, and claims what comes next."""
-        settlements = []
+        acks = []
         for index, verdict, wait, more in results:
             if not self.holders:
                 break
             lane = sorted(self.holders)[index % len(self.holders)]
-            settlements.append(self._settled(self.holders[lane], verdict, wait, more=more))
+            acks.append(self._settled(self.holders[lane], verdict, wait, more=more))
         for name, standing in self.standings.items():
-            mine = [one for one in settlements if one.claim.destination == name]
+            mine = [one for one in acks if one.lease.destination == name]
             standing.learn(mine, self.clock.now)
-        claims = self._turn(settlements, dict.fromkeys(destinations, limit))
-        for claim in claims:
-            self._took(claim)
+        leases = self._turn(acks, dict.fromkeys(destinations, limit))
+        for lease in leases:
+            self._took(lease)
         for destination in destinations:
             standing = self.standings[destination]
-            mine = [claim for claim in claims if claim.destination == destination]
+            mine = [lease for lease in leases if lease.destination == destination]
             most = standing.most(limit, self.clock.now)
             assert len(mine) <= most, "more was sent than its pace permits"
             if len(mine) < most:
@@ -177,7 +177,7 @@ class Store(RuleBasedStateMachine):
         self.clock.now += PROBE + 1
         self.work([], DESTINATIONS, 1)
         for index, lane in enumerate(sorted(self.holders)):
-            if self.holders[lane].claim.probe:
+            if self.holders[lane].lease.probe:
                 self.work([(index, verdict, 0.0, False)], [], 1)
                 return
 
@@ -187,13 +187,13 @@ class Store(RuleBasedStateMachine):
         """A worker wakes up, or repeats itself: the lane is somebody else's, or was settled."""
         before = self._everything()
         taken = self.past[index % len(self.past)]
-        assert self._turn([a_settlement(taken.claim, verdict, verdict.status, 0.0)], {}) == []
+        assert self._turn([a_settlement(taken.lease, verdict, verdict.status, 0.0)], {}) == []
         assert self._everything() == before, "a late settlement changed something"
 
     @rule()
     def start_a_worker(self) -> None:
         """A worker starts, perhaps with what was put right: what is on hold is probed at once."""
-        assert set(rate_limit.enter(self.database, DESTINATIONS)) == self._held().keys()
+        assert set(rate_limit.register(self.database, DESTINATIONS)) == self._held().keys()
         for standing in self.standings.values():
             standing.probe_at_once(self.clock.now)
 
@@ -237,31 +237,34 @@ class Store(RuleBasedStateMachine):
         if marked:
             chosen.status = Status.DELIVERED
 
-    def _turn(self, settlements: list[Settlement], wanted: dict[str, int]) -> list[Claim]:
+    def _turn(self, acks: list[Acknowledgement], wanted: dict[str, int]) -> list[Lease]:
         wants = [
-            Wanted(destination=name, room=limit, rate=RATES[name]) for name, limit in wanted.items()
+            Capacity(destination=name, room=limit, rate=RATES[name])
+            for name, limit in wanted.items()
         ]
-        return poll.settle_and_claim(self.database, settlements, wants, TERMS).claims
+        return poll.poll(self.database, acks, wants, TERMS).leases
 
-    def _settled(self, taken: Taken, verdict: Verdict, wait: float, *, more: bool) -> Settlement:
+    def _settled(
+        self, taken: Taken, verdict: Verdict, wait: float, *, more: bool
+    ) -> Acknowledgement:
         """What a claim came to; from now on it is past, and the lane expects what it says."""
         status = verdict.status
         if verdict is Verdict.DELIVERED and more:
             status = Status.PENDING  # a look-up was answered: the request itself comes next
-        settlement = a_settlement(taken.claim, verdict, status, wait)
+        ack = a_settlement(taken.lease, verdict, status, wait)
         del self.holders[taken.lane]
         self.past.append(taken)
-        self.not_before[taken.lane] = self.clock.now + settlement.wait
+        self.not_before[taken.lane] = self.clock.now + ack.wait
         taken.expected.status = status
-        return settlement
+        return ack
 
     def _held(self) -> dict[str, float | None]:
         """The destinations on hold, each with the time of its next probe."""
         return {name: each.probe_at for name, each in self.standings.items() if each.reason}
 
-    def _took(self, claim: Claim) -> None:
+    def _took(self, lease: Lease) -> None:
         """Check one claim: the lane is nobody else's, and its head leaves, not before its time."""
-        row = lists.delivery(self.database, claim.delivery_id)
+        row = lists.delivery(self.database, lease.delivery_id)
         assert row is not None
         lane = (row["destination"], row["lane"])
         holder = self.holders.get(lane)
@@ -271,11 +274,11 @@ class Store(RuleBasedStateMachine):
         assert self.not_before[lane] <= self.clock.now, "it left before its time"
         head = self._waiting(lane)[0]
         assert row["message_id"] == head.message, "somebody was ahead in the lane"
-        assert claim.interrupted == (head.status is Status.SENDING)
-        head.attempts += not claim.interrupted
-        assert claim.attempts == head.attempts
+        assert lease.interrupted == (head.status is Status.SENDING)
+        head.attempts += not lease.interrupted
+        assert lease.attempts == head.attempts
         head.status = Status.SENDING
-        self.holders[lane] = Taken(claim, lane, head, self.clock.now + LEASE)
+        self.holders[lane] = Taken(lease, lane, head, self.clock.now + LEASE)
 
     def _waiting(self, lane: Lane) -> list[Expected]:
         return [found for found in self.lanes[lane] if found.status in OPEN]

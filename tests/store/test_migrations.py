@@ -24,7 +24,7 @@ from destination.store import schema
 from tests.conftest import ROOT
 from tests.running import service, until
 
-MIGRATIONS = ROOT / "destination" / "migrations"
+MIGRATIONS = ROOT / "destination" / "store" / "migrations"
 
 #: What a migration may do while programs of the version before still work on its tables.
 ADDING = {

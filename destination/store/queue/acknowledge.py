@@ -1,4 +1,4 @@
-"""Settling: a worker says what became of what it claimed, and the lane goes on."""
+"""Acknowledging: a worker writes down what became of its leases, and the lanes go on."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from destination.model.delivery import Status
-from destination.model.lease import Settlement
+from destination.model.lease import Acknowledgement
 from destination.model.verdict import Verdict
 from destination.store import schema
 from destination.store.database import Database
@@ -26,9 +26,9 @@ def _lock_lanes(now: sa.ColumnElement[float]) -> sa.Executable:
     )
 
 
-#: What was claimed. Where its customer was forgotten meanwhile, SQLite may have given its ids anew,
-#: to what is somebody else's, or was not sent yet.
-_CLAIMED = (
+#: The delivery that was leased. Where its customer was forgotten meanwhile, SQLite may have given
+#: its id to another delivery, of somebody else or not sent yet.
+_LEASED = (
     schema.delivery.c.id == sa.bindparam("delivery"),
     schema.delivery.c.lane_id == sa.bindparam("lane"),
     schema.delivery.c.status == Status.SENDING.value,
@@ -39,7 +39,7 @@ _END_ATTEMPT = (
     .where(
         schema.attempt.c.id == sa.bindparam("attempt"),
         schema.attempt.c.delivery_id
-        == sa.select(schema.delivery.c.id).where(*_CLAIMED).scalar_subquery(),
+        == sa.select(schema.delivery.c.id).where(*_LEASED).scalar_subquery(),
     )
     .values(
         ended_at=sa.bindparam("ended"),
@@ -59,7 +59,7 @@ _CONFIRMED = schema.delivery.c.confirmed_by.is_not(None) & (Status.DELIVERED.val
 
 _MOVE_DELIVERY = (
     sa.update(schema.delivery)
-    .where(*_CLAIMED)
+    .where(*_LEASED)
     .values(
         status=sa.case((_CONFIRMED, Status.DELIVERED.value), else_=_STATUS),
         reason=sa.case((_CONFIRMED, CONFIRMED), else_=sa.bindparam("reason", type_=sa.Text)),
@@ -92,38 +92,38 @@ _RELEASE_CODE = sa.delete(schema.referral_code).where(
 )
 
 
-def settle(
-    database: Database, connection: sa.Connection, settlements: Sequence[Settlement]
-) -> tuple[list[Settlement], float]:
-    """Write down what became of claims. Those that are still the worker's own are returned, with
-    the time; the others change nothing: their lease ended, and another worker took them over.
+def acknowledge(
+    database: Database, connection: sa.Connection, acks: Sequence[Acknowledgement]
+) -> tuple[list[Acknowledgement], float]:
+    """Write down what became of leases. Returns those that were still the worker's own, and the
+    time; the others change nothing: they had ended, and another worker has their lanes.
     """
-    ids = [settlement.claim.lane_id for settlement in settlements]
+    ids = [ack.lease.lane_id for ack in acks]
     lanes = connection.execute(_lock_lanes(database.now), {"ids": ids}).all() if ids else []
     now = lanes[0].now if lanes else database.read_clock(connection)
     owners = {lane.id: lane.owner for lane in lanes}
-    mine = [s for s in settlements if owners.get(s.claim.lane_id) == s.claim.token]
+    mine = [s for s in acks if owners.get(s.lease.lane_id) == s.lease.token]
     if not mine:
         return [], now
-    connection.execute(_END_ATTEMPT, [_attempt_row(settlement, now) for settlement in mine])
-    connection.execute(_MOVE_DELIVERY, [_delivery_row(settlement, now) for settlement in mine])
+    connection.execute(_END_ATTEMPT, [_attempt_row(ack, now) for ack in mine])
+    connection.execute(_MOVE_DELIVERY, [_delivery_row(ack, now) for ack in mine])
     # A statement of its own: it must see what was received while the lane was locked.
-    connection.execute(_FREE_LANE, [{"lane": s.claim.lane_id, "ready": now + s.wait} for s in mine])
-    for settlement in mine:
-        if settlement.lost_code:
-            code = {"name": settlement.claim.destination, "lost": digest(settlement.lost_code)}
+    connection.execute(_FREE_LANE, [{"lane": s.lease.lane_id, "ready": now + s.wait} for s in mine])
+    for ack in mine:
+        if ack.lost_code:
+            code = {"name": ack.lease.destination, "lost": digest(ack.lost_code)}
             connection.execute(_RELEASE_CODE, code)
     return mine, now
 
 
-def _attempt_row(settlement: Settlement, now: float) -> dict[str, Any]:
-    exchange = settlement.exchange
+def _attempt_row(ack: Acknowledgement, now: float) -> dict[str, Any]:
+    exchange = ack.exchange
     return {
-        "attempt": settlement.claim.attempt_id,
-        "delivery": settlement.claim.delivery_id,
-        "lane": settlement.claim.lane_id,
+        "attempt": ack.lease.attempt_id,
+        "delivery": ack.lease.delivery_id,
+        "lane": ack.lease.lane_id,
         "ended": now,
-        "verdict": settlement.verdict.value,
+        "verdict": ack.verdict.value,
         "method": exchange.method,
         "url": exchange.url,
         "status": exchange.status,
@@ -132,16 +132,16 @@ def _attempt_row(settlement: Settlement, now: float) -> dict[str, Any]:
     }
 
 
-def _delivery_row(settlement: Settlement, now: float) -> dict[str, Any]:
-    held = settlement.verdict is Verdict.HOLD
+def _delivery_row(ack: Acknowledgement, now: float) -> dict[str, Any]:
+    held = ack.verdict is Verdict.HOLD
     return {
-        "delivery": settlement.claim.delivery_id,
-        "lane": settlement.claim.lane_id,
-        "status": settlement.status.value,
-        "reason": settlement.reason,
-        "step": settlement.step,
+        "delivery": ack.lease.delivery_id,
+        "lane": ack.lease.lane_id,
+        "status": ack.status.value,
+        "reason": ack.reason,
+        "step": ack.step,
         # A hold spends nothing: the retry horizon begins anew.
-        "first": None if held else settlement.claim.first_attempt_at,
-        "settled": None if settlement.status is Status.PENDING else now,
+        "first": None if held else ack.lease.first_attempt_at,
+        "settled": None if ack.status is Status.PENDING else now,
         "now": now,
     }

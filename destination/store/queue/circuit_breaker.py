@@ -5,14 +5,15 @@ down, somebody's hand. The first two are probed with one delivery at a time, and
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from destination.model.lease import Settlement
-from destination.model.verdict import Verdict, engine_failed
+from destination.model.lease import Acknowledgement
+from destination.model.verdict import Health, Verdict, engine_health
 from destination.store import schema
 from destination.store.database import Database
-from destination.store.queue.rate_limit import BREAKER, BY_HAND, Pace, Terms
+from destination.store.queue.rate_limit import BREAKER, BY_HAND, DestinationState, Terms
 
 _THIS = schema.hold.c.destination == sa.bindparam("name")
 _END = sa.delete(schema.hold).where(_THIS)
@@ -27,11 +28,11 @@ _PROBE_LATER = (
         )
     )
 )
-_ITS_PACE = sa.update(schema.pace).where(schema.pace.c.destination == sa.bindparam("name"))
-_SET_FAILURES = _ITS_PACE.values(failures=sa.bindparam("count"))
-_ADD_FAILURES = _ITS_PACE.values(failures=schema.pace.c.failures + sa.bindparam("count")).returning(
-    schema.pace.c.failures
-)
+_OF_DESTINATION = sa.update(schema.pace).where(schema.pace.c.destination == sa.bindparam("name"))
+_SET_FAILURES = _OF_DESTINATION.values(failures=sa.bindparam("count"))
+_ADD_FAILURES = _OF_DESTINATION.values(
+    failures=schema.pace.c.failures + sa.bindparam("count")
+).returning(schema.pace.c.failures)
 
 
 def hold(database: Database, destination: str) -> None:
@@ -48,68 +49,80 @@ def resume(database: Database, destination: str) -> bool:
         return bool(connection.execute(_END, {"name": destination}).rowcount)
 
 
-def is_news(settlement: Settlement, pace: Pace) -> bool:
-    """Whether it may tell more of its destination than that all goes on being well."""
-    failed = engine_failed(settlement.exchange) or settlement.verdict is Verdict.HOLD
-    return failed or pace.held or pace.failures > 0
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """Which destinations were put on hold, each with the reason, and which were released."""
+
+    held: dict[str, str] = field(default_factory=dict)
+    released: list[str] = field(default_factory=list)
 
 
-def learn(
+def tells_of_hold(ack: Acknowledgement, state: DestinationState) -> bool:
+    """Whether it may put its destination on hold, or release it, or count as a failure of it."""
+    if ack.verdict is Verdict.HOLD or engine_health(ack.exchange) is Health.DOWN:
+        return True
+    return state.held or state.failures > 0
+
+
+def update_holds(
     database: Database,
     connection: sa.Connection,
-    settlements: Sequence[Settlement],
-    known: Mapping[str, Pace],
+    acks: Sequence[Acknowledgement],
+    states: Mapping[str, DestinationState],
     terms: Terms,
     now: float,
-) -> dict[str, str | None]:
-    """Hold and release destinations by what settlements, in their order, tell of them; `known` is
-    where each of these destinations stood before.
+) -> Changes:
+    """Hold and release destinations by what acknowledgements, in their order, tell of them.
 
-    Returns what changed: the reason of a new hold, or None for a destination that is well again.
+    `states` are these destinations' states before them.
     """
-    by_name: dict[str, list[Settlement]] = {}
-    for settlement in settlements:
-        by_name.setdefault(settlement.claim.destination, []).append(settlement)
-    changes: dict[str, str | None] = {}
+    by_name: dict[str, list[Acknowledgement]] = {}
+    for ack in acks:
+        by_name.setdefault(ack.lease.destination, []).append(ack)
+    changes = Changes()
     for name, own in sorted(by_name.items()):
-        failures = _count_failures(connection, name, own, known[name])
+        state = states[name]
+        failures = _count_failures(connection, name, own, state)
         reason, wait = _objection(own), terms.hold_probe
-        if not (reason or known[name].held) and failures >= terms.breaker_failures > 0:
+        if not (reason or state.held) and failures >= terms.breaker_failures > 0:
             reason, wait = BREAKER, terms.breaker_probe
         if reason:
             _pause(database, connection, name, reason, now, now + wait)
-            changes |= {} if known[name].held else {name: reason}
-        elif probes := [one for one in own if one.claim.probe]:
-            if any(engine_failed(probe.exchange) is False for probe in probes):
+            if not state.held:
+                changes.held[name] = reason
+        elif probes := [ack for ack in own if ack.lease.probe]:
+            if any(engine_health(probe.exchange) is Health.UP for probe in probes):
                 connection.execute(_END_PROBED, {"name": name})
-                changes[name] = None
+                changes.released.append(name)
             else:
                 later = {"breaker": now + terms.breaker_probe, "other": now + terms.hold_probe}
                 connection.execute(_PROBE_LATER, {"name": name, **later})
     return changes
 
 
-def _objection(settlements: Sequence[Settlement]) -> str | None:
+def _objection(acks: Sequence[Acknowledgement]) -> str | None:
     """The reason for which a destination refuses everything, where it did."""
-    return next((s.reason for s in settlements if s.verdict is Verdict.HOLD), None)
+    return next((ack.reason for ack in acks if ack.verdict is Verdict.HOLD), None)
 
 
 def _count_failures(
-    connection: sa.Connection, name: str, settlements: Sequence[Settlement], pace: Pace
+    connection: sa.Connection, name: str, acks: Sequence[Acknowledgement], state: DestinationState
 ) -> int:
     """How often in a row the destination has failed as a whole, by now."""
     in_a_row, worked = 0, False
-    for settlement in settlements:
-        failed = engine_failed(settlement.exchange)
-        if failed is not None:
-            in_a_row, worked = (in_a_row + 1, worked) if failed else (0, True)
+    for ack in acks:
+        match engine_health(ack.exchange):
+            case Health.DOWN:
+                in_a_row += 1
+            case Health.UP:
+                in_a_row, worked = 0, True
     if not worked and in_a_row:  # other workers add theirs at the same time
         added = connection.execute(_ADD_FAILURES, {"name": name, "count": in_a_row})
         return int(added.scalar_one())
-    if worked and in_a_row != pace.failures:
+    if worked and in_a_row != state.failures:
         connection.execute(_SET_FAILURES, {"name": name, "count": in_a_row})
         return in_a_row
-    return pace.failures
+    return state.failures
 
 
 def _pause(

@@ -12,13 +12,13 @@ from destination.model.delivery import Status
 from destination.store import schema
 from destination.store.database import Database, Insert, Wake, tried_again
 from destination.store.rules import award_once, referral_codes, stale_traits
-from destination.store.rules.coalesce import supersede
+from destination.store.rules.coalesce import coalesce
 from destination.store.rules.confirm import confirm
 from destination.store.rules.stale_traits import Customer, Times
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class Receipt:
     """What became of a call."""
 
     message_id: str
@@ -78,7 +78,7 @@ def _open_lanes(insert: Insert, wake: Wake | None) -> sa.Insert:
 
 
 @tried_again
-def accept(database: Database, arrivals: Sequence[Arrival]) -> list[Outcome]:
+def enqueue(database: Database, arrivals: Sequence[Arrival]) -> list[Receipt]:
     """Keep all of `arrivals`, or nothing; one outcome each, in their order.
 
     A call that is here already changes nothing and is told what became of it the first time.
@@ -155,7 +155,7 @@ def queue(
             key = d.destination, d.customer
             lanes[key] = lanes.get(key, True) and d.bulk
     lane_ids = open_lanes(database, connection, lanes, now)
-    routed = supersede(connection, routed, lane_ids, now)
+    routed = coalesce(connection, routed, lane_ids, now)
     deliveries = [
         {
             "event_id": event_id,
@@ -225,7 +225,7 @@ def open_lanes(
 
 def _first_outcomes(
     connection: sa.Connection, arrivals: Sequence[Arrival], duplicates: Sequence[int]
-) -> dict[int, Outcome]:
+) -> dict[int, Receipt]:
     """For each index of a call that was here already: a duplicate, with its first reason."""
     if not duplicates:
         return {}
@@ -236,7 +236,7 @@ def _first_outcomes(
     outcomes = {}
     for i in duplicates:
         row = discarded.get((arrivals[i].source, arrivals[i].message_id))
-        outcomes[i] = Outcome(
+        outcomes[i] = Receipt(
             message_id=arrivals[i].message_id,
             outcome="duplicate",
             reason=row.reason if row else None,
@@ -245,11 +245,11 @@ def _first_outcomes(
     return outcomes
 
 
-def _outcome(arrival: Arrival) -> Outcome:
+def _outcome(arrival: Arrival) -> Receipt:
     if arrival.deliveries:
-        return Outcome(message_id=arrival.message_id, outcome="accepted")
+        return Receipt(message_id=arrival.message_id, outcome="accepted")
     discard = arrival.discards[0]
-    return Outcome(
+    return Receipt(
         message_id=arrival.message_id,
         outcome="discarded",
         reason=discard.reason,

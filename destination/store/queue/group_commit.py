@@ -15,8 +15,8 @@ from functools import partial
 from destination.errors import Busy, StoreUnavailable
 from destination.model.arrival import Arrival
 from destination.store.database import Database
-from destination.store.queue.enqueue import Outcome, accept
-from destination.support.executor import Crew
+from destination.store.queue.enqueue import Receipt, enqueue
+from destination.support.executor import DaemonThreads
 
 #: Calls that share a commit, at most: so that nobody waits long for others; and the same of bulk.
 #: A larger request is kept in several commits: where one of them fails, the sender sends all again,
@@ -34,20 +34,20 @@ AGAIN = 0.001
 GATHER = 0.005
 
 
-class Intake:
+class GroupCommit:
     """Keeps the arrivals of all the requests that one loop serves."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._single = _Queue(most=MAX_GROUP, patience=PATIENCE)
         self._bulk = _Queue(most=MAX_BULK, patience=BULK_PATIENCE)
-        self._crew = Crew(2, "commit")
+        self._crew = DaemonThreads(2, "commit")
 
     def is_behind(self) -> bool:
         """Whether what is no bulk has waited too long for its commit to take in more behind it."""
         return self._single.is_behind()
 
-    async def accept(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
+    async def enqueue(self, arrivals: Sequence[Arrival]) -> list[Receipt]:
         """As `receiving.accept`, in a commit that is shared with whoever comes at the same time.
 
         Raises StoreUnavailable; Busy where more comes than can be kept.
@@ -60,7 +60,7 @@ class Intake:
             outcomes += await self._keep(arrivals[start : start + queue.most], queue)
         return outcomes
 
-    async def _keep(self, arrivals: Sequence[Arrival], queue: "_Queue") -> list[Outcome]:
+    async def _keep(self, arrivals: Sequence[Arrival], queue: "_Queue") -> list[Receipt]:
         request = _Request(arrivals)
         queue.add(request)
         if queue.committing is None:
@@ -85,7 +85,7 @@ class Intake:
     async def _commit(self, group: Sequence["_Request"]) -> None:
         arrivals = [arrival for request in group for arrival in request.arrivals]
         try:
-            outcomes = await self._crew.do(partial(accept, self._database, arrivals))
+            outcomes = await self._crew.do(partial(enqueue, self._database, arrivals))
         except Exception as error:
             if len(group) > 1 and not isinstance(error, StoreUnavailable):
                 for request in group:  # one of them cannot be kept: it harms no other
@@ -106,9 +106,9 @@ class _Request:
     def __init__(self, arrivals: Sequence[Arrival]) -> None:
         self.arrivals = arrivals
         self.came = time.monotonic()
-        self.outcomes: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+        self.outcomes: asyncio.Future[list[Receipt]] = asyncio.get_running_loop().create_future()
 
-    def end(self, outcomes: list[Outcome]) -> None:
+    def end(self, outcomes: list[Receipt]) -> None:
         if not self.outcomes.done():  # whoever asked was cut off
             self.outcomes.set_result(outcomes)
 

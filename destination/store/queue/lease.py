@@ -1,6 +1,6 @@
-"""Claiming: a worker takes lanes that are ready, and the attempt is written before it is made.
+"""Leasing: a worker takes lanes that are ready, and the attempt is written before it is made.
 
-What a worker leaves behind when it dies is claimed again after its lease, as interrupted.
+What a worker leaves behind when it dies is leased again once its lease has ended, as interrupted.
 """
 
 import uuid
@@ -12,11 +12,18 @@ from typing import Any
 import sqlalchemy as sa
 
 from destination.model.delivery import Status
-from destination.model.lease import Claim
+from destination.model.lease import Lease
 from destination.model.verdict import Trouble, Verdict
 from destination.store import schema
 from destination.store.database import Database, OneOf
-from destination.store.queue.rate_limit import Pace, Terms, Wanted, is_ready, permit, spend
+from destination.store.queue.rate_limit import (
+    Capacity,
+    DestinationState,
+    Terms,
+    allowance,
+    is_ready,
+    spend,
+)
 
 _ids: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
 _now = sa.bindparam("now", type_=sa.Double)
@@ -43,7 +50,7 @@ _FIRST = (
     .limit(1)
     .scalar_subquery()
 )
-#: What a claim tells of its delivery.
+#: What a lease tells of its delivery.
 _HEAD = (
     schema.delivery.c.id,
     schema.delivery.c.event_id,
@@ -69,7 +76,7 @@ _BEGIN = (
     )
     .returning(*_HEAD)
 )
-#: Those that were, each with its last attempt.
+#: The deliveries that were under way already, each with its last attempt.
 _INTERRUPTED = (
     sa.select(*_HEAD, schema.attempt.c.id.label("attempt_id"))
     .select_from(schema.lane)
@@ -81,15 +88,15 @@ _INTERRUPTED = (
     )
     .where(schema.lane.c.id.in_(_ids))
 )
-#: Lanes in which nothing waits: two hands sent the same delivery again, and one of them in vain.
-_LET_REST = (
+#: Lanes in which nothing waits: two people retried the same delivery, and it left once.
+_END_LEASE = (
     sa.update(schema.lane).where(schema.lane.c.id.in_(_ids)).values(owner=None, ready_at=None)
 )
 _WRITE_ATTEMPTS = schema.attempt.insert().returning(
     schema.attempt.c.id, schema.attempt.c.delivery_id
 )
 _DEATHS = [Trouble.WORKER_DIED.value, Trouble.CRASHED.value]
-_ILL_ENDS = sa.select(
+_TROUBLES = sa.select(
     schema.attempt.c.delivery_id, schema.attempt.c.trouble, schema.attempt.c.verdict
 ).where(
     schema.attempt.c.delivery_id.in_(_ids),
@@ -98,7 +105,7 @@ _ILL_ENDS = sa.select(
 
 
 @cache
-def _lease_ready(one_of: OneOf) -> sa.Executable:
+def _lease_lanes(one_of: OneOf) -> sa.Executable:
     return (
         sa.update(schema.lane)
         .where(one_of(schema.lane.c.id, _READY))
@@ -107,68 +114,83 @@ def _lease_ready(one_of: OneOf) -> sa.Executable:
     )
 
 
-def claim(
+def lease_ready(
     database: Database,
     connection: sa.Connection,
-    wanted: Wanted,
-    pace: Pace,
+    wanted: Capacity,
+    state: DestinationState,
     terms: Terms,
     now: float,
-) -> list[Claim]:
-    """Take what a destination's pace permits, each delivery the first of its lane."""
-    limit = permit(connection, pace, wanted, terms, now)
+) -> list[Lease]:
+    """Lease what a destination's limits allow: of each lane that is ready, the first delivery."""
     token = uuid.uuid4().hex
-    lease = {"name": wanted.destination, "now": now, "token": token, "until": now + terms.lease}
-    lanes, bulk = set[int](), set[int]()
-    if is_ready(pace.next_at, now):
-        lanes = _lease(database, connection, {**lease, "those": False, "limit": limit})
-    if is_ready(pace.next_bulk_at, now):
-        beside = bool(lanes) or wanted.busy > wanted.bulk
-        room = min(limit - len(lanes), wanted.bulk_room(beside=beside))
-        bulk = _lease(database, connection, {**lease, "those": True, "limit": room})
-        lanes |= bulk
+    lanes, bulk = _ready_lanes(database, connection, wanted, state, terms, now, token)
     if not lanes:
         return []
     begun = connection.execute(_BEGIN, {"ids": sorted(lanes), "now": now}).all()
     attempts = _write_attempts(connection, begun, now)
-    left = lanes - {head.lane_id for head in begun}
-    interrupted = connection.execute(_INTERRUPTED, {"ids": sorted(left)}).all() if left else []
-    attempts |= {head.id: head.attempt_id for head in interrupted}
-    if empty := left - {head.lane_id for head in interrupted}:
-        connection.execute(_LET_REST, {"ids": sorted(empty)})
-    heads = sorted([*begun, *interrupted], key=lambda h: (h.lane_id in bulk, h.event_id, h.id))
-    ends = _ill_ends(connection, [h.id for h in heads if h.attempts > 1 or h.lane_id in left])
+    not_begun = lanes - {row.lane_id for row in begun}
+    interrupted = _find_interrupted(connection, not_begun)
+    attempts |= {row.id: row.attempt_id for row in interrupted}
+    rows = sorted([*begun, *interrupted], key=lambda r: (r.lane_id in bulk, r.event_id, r.id))
+    troubles = _past_troubles(
+        connection, [row.id for row in rows if row.attempts > 1 or row.lane_id in not_begun]
+    )
     spend(connection, wanted, len(begun), now)
     return [
-        Claim(
-            delivery_id=head.id,
-            attempt_id=attempts[head.id],
-            lane_id=head.lane_id,
+        Lease(
+            delivery_id=row.id,
+            attempt_id=attempts[row.id],
+            lane_id=row.lane_id,
             token=token,
             destination=wanted.destination,
-            action=head.action,
-            payload=head.payload,
-            step=head.step,
-            attempts=head.attempts,
-            created_at=head.created_at,
-            claimed_at=now,
-            first_attempt_at=head.first_attempt_at,
-            interrupted=head.lane_id in left,
-            suspect=head.lane_id in left or any(ends[head.id][death] for death in _DEATHS),
-            crashes=ends[head.id][Trouble.CRASHED.value],
-            refusals=ends[head.id][Verdict.HOLD.value],
-            probe=pace.held,
-            bulk=head.lane_id in bulk,
+            action=row.action,
+            payload=row.payload,
+            step=row.step,
+            attempts=row.attempts,
+            created_at=row.created_at,
+            leased_at=now,
+            first_attempt_at=row.first_attempt_at,
+            interrupted=row.lane_id in not_begun,
+            suspect=row.lane_id in not_begun or any(troubles[row.id][each] for each in _DEATHS),
+            crashes=troubles[row.id][Trouble.CRASHED.value],
+            refusals=troubles[row.id][Verdict.HOLD.value],
+            probe=state.held,
+            bulk=row.lane_id in bulk,
         )
-        for head in heads
+        for row in rows
     ]
 
 
-def _lease(database: Database, connection: sa.Connection, lease: dict[str, Any]) -> set[int]:
-    """The lanes that were ready, up to a limit: they are the worker's own now."""
-    if lease["limit"] <= 0:
-        return set()
-    return set(connection.execute(_lease_ready(database.one_of), lease).scalars())
+def _ready_lanes(
+    database: Database,
+    connection: sa.Connection,
+    wanted: Capacity,
+    state: DestinationState,
+    terms: Terms,
+    now: float,
+    token: str,
+) -> tuple[set[int], set[int]]:
+    """The lanes that are the worker's own from now on, and those of them that hold only bulk."""
+
+    def lease(limit: int, *, bulk: bool) -> set[int]:
+        values = {
+            "name": wanted.destination,
+            "token": token,
+            "now": now,
+            "until": now + terms.lease,
+        }
+        values |= {"those": bulk, "limit": limit}
+        found = connection.execute(_lease_lanes(database.one_of), values) if limit > 0 else None
+        return set(found.scalars()) if found else set()
+
+    limit = allowance(connection, state, wanted, terms, now)
+    others = lease(limit, bulk=False) if is_ready(state.next_at, now) else set()
+    if not is_ready(state.next_bulk_at, now):
+        return others, set()
+    room = wanted.bulk_room(beside=bool(others) or wanted.busy > wanted.bulk)
+    bulk = lease(min(limit - len(others), room), bulk=True)
+    return others | bulk, bulk
 
 
 def _write_attempts(connection: sa.Connection, begun: Sequence[Any], now: float) -> dict[int, int]:
@@ -177,16 +199,26 @@ def _write_attempts(connection: sa.Connection, begun: Sequence[Any], now: float)
         return {}
     rows = connection.execute(
         _WRITE_ATTEMPTS,
-        [{"delivery_id": head.id, "number": head.attempts, "started_at": now} for head in begun],
+        [{"delivery_id": row.id, "number": row.attempts, "started_at": now} for row in begun],
     )
     return {row.delivery_id: row.id for row in rows}
 
 
-def _ill_ends(connection: sa.Connection, tried: Sequence[int]) -> dict[int, Counter[str]]:
+def _find_interrupted(connection: sa.Connection, lanes: set[int]) -> Sequence[Any]:
+    """The deliveries of `lanes` that a worker left behind; a lane with none is let go."""
+    if not lanes:
+        return []
+    rows = connection.execute(_INTERRUPTED, {"ids": sorted(lanes)}).all()
+    if empty := lanes - {row.lane_id for row in rows}:
+        connection.execute(_END_LEASE, {"ids": sorted(empty)})
+    return rows
+
+
+def _past_troubles(connection: sa.Connection, deliveries: Sequence[int]) -> dict[int, Counter[str]]:
     """Of deliveries that were tried before: how often which process died with them under way, and
     how often their destination was held for them.
     """
     found: dict[int, Counter[str]] = defaultdict(Counter)
-    for row in connection.execute(_ILL_ENDS, {"ids": tried}) if tried else ():
+    for row in connection.execute(_TROUBLES, {"ids": deliveries}) if deliveries else ():
         found[row.delivery_id][row.trouble or row.verdict] += 1
     return found

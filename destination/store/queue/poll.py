@@ -1,79 +1,83 @@
-"""Sending: a worker settles what it has sent, and claims what it may send next, in one go.
+"""Polling: in one transaction a worker acknowledges what it has sent and leases what comes next.
 
-A claim writes down the attempt before its request leaves, and leases the lane. A settlement names
-its claim: a worker that wakes up late changes nothing.
+A lease writes down its attempt before the request leaves. An acknowledgement names its lease: one
+that comes after the lease has ended changes nothing.
 """
 
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from destination.model.lease import Claim, Settlement
+from destination.model.lease import Acknowledgement, Lease
 from destination.store.database import Database, tried_again
 from destination.store.queue import rate_limit
-from destination.store.queue.acknowledge import settle
-from destination.store.queue.circuit_breaker import is_news, learn
-from destination.store.queue.lease import claim
-from destination.store.queue.rate_limit import Terms, Wanted
+from destination.store.queue.acknowledge import acknowledge
+from destination.store.queue.circuit_breaker import Changes, tells_of_hold, update_holds
+from destination.store.queue.lease import lease_ready
+from destination.store.queue.rate_limit import Capacity, Terms
 
-#: Seconds until another look, where something was claimed, or could not be just now.
+#: Seconds until the next poll of a destination of which something was leased, or could not be
+#: leased just now.
 _SHORTLY = 0.01
 
-#: The same, where the requests of other workers may be what it waits for.
+#: The same, where it may be the requests of other workers that it waits for.
 _SOON = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
-class Turn:
-    """What a worker's turn at the store brought."""
+class Polled:
+    """What a poll brought."""
 
-    claims: list[Claim]
-    #: The destinations that were put on hold, with the reason, or were found well again: None.
-    changes: dict[str, str | None]
-    #: Seconds until another look for more to claim; infinite where nothing waits.
+    leases: list[Lease]
+    #: Seconds until the next poll; infinite where nothing waits.
     rest: float
+    #: The destinations that were put on hold or released.
+    changes: Changes = field(default_factory=Changes)
 
 
 @tried_again
-def settle_and_claim(
-    database: Database, settlements: Sequence[Settlement], wanted: Sequence[Wanted], terms: Terms
-) -> Turn:
-    """Settle what was sent and claim what may be sent next, in one transaction.
+def poll(
+    database: Database,
+    acks: Sequence[Acknowledgement],
+    wanted: Sequence[Capacity],
+    terms: Terms,
+) -> Polled:
+    """Acknowledge what was sent and lease what may be sent next, in one transaction.
 
-    The destinations have been made known with `paces.enter`. Raises StoreUnavailable; then
-    nothing was settled and nothing claimed.
+    The destinations have been made known with `rate_limit.register`. Raises StoreUnavailable; then
+    nothing was acknowledged and nothing leased.
     """
-    claims: list[Claim] = []
-    changes: dict[str, str | None] = {}
+    leases: list[Lease] = []
+    changes = Changes()
     with database.writing() as connection:
-        mine, now = settle(database, connection, settlements)
-        names = {one.destination for one in wanted} | {one.claim.destination for one in mine}
-        known = rate_limit.paces(connection, names)
-        if any(is_news(one, known[one.claim.destination]) for one in mine):
-            changes = learn(database, connection, mine, known, terms, now)
-            known = rate_limit.paces(connection, names)
+        mine, now = acknowledge(database, connection, acks)
+        names = {one.destination for one in wanted} | {ack.lease.destination for ack in mine}
+        states = rate_limit.states(connection, names)
+        if any(tells_of_hold(ack, states[ack.lease.destination]) for ack in mine):
+            changes = update_holds(database, connection, mine, states, terms, now)
+            states = rate_limit.states(connection, names)
         for one in wanted:
-            if rate_limit.rest(known[one.destination], one, now) == 0:
-                claims += claim(database, connection, one, known[one.destination], terms, now)
-    taken = Counter(claim.destination for claim in claims)
+            if rate_limit.rest(states[one.destination], one, now) == 0:
+                state = states[one.destination]
+                leases += lease_ready(database, connection, one, state, terms, now)
+    leased = Counter(lease.destination for lease in leases)
     rests = [
         max(
-            # How those stand by now that something was taken of, the next look tells.
-            0.0 if taken[one.destination] else rate_limit.rest(known[one.destination], one, now),
+            # `states` is from before these leases: a destination that gave some is polled again.
+            0.0 if leased[one.destination] else rate_limit.rest(states[one.destination], one, now),
             _SOON if one.most else _SHORTLY,
         )
         for one in wanted
-        if taken[one.destination] < one.room
+        if leased[one.destination] < one.room
     ]
-    return Turn(claims=claims, changes=changes, rest=min(rests, default=math.inf))
+    return Polled(leases=leases, rest=min(rests, default=math.inf), changes=changes)
 
 
-def look(database: Database, wanted: Sequence[Wanted]) -> float:
-    """Seconds until there may be something to claim: takes no lock. Raises StoreUnavailable."""
+def look(database: Database, wanted: Sequence[Capacity]) -> float:
+    """Seconds until there may be something to lease: takes no lock. Raises StoreUnavailable."""
     with database.reading() as connection:
         now = database.read_clock(connection)
-        known = rate_limit.paces(connection, [one.destination for one in wanted])
-        return min(
-            (rate_limit.rest(known[o.destination], o, now) for o in wanted), default=math.inf
-        )
+        states = rate_limit.states(connection, [one.destination for one in wanted])
+        rests = (rate_limit.rest(states[one.destination], one, now) for one in wanted)
+        return min(rests, default=math.inf)

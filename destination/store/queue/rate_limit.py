@@ -1,7 +1,7 @@
 """How fast a destination may be sent to, by all workers together: holds, breaker, rate limit.
 
-All of it is decided in the database, in the transaction that claims or settles: every worker, on
-whatever machine, knows it with its next claim.
+All of it is decided in the database, in the transaction of a poll: every worker, on whatever
+machine, knows of a change by its next poll.
 """
 
 import math
@@ -24,7 +24,7 @@ _BURST = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class Capacity:
     """What a worker could send to one destination now."""
 
     destination: str
@@ -53,9 +53,9 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """On what terms a worker claims. Times in seconds."""
+    """On what terms a worker leases. Times in seconds."""
 
-    #: How long a claim is the worker's own.
+    #: How long a lane is the worker's own.
     lease: float = 60.0
     #: Between the probes of a destination that refuses our credentials.
     hold_probe: float = 60.0
@@ -66,9 +66,10 @@ class Terms:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pace:
-    """Where a destination stands."""
+class DestinationState:
+    """What all workers together know of a destination."""
 
+    #: How often in a row it has failed as a whole.
     failures: int
     held: bool
     #: When a held one may be probed; None: it is held by hand.
@@ -92,7 +93,7 @@ _NEXT_AT, _NEXT_BULK_AT = (
     .scalar_subquery()
     for bulk in (sa.false(), sa.true())
 )
-_PACES = (
+_STATES = (
     sa.select(
         schema.pace,
         schema.hold.c.reason,
@@ -108,7 +109,7 @@ _PACES = (
 _FREE_AT = (
     sa.select(schema.pace.c.free_at)
     .where(schema.pace.c.destination == sa.bindparam("name"))
-    .with_for_update()  # no other worker spends it, or claims beside us, meanwhile
+    .with_for_update()  # no other worker spends it, or leases, meanwhile
 )
 _UNDER_WAY = sa.select(sa.func.count()).where(
     _lane.destination == sa.bindparam("name"),
@@ -133,8 +134,8 @@ _PROBE = (
 )
 
 
-def enter(database: Database, destinations: Sequence[str]) -> list[str]:
-    """Make destinations known, before anything is claimed for them; those of them on hold.
+def register(database: Database, destinations: Sequence[str]) -> list[str]:
+    """Make destinations known, before anything is leased of them. Returns those that are on hold.
 
     A hold is probed at once: a worker starts, perhaps with what was put right. Raises
     StoreUnavailable.
@@ -148,12 +149,12 @@ def enter(database: Database, destinations: Sequence[str]) -> list[str]:
         return list(connection.execute(sa.select(schema.hold.c.destination).where(held)).scalars())
 
 
-def paces(connection: sa.Connection, destinations: Collection[str]) -> dict[str, Pace]:
-    """Where each destination stands, by name."""
+def states(connection: sa.Connection, destinations: Collection[str]) -> dict[str, DestinationState]:
+    """The state of each destination, by name."""
     if not destinations:
         return {}
     return {
-        row.destination: Pace(
+        row.destination: DestinationState(
             failures=row.failures,
             held=row.reason is not None,
             probe_at=row.probe_at,
@@ -161,20 +162,20 @@ def paces(connection: sa.Connection, destinations: Collection[str]) -> dict[str,
             next_bulk_at=row.next_bulk_at,
             free_at=row.free_at,
         )
-        for row in connection.execute(_PACES, {"names": sorted(destinations)})
+        for row in connection.execute(_STATES, {"names": sorted(destinations)})
     }
 
 
-def rest(pace: Pace, wanted: Wanted, now: float) -> float:
-    """Seconds until something may be claimed; infinite where nothing waits."""
-    if pace.held and pace.probe_at is None:
+def rest(state: DestinationState, wanted: Capacity, now: float) -> float:
+    """Seconds until something may be leased; infinite where nothing waits."""
+    if state.held and state.probe_at is None:
         return math.inf
     bulk = wanted.bulk_room(beside=wanted.busy > wanted.bulk) > 0
-    waiting = [pace.next_at, pace.next_bulk_at if bulk else None]
+    waiting = [state.next_at, state.next_bulk_at if bulk else None]
     begins = min((moment for moment in waiting if moment is not None), default=math.inf)
-    begins = max(begins, pace.probe_at or 0.0)
+    begins = max(begins, state.probe_at or 0.0)
     if wanted.rate:
-        begins = max(begins, pace.free_at + 1.0 / wanted.rate - _burst(wanted.rate))
+        begins = max(begins, state.free_at + 1.0 / wanted.rate - _burst(wanted.rate))
     return max(0.0, begins - now)
 
 
@@ -183,16 +184,18 @@ def is_ready(next_at: float | None, now: float) -> bool:
     return next_at is not None and next_at <= now
 
 
-def permit(connection: sa.Connection, pace: Pace, wanted: Wanted, terms: Terms, now: float) -> int:
-    """How many deliveries may be claimed at most. A held destination's one is a probe."""
-    if pace.held:
+def allowance(
+    connection: sa.Connection, state: DestinationState, wanted: Capacity, terms: Terms, now: float
+) -> int:
+    """How many deliveries may be leased. Of a held destination it is one: a probe."""
+    if state.held:
         again = now + terms.lease  # one probe at a time
         probe = {"name": wanted.destination, "now": now, "again": again}
         return connection.execute(_PROBE, probe).rowcount
     count = wanted.room
-    if pace.failures and terms.breaker_failures:
+    if state.failures and terms.breaker_failures:
         # While it fails, no more are under way than it takes to open the breaker; but one is.
-        allowed = max(1, terms.breaker_failures - pace.failures)
+        allowed = max(1, terms.breaker_failures - state.failures)
         count = min(count, allowed - wanted.busy)
     if wanted.rate and count > 0:
         free_at = connection.execute(_FREE_AT, {"name": wanted.destination}).scalar_one()
@@ -200,13 +203,13 @@ def permit(connection: sa.Connection, pace: Pace, wanted: Wanted, terms: Terms, 
         count = min(count, math.floor(seconds * wanted.rate + 1e-6))
     if wanted.most and count > 0:
         name = {"name": wanted.destination}
-        connection.execute(_FREE_AT, name)  # locks: no other worker claims meanwhile
+        connection.execute(_FREE_AT, name)  # locks: no other worker leases meanwhile
         under_way = connection.execute(_UNDER_WAY, {**name, "now": now}).scalar_one()
         count = min(count, wanted.most - under_way)
     return max(count, 0)
 
 
-def spend(connection: sa.Connection, wanted: Wanted, count: int, now: float) -> None:
+def spend(connection: sa.Connection, wanted: Capacity, count: int, now: float) -> None:
     """Take `count` requests off a rate limit."""
     if wanted.rate:
         spent = {"name": wanted.destination, "now": now, "seconds": count / wanted.rate}

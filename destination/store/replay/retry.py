@@ -120,10 +120,10 @@ def _without_stale(
         delivery = _as_made(row, by)
         made[row.event_id] = replace(arrival, deliveries=(*arrival.deliveries, delivery))
     known = lock(database, connection, made.values())
-    judged = without_stale(connection, made, known, now)
+    apply = without_stale(connection, made, known, now)
     left = {
         (event_id, delivery.destination, delivery.mapping): delivery.payload
-        for event_id, arrival in judged.items()
+        for event_id, arrival in apply.items()
         for delivery in arrival.deliveries
     }
     places = {row.id: (row.event_id, row.destination, row.mapping) for row in rows}

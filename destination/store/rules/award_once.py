@@ -73,7 +73,7 @@ def reserve(
     if idle & new:
         connection.execute(_LEAVE, {"keys": sorted(idle & new)})
     return {
-        event_id: arrival.judged(partial(_judge, owners, event_id))
+        event_id: arrival.apply(partial(_judge, owners, event_id))
         for event_id, arrival in routed.items()
     }
 

@@ -67,7 +67,7 @@ class _Place:
     by: int | None = None
 
 
-def supersede(
+def coalesce(
     connection: sa.Connection,
     routed: Sequence[tuple[int, Arrival]],
     lane_ids: Mapping[tuple[str, str], int],
@@ -101,7 +101,7 @@ def supersede(
     _take_out(connection, [place for place in gone if place.delivery_id is not None], now)
     by = {(place.event_id, place.destination, place.mapping): place.by for place in gone}
     return [
-        (event_id, arrival.judged(partial(_judge, by, event_id))) for event_id, arrival in routed
+        (event_id, arrival.apply(partial(_judge, by, event_id))) for event_id, arrival in routed
     ]
 
 

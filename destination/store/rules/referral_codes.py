@@ -41,7 +41,7 @@ def register(
         (row.destination, row.code): row.customer
         for row in connection.execute(_OWNERS, {"codes": sorted(codes)})
     }
-    return {key: arrival.judged(partial(_judge, owners)) for key, arrival in routed.items()}
+    return {key: arrival.apply(partial(_judge, owners)) for key, arrival in routed.items()}
 
 
 def free_old(connection: sa.Connection, routed: dict[int, Arrival]) -> None:

@@ -79,8 +79,8 @@ def without_stale(
     """
     if not known:
         return routed
-    judged = {
-        event_id: arrival.judged(_Judge(known, (moment(arrival.timestamp, now), event_id)))
+    apply = {
+        event_id: arrival.apply(_Judge(known, (moment(arrival.timestamp, now), event_id)))
         for event_id, arrival in routed.items()
     }
     written = [
@@ -92,7 +92,7 @@ def without_stale(
         connection.execute(_REMEMBER, kept)
     if empty := [row for row in written if row["set"] == _NOTHING]:
         connection.execute(_LET_GO, empty)
-    return judged
+    return apply
 
 
 class _Judge:

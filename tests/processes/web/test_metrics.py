@@ -5,13 +5,14 @@ import re
 import requests
 
 from destination.errors import StoreUnavailable
+from destination.model.verdict import Verdict
 from destination.store.database import Database
 from destination.store.queue import circuit_breaker, rate_limit
-from destination.store.queue.enqueue import accept
+from destination.store.queue.enqueue import enqueue
 from destination.support import metrics
 from tests.conftest import arrival
+from tests.leasing import acknowledge, lease, outcome
 from tests.running import answers, service, until
-from tests.store.queue.test_poll import Verdict, claim, outcome, settle
 from tests.unit.web.test_receive import make  # noqa: F401 - a fixture
 
 CANARY = "canary@example.com"
@@ -25,9 +26,9 @@ def samples(text):
 
 def test_what_stands_in_the_database_is_told_by_destination(make):  # noqa: F811
     client = make()
-    accept(client.database, [arrival(f"m{n}", f"u{n}") for n in range(4)])
-    one, two, *_ = claim(client.database, 2)
-    settle(client.database, outcome(one, Verdict.UNKNOWN), outcome(two, Verdict.REJECTED))
+    enqueue(client.database, [arrival(f"m{n}", f"u{n}") for n in range(4)])
+    one, two, *_ = lease(client.database, 2)
+    acknowledge(client.database, outcome(one, Verdict.UNKNOWN), outcome(two, Verdict.REJECTED))
     circuit_breaker.hold(client.database, "rehook")
 
     page = client.get("/metrics")

@@ -174,7 +174,7 @@ def test_while_commits_are_behind_the_app_is_not_asked(tmp_path):
 
 def entering(app, behind=False):
     """The door of an app that is behind with its work or not."""
-    return server.Door(app, 100, lambda: behind)
+    return server.WholeRequests(app, 100, lambda: behind)
 
 
 async def ask(entrance, method="POST", waited=0.0, path="/webhooks/segment"):

@@ -7,16 +7,16 @@ from dataclasses import replace
 import pytest
 
 from destination.model.delivery import Status
-from destination.model.lease import Claim, Settlement
+from destination.model.lease import Acknowledgement, Lease
 from destination.model.verdict import Exchange, Trouble, Verdict
 from destination.partners.rehook import Rehook, RehookSettings
 from destination.settings.tables import Settings
 from destination.store.queries import lists
 from destination.store.queue import poll, rate_limit
-from destination.store.queue.enqueue import accept
-from destination.store.queue.rate_limit import Terms, Wanted
-from destination.worker.attempt import clock
-from destination.worker.isolation import perform_alone
+from destination.store.queue.enqueue import enqueue
+from destination.store.queue.rate_limit import Capacity, Terms
+from destination.worker.channel import clock
+from destination.worker.isolation import send_alone
 from destination.worker.loop import Worker
 from tests.conftest import arrival
 from tests.faults.poisonous import Poisonous
@@ -27,7 +27,7 @@ from tests.running import until
 SETTINGS = Settings(connect_timeout=5.0, read_timeout=5.0, lease=60.0)
 
 
-def claimed(action, poison, **changes):
+def leased(action, poison, **changes):
     values = {
         **{"delivery_id": 1, "attempt_id": 1, "lane_id": 1, "token": "t", "step": 0},
         **{"destination": "rehook", "action": action, "attempts": 2},
@@ -35,52 +35,54 @@ def claimed(action, poison, **changes):
         **{"probe": False, "interrupted": False, "suspect": True, "crashes": 0, "refusals": 0},
         "payload": json.dumps({"source_id": "ada", "metadata": {"poison": poison}}),
     }
-    return Claim(**(values | changes))
+    return Lease(**(values | changes))
 
 
 @pytest.mark.parametrize(
     ("claim", "verdict", "status"),
     [
-        (claimed("identifyUser", "sending"), Verdict.RETRY, Status.PENDING),
-        (claimed("identifyUser", "sending", crashes=1), Verdict.RETRY, Status.FAILED),
-        (claimed("trackEvent", "sending"), Verdict.UNKNOWN, Status.UNCERTAIN),
-        (claimed("identifyUser", "making"), Verdict.UNKNOWN, Status.UNCERTAIN),
-        (claimed("trackEvent", "making", interrupted=True), Verdict.UNKNOWN, Status.UNCERTAIN),
+        (leased("identifyUser", "sending"), Verdict.RETRY, Status.PENDING),
+        (leased("identifyUser", "sending", crashes=1), Verdict.RETRY, Status.FAILED),
+        (leased("trackEvent", "sending"), Verdict.UNKNOWN, Status.UNCERTAIN),
+        (leased("identifyUser", "making"), Verdict.UNKNOWN, Status.UNCERTAIN),
+        (leased("trackEvent", "making", interrupted=True), Verdict.UNKNOWN, Status.UNCERTAIN),
     ],
     ids=["once", "twice", "award", "before it is sent", "when it is judged"],
 )
 def test_what_kills_the_process_that_does_nothing_else_is_told_and_kills_no_worker(
-    claim, verdict, status
+    lease, verdict, status
 ):
-    settlement = perform_alone(Poisonous(RehookSettings()), SETTINGS, claim, clock())
+    ack = send_alone(Poisonous(RehookSettings()), SETTINGS, lease, clock())
 
-    assert (settlement.verdict, settlement.status) == (verdict, status)
-    assert settlement.reason == settlement.exchange.trouble.value == "crashed"
+    assert (ack.verdict, ack.status) == (verdict, status)
+    assert ack.reason == ack.exchange.trouble.value == "crashed"
 
 
 def test_what_does_not_end_within_its_lease_is_left_as_by_a_worker_that_died():
-    claim, before = claimed("trackEvent", "hanging"), clock() - SETTINGS.lease + 1
-    settlement = perform_alone(Poisonous(RehookSettings()), SETTINGS, claim, before)
+    lease, before = leased("trackEvent", "hanging"), clock() - SETTINGS.lease + 1
+    ack = send_alone(Poisonous(RehookSettings()), SETTINGS, lease, before)
 
-    assert settlement.claim == replace(claim, token="")
+    assert ack.lease == replace(lease, token="")
 
 
 def test_a_worker_that_dies_counts_against_nobody_however_often_it_does(timed, clock):
     made = arrival("m1")
     payload = '{"source_id":"u1"}'
     customer = replace(made.deliveries[0], action="identifyUser", payload=payload)
-    accept(timed, [replace(made, deliveries=(customer,)), arrival("m2")])
+    enqueue(timed, [replace(made, deliveries=(customer,)), arrival("m2")])
     rate_limit.enter(timed, ["rehook"])
-    wanted = [Wanted(destination="rehook", room=1)]
+    wanted = [Capacity(destination="rehook", room=1)]
     for death in range(5):
-        [claim] = poll.settle_and_claim(timed, [], wanted, Terms(lease=5.0)).claims
-        assert (claim.suspect, claim.interrupted, claim.crashes) == (death > 0, False, 0)
+        [lease] = poll.poll(timed, [], wanted, Terms(lease=5.0)).leases
+        assert (lease.suspect, lease.interrupted, lease.crashes) == (death > 0, False, 0)
         clock.now += 6
-        [left] = poll.settle_and_claim(timed, [], wanted, Terms(lease=5.0)).claims
+        [left] = poll.poll(timed, [], wanted, Terms(lease=5.0)).leases
         assert (left.suspect, left.interrupted) == (True, True)
         died = Exchange(method="POST", url="", trouble=Trouble.WORKER_DIED)
-        judged = Settlement(claim=left, exchange=died, verdict=Verdict.RETRY, status=Status.PENDING)
-        poll.settle_and_claim(timed, [judged], [], Terms())
+        apply = Acknowledgement(
+            lease=left, exchange=died, verdict=Verdict.RETRY, status=Status.PENDING
+        )
+        poll.poll(timed, [apply], [], Terms())
     arrived = []
 
     def engine(connection):

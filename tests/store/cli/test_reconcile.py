@@ -8,11 +8,11 @@ from click.testing import CliRunner
 
 from destination.cli import exports, main
 from destination.errors import Problem
+from destination.model.verdict import Verdict
 from destination.store import database as databases
 from destination.store.queries import lists
 from destination.store.queries.reconcile import outcomes
 from tests.running import service
-from tests.store.queue.test_poll import Verdict
 from tests.store.replay.test_replay import drain, order
 
 ANSWERS = {1: Verdict.REJECTED, 2: Verdict.UNKNOWN}

@@ -16,7 +16,7 @@ from destination.model.event import read_event
 from destination.partners.webhook.catalogue import kinds
 from destination.partners.webhook.destination import Account, Subscriber, Webhook, WebhookSettings
 from destination.partners.webhook.signing import new_secret, sign
-from destination.registry import Roster
+from destination.registry import Registry
 from destination.routing.route import route
 from destination.store import subscribers
 from destination.store.queries import lists
@@ -228,33 +228,33 @@ def test_an_account_asks_for_no_more_connections_than_the_setting_allows():
 
 def test_a_roster_follows_the_accounts_and_keeps_what_did_not_change(database, setup):
     made = setup()
-    roster = Roster(database, made.destinations)
-    assert "webhook" not in roster
-    assert "rehook" in roster
+    registry = Registry(database, made.destinations)
+    assert "webhook" not in registry
+    assert "rehook" in registry
 
     one = subscribers.add(database, VALUES, "x")["id"]
     two = subscribers.add(database, {**VALUES, "name": "B"}, "x")["id"]
-    assert roster.look()
-    before = dict(roster)
+    assert registry.look()
+    before = dict(registry)
     subscribers.change(database, two, {"connections": 5}, "x")
-    assert roster.look()
-    assert roster[f"webhook:{one}"] is before[f"webhook:{one}"]
-    assert roster[f"webhook:{two}"].pacing.concurrency == 5
+    assert registry.look()
+    assert registry[f"webhook:{one}"] is before[f"webhook:{one}"]
+    assert registry[f"webhook:{two}"].pacing.concurrency == 5
     subscribers.change(database, one, {"active": False}, "x")
-    assert roster.look()
-    assert f"webhook:{one}" not in roster
-    assert not roster.look()
+    assert registry.look()
+    assert f"webhook:{one}" not in registry
+    assert not registry.look()
 
 
 def test_whoever_goes_through_a_roster_is_not_disturbed_by_the_next_look(database, setup):
     added = subscribers.add(database, VALUES, "x")["id"]
-    roster = Roster(database, setup().destinations)
-    names, destinations = iter(roster.items()), iter(roster.values())
+    registry = Registry(database, setup().destinations)
+    names, destinations = iter(registry.items()), iter(registry.values())
     subscribers.change(database, added, {"active": False}, "x")
-    assert roster.look()
+    assert registry.look()
 
     assert f"webhook:{added}" in dict(names)
-    assert len(list(destinations)) == len(roster) + 1
+    assert len(list(destinations)) == len(registry) + 1
 
 
 def test_no_secret_of_an_account_is_shown_by_its_representation():

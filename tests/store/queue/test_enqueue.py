@@ -12,12 +12,12 @@ from destination.model.delivery import Discard
 from destination.store import bulk_insert, schema
 from destination.store import database as databases
 from destination.store.queries import lists
-from destination.store.queue.enqueue import accept
+from destination.store.queue.enqueue import enqueue
 from tests.conftest import arrival
 
 
 def outcomes(database, *arrivals):
-    return [(o.outcome, o.reason) for o in accept(database, arrivals)]
+    return [(o.outcome, o.reason) for o in enqueue(database, arrivals)]
 
 
 def identify(message_id, customer, code):
@@ -84,7 +84,7 @@ def test_a_call_with_a_delivery_and_a_discard_is_accepted(database):
 
 
 def test_a_batch_is_kept_in_its_order(database):
-    accept(database, [arrival(f"m{n}", f"u{n % 3}") for n in range(300)])
+    enqueue(database, [arrival(f"m{n}", f"u{n % 3}") for n in range(300)])
 
     listed = [row["message_id"] for row in lists.deliveries(database)]
     assert listed == [f"m{n}" for n in reversed(range(300))]
@@ -94,8 +94,8 @@ def test_a_batch_is_kept_in_its_order(database):
 def test_a_batch_was_received_at_one_time(database, known):
     """What its events set is known by it, and compared when one of them is sent again."""
     batch = [arrival(f"m{n}", f"u{n}") for n in range(bulk_insert.PAGE * 3)]
-    accept(database, batch[:known])
-    accept(database, batch)
+    enqueue(database, batch[:known])
+    enqueue(database, batch)
 
     with database.reading() as connection:
         received = sa.select(schema.event.c.received_at).distinct()
@@ -144,7 +144,7 @@ def test_nothing_is_kept_when_the_commit_fails(database):
     broken = arrival("m2", call=None)  # the database refuses a call without text
 
     with pytest.raises(Exception, match=r"NOT NULL|null value"):
-        accept(database, [arrival("m1"), broken])
+        enqueue(database, [arrival("m1"), broken])
     assert list(lists.events(database)) == []
 
 
@@ -171,7 +171,7 @@ def test_a_database_that_is_locked_is_unavailable(tmp_path, monkeypatch):
     one = databases.connect(f"sqlite:///{tmp_path / 'x.db'}")
     one.prepare()
     with one.writing(), pytest.raises(StoreUnavailable, match="locked"):
-        accept(databases.connect(f"sqlite:///{tmp_path / 'x.db'}"), [arrival("m1")])
+        enqueue(databases.connect(f"sqlite:///{tmp_path / 'x.db'}"), [arrival("m1")])
 
 
 def test_a_writer_that_waits_keeps_looking_for_its_turn(tmp_path, monkeypatch):

@@ -9,16 +9,16 @@ import pytest
 from destination.errors import StoreUnavailable
 from destination.store.queries import lists
 from destination.store.queue import group_commit
-from destination.store.queue.group_commit import Intake
+from destination.store.queue.group_commit import GroupCommit
 from tests.conftest import arrival
 from tests.running import PATIENCE, until
 
 
-def together(intake, *requests):
+def together(commits, *requests):
     """Sends requests at once: what became of each, or its error."""
 
     async def send():
-        sent = [intake.accept(request) for request in requests]
+        sent = [commits.enqueue(request) for request in requests]
         return await asyncio.gather(*sent, return_exceptions=True)
 
     return [
@@ -27,33 +27,33 @@ def together(intake, *requests):
     ]
 
 
-def alone(intake, arrivals):
-    return asyncio.run(intake.accept(arrivals))
+def alone(commits, arrivals):
+    return asyncio.run(commits.enqueue(arrivals))
 
 
 def counting(monkeypatch):
     """How many arrivals each commit had."""
-    sizes, real = [], group_commit.accept
+    sizes, real = [], group_commit.enqueue
 
-    def accept(database, arrivals):
+    def enqueue(database, arrivals):
         sizes.append(len(arrivals))
         return real(database, arrivals)
 
-    monkeypatch.setattr(group_commit, "accept", accept)
+    monkeypatch.setattr(group_commit, "enqueue", enqueue)
     return sizes
 
 
 def holding(monkeypatch):
     """Commits that tell when one begins, and wait until they may go on."""
     begun, go_on = threading.Event(), threading.Event()
-    real = group_commit.accept
+    real = group_commit.enqueue
 
-    def accept(database, arrivals):
+    def enqueue(database, arrivals):
         begun.set()
         assert go_on.wait(PATIENCE)
         return real(database, arrivals)
 
-    monkeypatch.setattr(group_commit, "accept", accept)
+    monkeypatch.setattr(group_commit, "enqueue", enqueue)
     return begun, go_on
 
 
@@ -61,7 +61,7 @@ def test_requests_that_come_at_once_share_a_commit(database, monkeypatch):
     sizes = counting(monkeypatch)
     requests = [[arrival(f"m{n}"), arrival(f"n{n}")] for n in range(5)]
 
-    assert together(Intake(database), *requests) == [["accepted", "accepted"]] * 5
+    assert together(GroupCommit(database), *requests) == [["accepted", "accepted"]] * 5
     assert sizes == [10]
 
 
@@ -76,7 +76,7 @@ def test_bulk_has_commits_of_its_own(database, monkeypatch):
     bulk = bulk_of(12)
     purchases = [[arrival(f"m{n}"), arrival(f"n{n}"), arrival(f"o{n}")] for n in range(2)]
 
-    together(Intake(database), bulk[:4], bulk[4:8], bulk[8:], *purchases)
+    together(GroupCommit(database), bulk[:4], bulk[4:8], bulk[8:], *purchases)
     assert sorted(sizes) == [4, 4, 4, 6]
 
 
@@ -84,10 +84,10 @@ def test_who_comes_while_bulk_is_kept_does_not_wait_for_it_and_goes_before_the_n
     database, monkeypatch
 ):
     monkeypatch.setattr(group_commit, "MAX_BULK", 1)
-    real, kept = group_commit.accept, []
+    real, kept = group_commit.enqueue, []
     begun, go_on = threading.Event(), threading.Event()
 
-    def accept(database, arrivals):
+    def enqueue(database, arrivals):
         [one] = arrivals
         if one.message_id == "b0":
             begun.set()
@@ -100,13 +100,13 @@ def test_who_comes_while_bulk_is_kept_does_not_wait_for_it_and_goes_before_the_n
         kept.append(f"{one.message_id} ends")
         return outcomes
 
-    monkeypatch.setattr(group_commit, "accept", accept)
+    monkeypatch.setattr(group_commit, "enqueue", enqueue)
 
     async def send():
-        intake = Intake(database)
-        audience = asyncio.create_task(intake.accept(bulk_of(2)))
+        commits = GroupCommit(database)
+        audience = asyncio.create_task(commits.enqueue(bulk_of(2)))
         await asyncio.to_thread(begun.wait, PATIENCE)
-        await intake.accept([arrival("m1")])
+        await commits.enqueue([arrival("m1")])
         await audience
 
     asyncio.run(send())
@@ -118,7 +118,7 @@ def test_a_large_request_of_bulk_is_kept_in_small_commits(database, monkeypatch)
     monkeypatch.setattr(group_commit, "MAX_BULK", 4)
     sizes = counting(monkeypatch)
 
-    assert [outcome.message_id for outcome in alone(Intake(database), bulk_of(10))] == [
+    assert [outcome.message_id for outcome in alone(GroupCommit(database), bulk_of(10))] == [
         f"b{n}" for n in range(10)
     ]
     assert sizes == [4, 4, 2]
@@ -126,19 +126,19 @@ def test_a_large_request_of_bulk_is_kept_in_small_commits(database, monkeypatch)
 
 def test_a_lone_request_waits_for_nobody(database, monkeypatch):
     sizes = counting(monkeypatch)
-    intake = Intake(database)
+    commits = GroupCommit(database)
 
-    assert [outcome.outcome for outcome in alone(intake, [arrival("m1")])] == ["accepted"]
-    assert [outcome.outcome for outcome in alone(intake, [arrival("m1")])] == ["duplicate"]
+    assert [outcome.outcome for outcome in alone(commits, [arrival("m1")])] == ["accepted"]
+    assert [outcome.outcome for outcome in alone(commits, [arrival("m1")])] == ["duplicate"]
     assert sizes == [1, 1]
 
 
-def send_again(intake, senders, times, rounds=3):
+def send_again(commits, senders, times, rounds=3):
     """Senders who each send their next request some rounds of the loop after they were answered."""
 
     async def send(sender):
         for turn in range(times):
-            await intake.accept([arrival(f"{sender}-{turn}")])
+            await commits.enqueue([arrival(f"{sender}-{turn}")])
             for _ in range(rounds * sender):
                 await asyncio.sleep(0)
 
@@ -153,7 +153,7 @@ def test_senders_who_come_again_at_once_are_waited_for_and_share_each_commit(dat
     monkeypatch.setattr(group_commit, "AGAIN", PATIENCE)
     monkeypatch.setattr(group_commit, "GATHER", PATIENCE)
 
-    send_again(Intake(database), senders=5, times=4)
+    send_again(GroupCommit(database), senders=5, times=4)
     assert sizes == [5, 5, 5, 5]
 
 
@@ -161,7 +161,7 @@ def test_where_nobody_was_answered_a_moment_ago_nobody_is_waited_for(database, m
     sizes = counting(monkeypatch)
     monkeypatch.setattr(group_commit, "AGAIN", -1.0)
 
-    send_again(Intake(database), senders=5, times=2)
+    send_again(GroupCommit(database), senders=5, times=2)
     assert sizes[0] == 5
     assert len(sizes) > 2
 
@@ -170,28 +170,28 @@ def test_senders_who_do_not_come_again_are_not_waited_for_long(database, monkeyp
     """Longer than `GATHER` it would be until the test ends."""
     monkeypatch.setattr(group_commit, "AGAIN", 0.01)
     sizes = counting(monkeypatch)
-    intake = Intake(database)
+    commits = GroupCommit(database)
 
     async def send():
-        await asyncio.gather(*(intake.accept([arrival(f"m{n}")]) for n in range(5)))
+        await asyncio.gather(*(commits.enqueue([arrival(f"m{n}")]) for n in range(5)))
         for number in range(5, 8):
-            await intake.accept([arrival(f"m{number}")])
+            await commits.enqueue([arrival(f"m{number}")])
 
     asyncio.run(send())
     assert sizes == [5, 1, 1, 1]
 
 
 def test_whatever_a_commit_dies_of_later_ones_are_made(database, monkeypatch):
-    intake = Intake(database)
+    commits = GroupCommit(database)
 
     def leave(*_):
         raise SystemExit
 
     with monkeypatch.context() as patched:
-        patched.setattr(group_commit, "accept", leave)
-        [told] = together(intake, [arrival("m1")])
+        patched.setattr(group_commit, "enqueue", leave)
+        [told] = together(commits, [arrival("m1")])
         assert isinstance(told, RuntimeError)
-    assert together(intake, [arrival("m1")]) == [["accepted"]]
+    assert together(commits, [arrival("m1")]) == [["accepted"]]
 
 
 def test_while_requests_have_waited_too_long_others_are_told_so(database, monkeypatch):
@@ -199,14 +199,14 @@ def test_while_requests_have_waited_too_long_others_are_told_so(database, monkey
     monkeypatch.setattr(group_commit, "PATIENCE", 0.0)
 
     async def send():
-        intake = Intake(database)
-        kept = asyncio.create_task(intake.accept([arrival("m1")]))
+        commits = GroupCommit(database)
+        kept = asyncio.create_task(commits.enqueue([arrival("m1")]))
         await asyncio.to_thread(begun.wait, PATIENCE)
-        waits = asyncio.create_task(intake.accept([arrival("m2")]))
+        waits = asyncio.create_task(commits.enqueue([arrival("m2")]))
         await asyncio.sleep(0)
         with pytest.raises(StoreUnavailable):
-            await intake.accept([arrival("m3")])
-        bulk = asyncio.create_task(intake.accept(bulk_of(1)))
+            await commits.enqueue([arrival("m3")])
+        bulk = asyncio.create_task(commits.enqueue(bulk_of(1)))
         go_on.set()
         return [outcomes[0].outcome for outcomes in await asyncio.gather(kept, waits, bulk)]
 
@@ -217,9 +217,9 @@ def test_a_request_that_is_cut_off_harms_no_other(database, monkeypatch):
     begun, go_on = holding(monkeypatch)
 
     async def send():
-        intake = Intake(database)
-        cut_off = asyncio.create_task(intake.accept([arrival("m1")]))
-        other = asyncio.create_task(intake.accept([arrival("m2")]))
+        commits = GroupCommit(database)
+        cut_off = asyncio.create_task(commits.enqueue([arrival("m1")]))
+        other = asyncio.create_task(commits.enqueue([arrival("m2")]))
         await asyncio.to_thread(begun.wait, PATIENCE)
         cut_off.cancel()
         go_on.set()
@@ -230,7 +230,7 @@ def test_a_request_that_is_cut_off_harms_no_other(database, monkeypatch):
 
 
 def test_the_same_call_in_two_requests_is_one_call(database):
-    assert together(Intake(database), [arrival("m1")], [arrival("m1")]) == [
+    assert together(GroupCommit(database), [arrival("m1")], [arrival("m1")]) == [
         ["accepted"],
         ["duplicate"],
     ]
@@ -241,7 +241,7 @@ def test_a_group_has_a_bound(database, monkeypatch):
     monkeypatch.setattr(group_commit, "MAX_GROUP", 3)
 
     together(
-        Intake(database),
+        GroupCommit(database),
         *([arrival(f"m{n}"), arrival(f"n{n}")] for n in range(3)),
         [arrival("x")] * 9,
     )
@@ -252,14 +252,14 @@ def test_a_request_beyond_the_bound_is_kept_in_several_commits(database, monkeyp
     monkeypatch.setattr(group_commit, "MAX_GROUP", 3)
     sizes = counting(monkeypatch)
 
-    told = alone(Intake(database), [arrival(f"m{n}", f"u{n}") for n in range(8)])
+    told = alone(GroupCommit(database), [arrival(f"m{n}", f"u{n}") for n in range(8)])
     assert [outcome.message_id for outcome in told] == [f"m{n}" for n in range(8)]
     assert sizes == [3, 3, 2]
 
 
 def test_a_call_that_cannot_be_kept_harms_no_other_request(database):
     good, bad, also_good = together(
-        Intake(database), [arrival("m1")], [arrival("m2", call=None)], [arrival("m3")]
+        GroupCommit(database), [arrival("m1")], [arrival("m2", call=None)], [arrival("m3")]
     )
 
     assert (good, also_good) == (["accepted"], ["accepted"])
@@ -271,9 +271,9 @@ def test_when_the_store_is_away_everybody_is_told(database, monkeypatch):
     def away(*_):
         raise StoreUnavailable("gone")
 
-    intake = Intake(database)
+    commits = GroupCommit(database)
     with monkeypatch.context() as patched:
-        patched.setattr(group_commit, "accept", away)
-        told = together(intake, [arrival("m1")], [arrival("m2")])
+        patched.setattr(group_commit, "enqueue", away)
+        told = together(commits, [arrival("m1")], [arrival("m2")])
         assert [type(error) for error in told] == [StoreUnavailable] * 2
-    assert [outcome.outcome for outcome in alone(intake, [arrival("m1")])] == ["accepted"]
+    assert [outcome.outcome for outcome in alone(commits, [arrival("m1")])] == ["accepted"]

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from destination.store import schema
 from destination.store.queue import poll, rate_limit
-from destination.store.queue.enqueue import accept
-from destination.store.queue.rate_limit import Terms, Wanted
+from destination.store.queue.enqueue import enqueue
+from destination.store.queue.rate_limit import Capacity, Terms
 from tests.conftest import arrival
 
 BLOCKED, WAITING, READY = 1_000, 100_000, 20
@@ -30,8 +30,8 @@ DELIVERIES = """
 @pytest.fixture
 def crowded(database):
     """A database in which much waits, and little of it is ready."""
-    rate_limit.enter(database, ["rehook"])
-    accept(database, [arrival(f"ready{n}", f"ready{n}") for n in range(READY)])
+    rate_limit.register(database, ["rehook"])
+    enqueue(database, [arrival(f"ready{n}", f"ready{n}") for n in range(READY)])
     later = time.time() + 900
     with database.writing() as connection:
         connection.execute(sa.text(LANES), {"blocked": BLOCKED, "later": later})
@@ -43,9 +43,9 @@ def crowded(database):
     return database
 
 
-def claim(database, room=1):
-    wanted = [Wanted(destination="rehook", room=room, most=1000)]
-    return poll.settle_and_claim(database, [], wanted, Terms()).claims
+def lease(database, room=1):
+    wanted = [Capacity(destination="rehook", room=room, most=1000)]
+    return poll.poll(database, [], wanted, Terms()).leases
 
 
 def queries(database):
@@ -57,7 +57,7 @@ def queries(database):
             found.append((statement, parameters))
 
     sa.event.listen(database.engine, "before_cursor_execute", note)
-    assert len(claim(database, room=10)) == 10
+    assert len(lease(database, room=10)) == 10
     sa.event.remove(database.engine, "before_cursor_execute", note)
     assert len(found) >= 3
     return found
@@ -82,8 +82,8 @@ def test_nothing_is_read_that_cannot_be_claimed(crowded):
 
 def test_what_is_ready_is_found_among_all_that_waits(crowded):
     for _ in range(READY):
-        [claimed] = claim(crowded)
-        assert "ready" in claimed.payload
+        [leased] = lease(crowded)
+        assert "ready" in leased.payload
 
 
 def most_rows(plan):

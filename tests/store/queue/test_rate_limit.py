@@ -6,12 +6,12 @@ import threading
 import time
 from dataclasses import replace
 
-from destination.model.lease import Settlement
+from destination.model.lease import Acknowledgement
 from destination.model.verdict import Exchange, Trouble, Verdict
 from destination.store.queries import lists
 from destination.store.queue import circuit_breaker, poll, rate_limit
-from destination.store.queue.enqueue import accept
-from destination.store.queue.rate_limit import Terms, Wanted
+from destination.store.queue.enqueue import enqueue
+from destination.store.queue.rate_limit import Capacity, Terms
 from tests.conftest import arrival
 
 TERMS = Terms(lease=60.0, hold_probe=30.0, breaker_failures=5, breaker_probe=2.0)
@@ -19,25 +19,25 @@ TERMS = Terms(lease=60.0, hold_probe=30.0, breaker_failures=5, breaker_probe=2.0
 
 def receive(database, count=100, start=0):
     """One delivery each for so many customers."""
-    rate_limit.enter(database, ["rehook"])
-    accept(database, [arrival(f"m{n}", f"u{n}") for n in range(start, start + count)])
+    rate_limit.register(database, ["rehook"])
+    enqueue(database, [arrival(f"m{n}", f"u{n}") for n in range(start, start + count)])
 
 
-def claim(database, room=10, settlements=(), **wanted):
-    wants = [Wanted(destination="rehook", room=room, **wanted)] if room else []
-    return poll.settle_and_claim(database, settlements, wants, TERMS).claims
+def lease(database, room=10, acks=(), **wanted):
+    wants = [Capacity(destination="rehook", room=room, **wanted)] if room else []
+    return poll.poll(database, acks, wants, TERMS).leases
 
 
 def look(database, **wanted):
-    return poll.look(database, [Wanted(destination="rehook", room=1, **wanted)])
+    return poll.look(database, [Capacity(destination="rehook", room=1, **wanted)])
 
 
-def answered(claimed, status=None, trouble=None):
+def answered(leased, status=None, trouble=None):
     """A claim's settlement; a failure is tried again at once."""
     verdict = {200: Verdict.DELIVERED, 401: Verdict.HOLD}.get(status, Verdict.RETRY)
     exchange = Exchange(method="POST", url="http://engine/x", status=status, trouble=trouble)
-    return Settlement(
-        claim=claimed,
+    return Acknowledgement(
+        lease=leased,
         exchange=exchange,
         verdict=verdict,
         status=verdict.status,
@@ -46,8 +46,8 @@ def answered(claimed, status=None, trouble=None):
 
 
 def fail(database, count, **why):
-    claimed = claim(database, count)
-    claim(database, 0, [answered(one, **(why or {"status": 500})) for one in claimed])
+    leased = lease(database, count)
+    lease(database, 0, [answered(one, **(why or {"status": 500})) for one in leased])
 
 
 def held(database):
@@ -61,14 +61,14 @@ def test_the_breaker_opens_on_failures_in_a_row_and_not_before(timed):
 
     fail(timed, 1, trouble=Trouble.NOT_SENT)
     assert held(timed) == ["breaker"]
-    assert claim(timed) == []
+    assert lease(timed) == []
 
 
 def test_one_success_begins_the_count_anew(timed):
     receive(timed)
     fail(timed, 4)
-    [one] = claim(timed, 1)
-    claim(timed, 0, [answered(one, 200)])
+    [one] = lease(timed, 1)
+    lease(timed, 0, [answered(one, 200)])
     fail(timed, 4)
 
     assert held(timed) == []
@@ -87,15 +87,15 @@ def test_while_it_fails_no_more_is_sent_than_opens_the_breaker(timed):
     receive(timed)
     fail(timed, 2)
 
-    assert len(claim(timed, 10)) == 3
-    assert len(claim(timed, 10, busy=3)) == 0
+    assert len(lease(timed, 10)) == 3
+    assert len(lease(timed, 10, busy=3)) == 0
 
 
 def test_workers_count_the_failures_together(timed):
     receive(timed)
-    one, two = claim(timed, 3), claim(timed, 3)
-    claim(timed, 0, [answered(claimed, 500) for claimed in one])
-    claim(timed, 0, [answered(claimed, 500) for claimed in two])
+    one, two = lease(timed, 3), lease(timed, 3)
+    lease(timed, 0, [answered(leased, 500) for leased in one])
+    lease(timed, 0, [answered(leased, 500) for leased in two])
 
     assert held(timed) == ["breaker"]
 
@@ -105,26 +105,26 @@ def test_an_open_breaker_is_probed_by_one_at_a_time_and_closes_by_itself(timed, 
     fail(timed, 5)
     assert look(timed) == 2
     clock.now += 2
-    [probe] = claim(timed)
+    [probe] = lease(timed)
     assert probe.probe
     clock.now += 30  # as long as it is under way, there is no other
-    assert claim(timed) == []
-    claim(timed, 0, [answered(probe, 503)])
-    assert claim(timed) == []
+    assert lease(timed) == []
+    lease(timed, 0, [answered(probe, 503)])
+    assert lease(timed) == []
 
     clock.now += 2
-    [probe] = claim(timed)
-    claim(timed, 0, [answered(probe, 200)])
+    [probe] = lease(timed)
+    lease(timed, 0, [answered(probe, 200)])
     assert held(timed) == []
-    assert len(claim(timed)) == 10
+    assert len(lease(timed)) == 10
 
 
 def test_a_probe_that_is_refused_for_itself_closes_the_breaker_too(timed, clock):
     receive(timed)
     fail(timed, 5)
     clock.now += 2
-    [probe] = claim(timed)
-    claim(timed, 0, [answered(probe, 429)])
+    [probe] = lease(timed)
+    lease(timed, 0, [answered(probe, 429)])
 
     assert held(timed) == []
 
@@ -133,34 +133,34 @@ def test_a_probe_whose_worker_died_is_repeated_after_its_lease(timed, clock):
     receive(timed)
     fail(timed, 5)
     clock.now += 2
-    assert len(claim(timed)) == 1
+    assert len(lease(timed)) == 1
     clock.now += TERMS.lease
 
-    assert len(claim(timed)) == 1
+    assert len(lease(timed)) == 1
 
 
 def test_a_hold_by_hand_lasts_until_it_is_resumed(timed, clock):
     receive(timed)
     circuit_breaker.hold(timed, "rehook")
     clock.now += 1_000_000
-    assert claim(timed) == []
+    assert lease(timed) == []
     assert look(timed) == math.inf
 
     assert circuit_breaker.resume(timed, "rehook")
     assert not circuit_breaker.resume(timed, "rehook")
-    assert len(claim(timed)) == 10
+    assert len(lease(timed)) == 10
 
 
 def test_what_is_under_way_does_not_end_a_hold_by_hand(timed):
     receive(timed)
-    claimed = claim(timed, 8)
+    leased = lease(timed, 8)
     circuit_breaker.hold(timed, "rehook")
-    claim(timed, 0, [answered(one, 401) for one in claimed[:2]])
-    claim(timed, 0, [answered(one, 500) for one in claimed[2:]])
-    rate_limit.enter(timed, ["rehook"])  # a worker starts
+    lease(timed, 0, [answered(one, 401) for one in leased[:2]])
+    lease(timed, 0, [answered(one, 500) for one in leased[2:]])
+    rate_limit.register(timed, ["rehook"])  # a worker starts
 
     assert held(timed) == ["by_hand"]
-    assert claim(timed) == []
+    assert lease(timed) == []
 
 
 def test_resuming_forgets_the_failures(timed):
@@ -168,7 +168,7 @@ def test_resuming_forgets_the_failures(timed):
     fail(timed, 5)
     circuit_breaker.resume(timed, "rehook")
 
-    assert len(claim(timed)) == 10
+    assert len(lease(timed)) == 10
 
 
 def test_a_rate_limit_holds_for_all_workers_together(timed, clock):
@@ -176,7 +176,7 @@ def test_a_rate_limit_holds_for_all_workers_together(timed, clock):
     began, sent = clock.now, 0
     for _ in range(200):  # two workers that want more than they may, every 10 ms each
         clock.now += 0.005
-        sent += len(claim(timed, 50, rate=100.0))
+        sent += len(lease(timed, 50, rate=100.0))
 
     assert 0.95 <= sent / ((clock.now - began) * 100) <= 1.12
 
@@ -185,25 +185,25 @@ def test_no_second_exceeds_the_rate_by_more_than_a_tenth(timed, clock):
     receive(timed, 200)
     clock.now += 3600  # what was not used yesterday is not used today
 
-    assert len(claim(timed, 200, rate=50.0)) == 5
+    assert len(lease(timed, 200, rate=50.0)) == 5
     assert look(timed, rate=50.0) > 0.01
 
 
 def test_a_slow_limit_lets_one_leave_at_a_time(timed, clock):
     receive(timed, 10)
-    assert len(claim(timed, rate=0.5)) == 1
+    assert len(lease(timed, rate=0.5)) == 1
     assert look(timed, rate=0.5) == 2
     clock.now += 1.9
-    assert claim(timed, rate=0.5) == []
+    assert lease(timed, rate=0.5) == []
     clock.now += 0.2
-    assert len(claim(timed, rate=0.5)) == 1
+    assert len(lease(timed, rate=0.5)) == 1
 
 
 def test_waiting_for_a_rate_limit_costs_no_attempt(timed, clock):
     receive(timed, 3)
-    claim(timed, rate=0.5)
+    lease(timed, rate=0.5)
     for _ in range(20):
-        claim(timed, rate=0.5)
+        lease(timed, rate=0.5)
         clock.now += 0.05
 
     attempts = sorted(row["attempts"] for row in lists.deliveries(timed))
@@ -217,7 +217,7 @@ def test_workers_side_by_side_never_exceed_the_rate(database):
     def work():
         barrier.wait()
         for _ in range(10):
-            sent.extend(claim(database, 100, rate=1000.0))
+            sent.extend(lease(database, 100, rate=1000.0))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     began = time.time()
@@ -230,14 +230,14 @@ def test_workers_side_by_side_never_exceed_the_rate(database):
 
 def test_workers_together_have_no_more_under_way_than_is_allowed(timed, clock):
     receive(timed, 20)
-    first, second = claim(timed, 2, most=3), claim(timed, 5, most=3)
+    first, second = lease(timed, 2, most=3), lease(timed, 5, most=3)
     assert (len(first), len(second)) == (2, 1)
-    assert claim(timed, 5, most=3) == []
+    assert lease(timed, 5, most=3) == []
 
-    claim(timed, 0, [answered(first[0], 200)])
-    assert len(claim(timed, 5, most=3)) == 1
+    lease(timed, 0, [answered(first[0], 200)])
+    assert len(lease(timed, 5, most=3)) == 1
     clock.now += 61  # whoever had them is dead
-    assert len(claim(timed, 5, most=3)) == 3
+    assert len(lease(timed, 5, most=3)) == 3
 
 
 def test_workers_side_by_side_never_have_more_under_way_than_is_allowed(database):
@@ -246,7 +246,7 @@ def test_workers_side_by_side_never_have_more_under_way_than_is_allowed(database
 
     def work():
         barrier.wait()
-        sent.append(len(claim(database, 5, most=7)))
+        sent.append(len(lease(database, 5, most=7)))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -258,16 +258,16 @@ def test_workers_side_by_side_never_have_more_under_way_than_is_allowed(database
 
 def flood(database, count, start=0):
     """Bulk for so many customers."""
-    rate_limit.enter(database, ["rehook"])
+    rate_limit.register(database, ["rehook"])
     made = [arrival(f"bulk{n}", f"b{n}") for n in range(start, start + count)]
-    accept(
+    enqueue(
         database,
         [replace(one, deliveries=(replace(one.deliveries[0], bulk=True),)) for one in made],
     )
 
 
-def kinds(claims):
-    return [claimed.bulk for claimed in claims]
+def kinds(leases):
+    return [leased.bulk for leased in leases]
 
 
 def test_bulk_leaves_after_everything_else_and_has_a_fifth_beside_it(timed, clock):
@@ -275,28 +275,28 @@ def test_bulk_leaves_after_everything_else_and_has_a_fifth_beside_it(timed, cloc
     clock.now += 10
     receive(timed, 3)
 
-    assert kinds(claim(timed, 10)) == [False] * 3 + [True] * 2
+    assert kinds(lease(timed, 10)) == [False] * 3 + [True] * 2
 
 
 def test_bulk_alone_leaves_a_fifth_free_for_what_may_come(timed):
     flood(timed, 50)
 
-    assert kinds(claim(timed, 10)) == [True] * 8
+    assert kinds(lease(timed, 10)) == [True] * 8
     assert look(timed, busy=8, bulk=8) == math.inf
     receive(timed, 5)
-    wanted = Wanted(destination="rehook", room=2, busy=8, bulk=8)
-    turn = poll.settle_and_claim(timed, [], [wanted], TERMS)
-    assert kinds(turn.claims) == [False] * 2
+    wanted = Capacity(destination="rehook", room=2, busy=8, bulk=8)
+    turn = poll.poll(timed, [], [wanted], TERMS)
+    assert kinds(turn.leases) == [False] * 2
 
 
 def test_a_worker_in_a_hurry_takes_no_bulk(timed):
     flood(timed, 50)
-    wanted = Wanted(destination="rehook", room=10, takes_bulk=False)
+    wanted = Capacity(destination="rehook", room=10, takes_bulk=False)
     assert poll.look(timed, [wanted]) == math.inf
 
     receive(timed, 3)
-    turn = poll.settle_and_claim(timed, [], [wanted], TERMS)
-    assert kinds(turn.claims) == [False] * 3
+    turn = poll.poll(timed, [], [wanted], TERMS)
+    assert kinds(turn.leases) == [False] * 3
 
 
 def test_a_purchase_behind_a_flood_leaves_with_the_next_turn(database):
@@ -304,40 +304,40 @@ def test_a_purchase_behind_a_flood_leaves_with_the_next_turn(database):
     flood(database, 1000)
     under_way = []
     for number in range(5):
-        bulk = Wanted(destination="rehook", room=10 - len(under_way), busy=len(under_way))
+        bulk = Capacity(destination="rehook", room=10 - len(under_way), busy=len(under_way))
         wanted = replace(bulk, bulk=len(under_way))
-        under_way += poll.settle_and_claim(database, [], [wanted], TERMS).claims
+        under_way += poll.poll(database, [], [wanted], TERMS).leases
         assert kinds(under_way) == [True] * 8
-        accept(database, [arrival(f"purchase{number}", f"buyer{number}")])
+        enqueue(database, [arrival(f"purchase{number}", f"buyer{number}")])
 
-        wanted = Wanted(destination="rehook", room=2, busy=8, bulk=8)
+        wanted = Capacity(destination="rehook", room=2, busy=8, bulk=8)
         answers = [answered(one, 200) for one in under_way[:4]]
-        [purchase, *more] = poll.settle_and_claim(database, answers, [wanted], TERMS).claims
+        [purchase, *more] = poll.poll(database, answers, [wanted], TERMS).leases
         assert (purchase.bulk, more) == (False, [])
         under_way = under_way[4:]
-        claim(database, 0, [answered(purchase, 200)])
+        lease(database, 0, [answered(purchase, 200)])
 
 
 def test_one_at_a_time_bulk_still_leaves(timed):
     flood(timed, 2)
 
-    assert kinds(claim(timed, 1)) == [True]
+    assert kinds(lease(timed, 1)) == [True]
 
 
 def test_what_waits_behind_bulk_takes_it_along(timed, clock):
     flood(timed, 20)
     clock.now += 10
-    accept(timed, [arrival("purchase", "b7")])
+    enqueue(timed, [arrival("purchase", "b7")])
 
-    first, *rest = claim(timed, 10)
+    first, *rest = lease(timed, 10)
     assert (first.bulk, json.loads(first.payload)["source_id"]) == (False, "b7")
     assert kinds(rest) == [True, True]
 
 
 def test_a_lane_that_was_empty_is_bulk_again(timed):
     receive(timed, 1)
-    claim(timed, 0, [answered(claimed, 200) for claimed in claim(timed)])
+    lease(timed, 0, [answered(leased, 200) for leased in lease(timed)])
     made = arrival("bulk", "u0")
-    accept(timed, [replace(made, deliveries=(replace(made.deliveries[0], bulk=True),))])
+    enqueue(timed, [replace(made, deliveries=(replace(made.deliveries[0], bulk=True),))])
 
-    assert kinds(claim(timed)) == [True]
+    assert kinds(lease(timed)) == [True]

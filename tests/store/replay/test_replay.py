@@ -12,13 +12,14 @@ import pytest
 from click.testing import CliRunner
 
 from destination.cli import counting, main
+from destination.model.verdict import Verdict
 from destination.store import database as databases
 from destination.store.queries import lists
 from destination.store.queries.filters import Filter
 from destination.store.replay.replay import STEP
 from tests.conftest import ROOT
+from tests.leasing import acknowledge, lease, outcome
 from tests.running import until
-from tests.store.queue.test_poll import Verdict, claim, outcome, settle
 
 #: Events of the surgical replay: `REPLAY_EVENTS=10000 pytest tests/store/replay/test_replay.py` is its size
 #: in PROPERTIES.
@@ -62,12 +63,12 @@ def replay(*options):
 def drain(database, verdict_of=lambda _: DELIVERED):
     """Send all that waits, as a worker does; the payloads in the order in which they left."""
     sent, done = [], []
-    while claims := claim(database, 200, done):
-        payloads = [json.loads(claimed.payload) for claimed in claims]
+    while leases := lease(database, 200, done):
+        payloads = [json.loads(leased.payload) for leased in leases]
         sent += payloads
         done = [
-            outcome(claimed, verdict_of(payload))
-            for claimed, payload in zip(claims, payloads, strict=True)
+            outcome(leased, verdict_of(payload))
+            for leased, payload in zip(leases, payloads, strict=True)
         ]
     return sent
 
@@ -309,7 +310,7 @@ def test_uncertain_ones_are_settled_by_filter(receiver):
 
 def test_the_list_counts_what_is_uncertain_with_its_age(receiver):
     receiver.take([order(1)], "segment")
-    settle(receiver.database, *(outcome(c, Verdict.UNKNOWN) for c in claim(receiver.database)))
+    acknowledge(receiver.database, *(outcome(c, Verdict.UNKNOWN) for c in lease(receiver.database)))
 
     listed = CliRunner().invoke(main, ["deliveries"]).output
     assert "1 uncertain, the oldest for" in listed.splitlines()[-1]
@@ -332,7 +333,7 @@ def test_a_pace_keeps_to_its_rate(monkeypatch):
     slept = []
     monkeypatch.setattr(time, "monotonic", lambda: 0.0)
     monkeypatch.setattr(time, "sleep", slept.append)
-    pace = counting.Pace(20.0, most=100)
+    pace = counting.DestinationState(20.0, most=100)
 
     assert pace.size == 5
     pace.wait(5)

@@ -13,8 +13,8 @@ from destination.store import schema
 from destination.store.queries import lists
 from destination.store.queries.filters import Filter
 from destination.store.queue import poll, rate_limit
-from destination.store.queue.enqueue import accept
-from destination.store.queue.rate_limit import Terms, Wanted
+from destination.store.queue.enqueue import enqueue
+from destination.store.queue.rate_limit import Capacity, Terms
 from destination.store.replay.retry import send_again
 from tests.conftest import ROOT, arrival
 
@@ -27,9 +27,9 @@ def restored(database):
     """A database as a back-up finds it: an award under way, another behind it, and a customer."""
     first, second, customer = arrival("a-1"), arrival("a-2"), arrival("b-1", "u2")
     customer = of_action(customer, "identifyUser")
-    accept(database, [first])
-    claim(database)
-    accept(database, [second, customer])
+    enqueue(database, [first])
+    lease(database)
+    enqueue(database, [second, customer])
     return database
 
 
@@ -38,10 +38,10 @@ def of_action(made, action):
     return replace(made, deliveries=(replace(delivery, action=action, mapping=action),))
 
 
-def claim(database):
-    rate_limit.enter(database, ["rehook"])
-    wanted = [Wanted(destination="rehook", room=10)]
-    return poll.settle_and_claim(database, [], wanted, Terms(lease=0.0)).claims
+def lease(database):
+    rate_limit.register(database, ["rehook"])
+    wanted = [Capacity(destination="rehook", room=10)]
+    return poll.poll(database, [], wanted, Terms(lease=0.0)).leases
 
 
 def park(database):
@@ -56,7 +56,7 @@ def park(database):
 def test_after_a_restore_only_customers_are_sent(restored):
     park(restored)
 
-    assert [each.action for each in claim(restored)] == ["identifyUser"]
+    assert [each.action for each in lease(restored)] == ["identifyUser"]
     assert lists.counts(restored) == {"uncertain": 2, "sending": 1}
 
 
@@ -69,7 +69,7 @@ def test_parked_awards_keep_no_lane_busy_and_are_sent_when_somebody_says_so(rest
     assert lanes == ["u2"]
     uncertain = [row["id"] for row in lists.deliveries(restored)]
     assert len(send_again(restored, uncertain, Status.UNCERTAIN, by={})) == 2
-    assert [each.action for each in claim(restored)].count("trackEvent") == 1
+    assert [each.action for each in lease(restored)].count("trackEvent") == 1
 
 
 def test_the_awards_of_every_engine_are_parked(database):
@@ -83,7 +83,7 @@ def test_the_awards_of_every_engine_are_parked(database):
         for destination in partners.destinations(Environment(settings)).values()
         for name, action in destination.actions.items()
     }
-    accept(database, [of_action(arrival(f"m-{name}", name), name) for name in actions])
+    enqueue(database, [of_action(arrival(f"m-{name}", name), name) for name in actions])
     park(database)
 
     uncertain = {row["mapping"] for row in lists.deliveries(database, UNCERTAIN)}

@@ -15,7 +15,7 @@ from destination.model.event import read_event
 from destination.routing.route import arrive, route
 from destination.store import schema
 from destination.store.queries import lists
-from destination.store.queue.enqueue import accept
+from destination.store.queue.enqueue import enqueue
 from destination.store.replay.retry import send_again
 from destination.store.rules import award_once
 
@@ -69,7 +69,7 @@ def order(message_id, order_id=None, **changes):
 
 def take(database, routes, *calls):
     """Take calls in at once; what becomes of each: its reason, or `accepted`."""
-    outcomes = accept(database, [arrive(call, "segment", routes) for call in calls])
+    outcomes = enqueue(database, [arrive(call, "segment", routes) for call in calls])
     return [outcome.reason or outcome.outcome for outcome in outcomes]
 
 

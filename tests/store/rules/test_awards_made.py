@@ -7,7 +7,7 @@ from destination.model.delivery import Discard, Status
 from destination.routing.route import arrive
 from destination.store import schema
 from destination.store.queries import lists
-from destination.store.queue.enqueue import accept
+from destination.store.queue.enqueue import enqueue
 from destination.store.replay.replay import Kind, replay
 from destination.store.rules import award_once
 from tests.store.rules.test_award_once import (
@@ -122,8 +122,8 @@ def test_an_event_that_gets_the_number_of_a_deleted_one_frees_nothing(timed, clo
 def test_an_event_that_was_parked_is_not_paid_either(database, mapped):
     routes = mapped(BY_ORDER)
     parked = Discard(reason="mapping_failed", detail="", mapping="Order", destination="rehook")
-    broken = arrive(order("m1", 7), "segment", routes).judged(lambda _: parked)
-    accept(database, [broken])
+    broken = arrive(order("m1", 7), "segment", routes).apply(lambda _: parked)
+    enqueue(database, [broken])
     [row] = lists.discards(database)
     take(database, routes, order("m2", 7))
 

@@ -11,6 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from destination.model.delivery import Status
+from destination.model.verdict import Verdict
 from destination.store import schema
 from destination.store.queries import lists, reconcile
 from destination.store.queries.filters import Filter
@@ -18,7 +19,7 @@ from destination.store.replay.replay import Kind, find, replay
 from destination.store.replay.retry import send_again
 from destination.store.rules import coalesce
 from tests.conftest import ROOT
-from tests.store.queue.test_poll import Verdict, claim, outcome, settle
+from tests.leasing import acknowledge, lease, outcome
 from tests.store.rules.test_stale_traits import identify, take
 
 ENGAGE = {"personas": {"computation_class": "audience", "computation_key": "vip"}}
@@ -47,9 +48,9 @@ def purchase(minute, customer="u"):
 def drain(database, customer=None):
     """Send all that waits, as a worker does; the bodies in the order in which they left."""
     sent, done = [], []
-    while claims := claim(database, 200, done):
-        sent += [json.loads(claimed.payload) for claimed in claims]
-        done = [outcome(claimed) for claimed in claims]
+    while leases := lease(database, 200, done):
+        sent += [json.loads(leased.payload) for leased in leases]
+        done = [outcome(leased) for leased in leases]
     return [body for body in sent if customer in (None, body["source_id"])]
 
 
@@ -176,9 +177,9 @@ def test_it_is_about_one_customer(database, routes):
 @pytest.mark.parametrize("verdict", [Verdict.RETRY, Verdict.HOLD, None])
 def test_one_that_has_been_under_way_is_sent(database, routes, verdict):
     take(database, routes, update(1, vip=1))
-    [claimed] = claim(database)
+    [leased] = lease(database)
     if verdict:
-        settle(database, outcome(claimed, verdict))
+        acknowledge(database, outcome(leased, verdict))
     take(database, routes, update(2, vip=2))
 
     assert discards(database) == []
@@ -188,7 +189,7 @@ def test_one_that_has_been_under_way_is_sent(database, routes, verdict):
 
 def test_one_that_is_sent_again_by_hand_keeps_its_place_and_is_not_superseded(database, routes):
     take(database, routes, update(1, vip=1))
-    settle(database, *(outcome(each, Verdict.REJECTED) for each in claim(database)))
+    acknowledge(database, *(outcome(each, Verdict.REJECTED) for each in lease(database)))
     send_again(database, [row["id"] for row in lists.deliveries(database)], Status.FAILED, by={})
     take(database, routes, update(2, vip=2))
 
@@ -265,9 +266,9 @@ def test_receivers_and_a_worker_at_once_end_in_the_newest(database, routes):
         barrier.wait()
         done = []
         while not finished.is_set() or done:
-            claims = claim(database, 3, done)
-            sent.extend(json.loads(claimed.payload) for claimed in claims)
-            done = [outcome(claimed) for claimed in claims]
+            leases = lease(database, 3, done)
+            sent.extend(json.loads(leased.payload) for leased in leases)
+            done = [outcome(leased) for leased in leases]
 
     threads = [threading.Thread(target=receive, args=(own,)) for own in range(3)]
     worker = threading.Thread(target=work)
@@ -337,9 +338,9 @@ def test_whatever_comes_when_the_engine_ends_as_if_all_were_sent_in_order(databa
         ]
         take(database, routes, *(_told(all_sent, *call) for call in plain))
         for _ in range(works):  # one at a time of the customer's
-            claims = claim(database, 50)
-            settle(database, *map(outcome, claims))
-            sent += [json.loads(claimed.payload) for claimed in claims]
+            leases = lease(database, 50)
+            acknowledge(database, *map(outcome, leases))
+            sent += [json.loads(leased.payload) for leased in leases]
     sent += drain(database)
 
     own = {

@@ -10,9 +10,9 @@ from destination.model.delivery import Confirmation, Discard, Status
 from destination.model.verdict import Verdict
 from destination.store.queries import lists
 from destination.store.queries.filters import Filter
-from destination.store.queue.enqueue import accept
+from destination.store.queue.enqueue import enqueue
 from tests.conftest import arrival
-from tests.store.queue.test_poll import claim, outcome, settle
+from tests.leasing import acknowledge, lease, outcome
 
 NOTHING = Arrival(
     source="rehook",
@@ -44,15 +44,15 @@ def state(database, message_id="m1"):
 
 
 def send(database, verdict=Verdict.UNKNOWN, **changes):
-    [claimed] = claim(database)
-    settle(database, outcome(claimed, verdict, **changes))
+    [leased] = lease(database)
+    acknowledge(database, outcome(leased, verdict, **changes))
 
 
 def test_an_uncertain_award_is_confirmed_by_a_later_notice(database):
-    accept(database, [award()])
+    enqueue(database, [award()])
     send(database)
     assert state(database)[0] == "uncertain"
-    accept(database, [notice()])
+    enqueue(database, [notice()])
 
     assert state(database) == ("delivered", "confirmed", True)
     [event] = lists.events(database, Filter(message_id="n1"))
@@ -62,20 +62,20 @@ def test_an_uncertain_award_is_confirmed_by_a_later_notice(database):
 
 @pytest.mark.parametrize("verdict", [Verdict.UNKNOWN, Verdict.RETRY, Verdict.REJECTED])
 def test_a_notice_that_is_faster_than_the_answer_counts_too(database, verdict):
-    accept(database, [award(), award("m2", total=1)])
-    [claimed] = claim(database)
-    accept(database, [notice()])
+    enqueue(database, [award(), award("m2", total=1)])
+    [leased] = lease(database)
+    enqueue(database, [notice()])
     assert state(database)[0] == "sending"
-    settle(database, outcome(claimed, verdict, wait=900.0 if verdict is Verdict.RETRY else 0.0))
+    acknowledge(database, outcome(leased, verdict, wait=900.0 if verdict is Verdict.RETRY else 0.0))
 
     assert state(database) == ("delivered", "confirmed", True)
 
 
 def test_an_answer_needs_no_confirmation(database):
-    accept(database, [award()])
-    [claimed] = claim(database)
-    accept(database, [notice()])
-    settle(database, outcome(claimed))
+    enqueue(database, [award()])
+    [leased] = lease(database)
+    enqueue(database, [notice()])
+    acknowledge(database, outcome(leased))
 
     assert state(database) == ("delivered", None, True)
 
@@ -91,47 +91,47 @@ def test_an_answer_needs_no_confirmation(database):
     ],
 )
 def test_a_notice_of_something_else_confirms_nothing(database, told):
-    accept(database, [award()])
+    enqueue(database, [award()])
     send(database)
-    accept(database, [told])
+    enqueue(database, [told])
 
     assert state(database)[0] == "uncertain"
 
 
 def test_what_was_not_sent_yet_is_not_confirmed(database):
-    accept(database, [award()])
-    accept(database, [notice()])
+    enqueue(database, [award()])
+    enqueue(database, [notice()])
 
     assert state(database) == ("pending", None, False)
 
 
 def test_of_two_that_are_equal_none_is_confirmed(database):
-    accept(database, [award(), award("m2")])
+    enqueue(database, [award(), award("m2")])
     send(database)
     send(database)
-    accept(database, [notice()])
+    enqueue(database, [notice()])
 
     assert {state(database, each)[0] for each in ("m1", "m2")} == {Status.UNCERTAIN.value}
 
 
 def test_yesterdays_award_is_not_confirmed_by_the_notice_of_an_equal_one(timed, clock):
     """Yesterday's never reached the engine; today's was answered, and is what it tells of."""
-    accept(timed, [award()])
+    enqueue(timed, [award()])
     send(timed)
     clock.now += 24 * 3600
-    accept(timed, [award("m2")])
+    enqueue(timed, [award("m2")])
     send(timed, Verdict.DELIVERED)
-    accept(timed, [notice()])
+    enqueue(timed, [notice()])
 
     assert (state(timed)[0], state(timed, "m2")[0]) == ("uncertain", "delivered")
 
 
 def test_a_repeated_notice_confirms_nothing_more(database):
-    accept(database, [award()])
+    enqueue(database, [award()])
     send(database)
-    accept(database, [notice(), notice()])
-    accept(database, [award("m2")])
+    enqueue(database, [notice(), notice()])
+    enqueue(database, [award("m2")])
     send(database)
-    accept(database, [notice()])
+    enqueue(database, [notice()])
 
     assert (state(database)[0], state(database, "m2")[0]) == ("delivered", "uncertain")

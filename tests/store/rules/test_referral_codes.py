@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from destination.routing.route import arrive
 from destination.store import schema
 from destination.store.queries import lists
-from destination.store.queue.enqueue import accept
+from destination.store.queue.enqueue import enqueue
 from tests.running import service
 
 
@@ -19,7 +19,7 @@ def take(database, setup):
 
     def take(*calls, **settings):
         routes = setup(REHOOK_CONVERSION_EVENTS="signup", **settings).routes()
-        outcomes = accept(database, [arrive(call, "segment", routes) for call in calls])
+        outcomes = enqueue(database, [arrive(call, "segment", routes) for call in calls])
         return [outcome.reason or outcome.outcome for outcome in outcomes]
 
     return take
@@ -56,13 +56,13 @@ def test_fifty_customers_claim_one_code_over_four_processes_and_one_wins(kind, r
         barrier = threading.Barrier(50)
         told = {}
 
-        def claim(number):
+        def lease(number):
             barrier.wait()
             url = f"{urls[number % 4]}/webhooks/segment"
             answer = requests.post(url, json=identify(f"u{number}", "CODE"), timeout=60)
             [told[number]] = answer.json()["results"]
 
-        threads = [threading.Thread(target=claim, args=(number,)) for number in range(50)]
+        threads = [threading.Thread(target=lease, args=(number,)) for number in range(50)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -14,7 +14,7 @@ from destination.sandbox.engine import Engine
 from destination.sandbox.rules import RULES, load
 from destination.store import schema
 from destination.store.queries import lists
-from destination.store.queue.enqueue import accept
+from destination.store.queue.enqueue import enqueue
 from destination.store.rules import stale_traits
 from destination.support import json_codec
 from tests.conftest import ROOT
@@ -63,7 +63,7 @@ def identify(customer, minute, given, **changes):
 
 def take(database, routes, *calls):
     """Take calls in at once; what becomes of each: its reason, or `accepted`."""
-    outcomes = accept(database, [arrive(call, "segment", routes) for call in calls])
+    outcomes = enqueue(database, [arrive(call, "segment", routes) for call in calls])
     return [outcome.reason or outcome.outcome for outcome in outcomes]
 
 

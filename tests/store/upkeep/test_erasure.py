@@ -9,17 +9,18 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 
 from destination.cli import main
+from destination.model.verdict import Verdict
 from destination.partners.webhook.destination import endpoint
 from destination.routing import route
 from destination.store import database as databases
 from destination.store import schema, subscribers
 from destination.store.queries import lists
 from destination.store.queue import poll, rate_limit
-from destination.store.queue.rate_limit import Wanted
+from destination.store.queue.rate_limit import Capacity
 from destination.store.upkeep import erasure
 from destination.support import json_codec
+from tests.leasing import acknowledge, lease, outcome
 from tests.store.partners.test_webhook import VALUES
-from tests.store.queue.test_poll import Verdict, claim, outcome, settle
 from tests.store.replay.test_replay import drain, order, rejected, replay, unknown
 
 CANARY = "canary-7f3a"
@@ -78,8 +79,8 @@ def test_nothing_of_the_customer_is_left_anywhere(receiver):
 def test_subscribers_are_told_nothing_more_and_can_ask_nothing_more(receiver):
     database = receiver.database
     row = subscribers.add(database, {**VALUES, "event_names": ["customerAdded"]}, "x")
-    receiver.roster.look()
-    rate_limit.enter(database, ["rehook", endpoint(row["id"])])
+    receiver.registry.look()
+    rate_limit.register(database, ["rehook", endpoint(row["id"])])
 
     def created(number, customer):
         metadata = {"CustomerID": f"cust_{customer}"}
@@ -87,8 +88,8 @@ def test_subscribers_are_told_nothing_more_and_can_ask_nothing_more(receiver):
         return {**call, "type": "track", "messageId": f"m{number}", "userId": customer}
 
     receiver.take([created(1, CANARY)], "rehook")
-    [told] = claim(database, destination=endpoint(row["id"]))
-    settle(database, outcome(told, Verdict.REJECTED))
+    [told] = lease(database, destination=endpoint(row["id"]))
+    acknowledge(database, outcome(told, Verdict.REJECTED))
     receiver.take([created(2, CANARY), created(3, "bob")], "rehook")
     assert len(subscribers.log_of_reference(database, CANARY)) == 2
 
@@ -96,8 +97,8 @@ def test_subscribers_are_told_nothing_more_and_can_ask_nothing_more(receiver):
     assert CANARY not in everything(database)
     assert subscribers.log_of_reference(database, CANARY) == []
     assert len(subscribers.log_of_reference(database, "bob")) == 1
-    waiting = claim(database, destination=endpoint(row["id"]))
-    assert ["bob" in claimed.payload for claimed in waiting] == [True]
+    waiting = lease(database, destination=endpoint(row["id"]))
+    assert ["bob" in leased.payload for leased in waiting] == [True]
 
 
 def test_no_row_of_any_table_has_anything_of_a_customer_who_did_all_that_one_can_do(
@@ -225,12 +226,12 @@ def test_neither_a_retry_of_the_call_nor_a_replay_brings_anything_back(receiver)
 
 def test_what_is_under_way_is_settled_into_nothing(receiver):
     receiver.take([call(1)], "segment")
-    [claimed] = claim(receiver.database)
+    [leased] = lease(receiver.database)
     forget()
 
-    settle(receiver.database, outcome(claimed))
-    assert claim(receiver.database) == []
-    assert poll.look(receiver.database, [Wanted(destination="rehook", room=1)]) == math.inf
+    acknowledge(receiver.database, outcome(leased))
+    assert lease(receiver.database) == []
+    assert poll.look(receiver.database, [Capacity(destination="rehook", room=1)]) == math.inf
     assert CANARY not in everything(receiver.database)
 
 
@@ -240,18 +241,18 @@ def test_its_answer_settles_nothing_that_came_after_it(receiver, customer, then)
     """The names go last, and on SQLite what comes next has the ids of what is gone."""
     database = receiver.database
     receiver.take([call(1)], "segment")
-    [claimed] = claim(database)
+    [leased] = lease(database)
     erasure._forget_events(database, erasure.find(database, [CANARY]).events)
     receiver.take([call(2, customer)], "segment")
-    begun = claim(database) if then == "is under way" else []
+    begun = lease(database) if then == "is under way" else []
 
-    settle(database, outcome(claimed))
+    acknowledge(database, outcome(leased))
     [delivery] = lists.deliveries(database)
     assert delivery["status"] == ("sending" if begun else "pending")
     for each in begun:
         [attempt] = lists.delivery(database, each.delivery_id)["attempt_list"]
         assert attempt["ended_at"] is None
-    assert len(begun or claim(database)) == 1
+    assert len(begun or lease(database)) == 1
 
 
 def test_a_customer_who_comes_back_is_a_new_one_and_can_be_forgotten_again(receiver):
@@ -312,11 +313,11 @@ def test_what_arrives_while_it_runs_is_neither_stranded_nor_kept(receiver, so_fa
     receiver.take([call(2)], "segment")
     if so_far == "is sent":
         drain(database)
-    claimed = claim(database) if so_far == "is under way" else []
+    leased = lease(database) if so_far == "is under way" else []
 
     assert list(erasure.forget(database, [CANARY], known)) == [1, 1]
     assert CANARY not in everything(database)
-    assert claim(database, settlements=map(outcome, claimed)) == []
+    assert lease(database, acks=map(outcome, leased)) == []
     receiver.take([call(3)], "segment")
     assert len(drain(database)) == 1
 

@@ -8,22 +8,23 @@ import pytest
 import sqlalchemy as sa
 
 from destination.model.delivery import Discard, Status
+from destination.model.verdict import Verdict
 from destination.partners.webhook.destination import endpoint
 from destination.settings.parsers import DAY
 from destination.store import schema, subscribers
 from destination.store.queries import lists
 from destination.store.queries.filters import Filter
 from destination.store.queue import rate_limit
-from destination.store.queue.enqueue import accept
+from destination.store.queue.enqueue import enqueue
 from destination.store.replay import replay, retry
 from destination.store.replay.replay import Kind
 from destination.store.upkeep import retention
 from destination.store.upkeep.retention import Ages, sweep
 from destination.support import json_codec
 from tests.conftest import arrival
+from tests.leasing import acknowledge, lease, outcome
 from tests.running import until
 from tests.store.partners.test_webhook import VALUES
-from tests.store.queue.test_poll import Verdict, claim, outcome, settle
 
 AGES = Ages(delivered=10 * DAY, discarded=20 * DAY, failed=30 * DAY, ids=7 * DAY, awards=400 * DAY)
 DROPPED = Discard(reason="anonymous", detail="…")
@@ -37,7 +38,7 @@ def small_steps(monkeypatch):
 def receive(database, *message_ids, **changes):
     return [
         result.outcome
-        for result in accept(
+        for result in enqueue(
             database, [arrival(each, f"u-{each}", user_id="u", **changes) for each in message_ids]
         )
     ]
@@ -45,14 +46,14 @@ def receive(database, *message_ids, **changes):
 
 def receive_for(database, destination, message_id):
     made = arrival(message_id, f"u-{message_id}")
-    accept(
+    enqueue(
         database,
         [replace(made, deliveries=(replace(made.deliveries[0], destination=destination),))],
     )
 
 
 def settle_all(database, verdict=Verdict.DELIVERED):
-    settle(database, *(outcome(claimed, verdict) for claimed in claim(database, 1000)))
+    acknowledge(database, *(outcome(leased, verdict) for leased in lease(database, 1000)))
 
 
 def count(database, table):
@@ -110,7 +111,7 @@ def test_what_failed_or_is_uncertain_has_an_age_of_its_own(timed, clock, verdict
 
 def test_what_waits_is_never_removed(timed, clock):
     receive(timed, "a", "b")
-    claim(timed, 1)  # and one is under way
+    lease(timed, 1)  # and one is under way
 
     clock.now += 1000 * DAY
     assert sum(sweep(timed, AGES)) == 0
@@ -119,11 +120,11 @@ def test_what_waits_is_never_removed(timed, clock):
 
 def test_what_waits_for_a_subscriber_who_has_gone_fails_after_seven_days(timed, clock):
     gone, stays = (subscribers.add(timed, {**VALUES, "name": name}, "x")["id"] for name in "AB")
-    rate_limit.enter(timed, [endpoint(gone), endpoint(stays)])
+    rate_limit.register(timed, [endpoint(gone), endpoint(stays)])
     for number in range(5):
         receive_for(timed, endpoint(gone), f"gone{number}")
         receive_for(timed, endpoint(stays), f"stays{number}")
-    claim(timed, 1, destination=endpoint(gone))  # by a worker that dies
+    lease(timed, 1, destination=endpoint(gone))  # by a worker that dies
     subscribers.change(timed, gone, {"active": False}, "x")
     clock.now += 6.9 * DAY
     assert sum(sweep(timed, AGES)) == 0
@@ -136,8 +137,8 @@ def test_what_waits_for_a_subscriber_who_has_gone_fails_after_seven_days(timed, 
         (endpoint(stays), "pending", None),
     }
     assert sum(sweep(timed, AGES)) == 0
-    assert claim(timed, destination=endpoint(gone)) == []
-    assert len(claim(timed, destination=endpoint(stays))) == 5
+    assert lease(timed, destination=endpoint(gone)) == []
+    assert len(lease(timed, destination=endpoint(stays))) == 5
 
 
 def test_an_age_counts_from_when_a_delivery_was_settled(timed, clock):
@@ -187,7 +188,7 @@ def test_discards_go_after_their_age(timed, clock):
 
 def test_a_payload_stays_until_the_last_that_was_made_of_it_goes(timed, clock):
     made = arrival("a")
-    accept(timed, [replace(made, discards=(replace(DROPPED, mapping="Other"),), call='{"a":1}')])
+    enqueue(timed, [replace(made, discards=(replace(DROPPED, mapping="Other"),), call='{"a":1}')])
     settle_all(timed)
 
     clock.now += 11 * DAY
@@ -202,7 +203,7 @@ def test_a_payload_stays_until_the_last_that_was_made_of_it_goes(timed, clock):
 def test_two_who_remove_the_last_of_an_event_at_once_leave_no_payload(timed, clock, monkeypatch):
     both = arrival("a", call='{"a":1}')
     other = replace(both.deliveries[0], mapping="Other", customer="u2")
-    accept(timed, [replace(both, deliveries=(*both.deliveries, other))])
+    enqueue(timed, [replace(both, deliveries=(*both.deliveries, other))])
     settle_all(timed)
     clock.now += 11 * DAY
     removed = threading.Barrier(2)
@@ -318,9 +319,9 @@ def test_weeks_of_traffic_and_the_database_does_not_grow(timed, clock, monkeypat
     for day in range(40):
         made = [arrival(f"{day}-{number}", f"u{number}", call="x" * 4000) for number in range(12)]
         dropped = [replace(each, deliveries=(), discards=(DROPPED,)) for each in made[9:]]
-        accept(timed, made[:9] + dropped)
-        failed, *delivered = claim(timed, 1000)
-        settle(timed, *map(outcome, delivered), outcome(failed, Verdict.REJECTED))
+        enqueue(timed, made[:9] + dropped)
+        failed, *delivered = lease(timed, 1000)
+        acknowledge(timed, *map(outcome, delivered), outcome(failed, Verdict.REJECTED))
         clock.now += DAY
         list(sweep(timed, ages))
         sizes.append(size(timed))

@@ -7,7 +7,7 @@ from destination.model.delivery import Delivery
 from destination.partners.segment.destination import Tracking
 from destination.partners.segment.settings import SegmentSettings
 from destination.store import schema
-from destination.store.queue.enqueue import accept
+from destination.store.queue.enqueue import enqueue
 from destination.worker.loop import Worker
 from tests.conftest import arrival
 from tests.misbehaving import response, server
@@ -25,7 +25,7 @@ def tell_segment(database, count):
         )
         for n in range(count)
     ]
-    accept(database, [arrival(f"m{n}", deliveries=(each,)) for n, each in enumerate(made)])
+    enqueue(database, [arrival(f"m{n}", deliveries=(each,)) for n, each in enumerate(made)])
 
 
 @contextmanager

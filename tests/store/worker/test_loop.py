@@ -13,8 +13,8 @@ from destination.partners.rehook import Rehook, RehookSettings
 from destination.settings.tables import Settings
 from destination.store.queries import lists
 from destination.store.queue import poll, rate_limit
-from destination.store.queue.enqueue import accept
-from destination.store.queue.rate_limit import Terms, Wanted
+from destination.store.queue.enqueue import enqueue
+from destination.store.queue.rate_limit import Capacity, Terms
 from destination.worker import loop as module
 from destination.worker.loop import Worker
 from tests import misbehaving
@@ -101,7 +101,7 @@ def identify(message_id, customer, code=None):
 
 
 def test_each_customers_events_arrive_in_order(database):
-    accept(database, [arrival(f"u{n % 7}-{n // 7}", f"u{n % 7}") for n in range(140)])
+    enqueue(database, [arrival(f"u{n % 7}-{n // 7}", f"u{n % 7}") for n in range(140)])
     engine = Engine()
 
     with working(database, engine):
@@ -112,7 +112,7 @@ def test_each_customers_events_arrive_in_order(database):
 
 
 def test_a_retry_keeps_its_place_and_delays_nobody_else(database):
-    accept(database, [arrival(f"{c}-{n}", c) for n in range(3) for c in ("slow", "fast")])
+    enqueue(database, [arrival(f"{c}-{n}", c) for n in range(3) for c in ("slow", "fast")])
     engine = Engine(slow=[response(503, b"", "Retry-After: 1"), response(500)])
 
     with working(database, engine):
@@ -123,7 +123,7 @@ def test_a_retry_keeps_its_place_and_delays_nobody_else(database):
 
 
 def test_retry_after_is_never_early(database):
-    accept(database, [arrival("m1")])
+    enqueue(database, [arrival("m1")])
     engine = Engine(u1=[response(429, b"", "Retry-After: 2")])
 
     with working(database, engine):
@@ -144,7 +144,7 @@ def test_retry_after_is_never_early(database):
 def test_what_cannot_be_delivered_now_is_kept_and_the_lane_goes_on(
     database, answer, status, reason
 ):
-    accept(database, [arrival("u1-a"), arrival("u1-b")])
+    enqueue(database, [arrival("u1-a"), arrival("u1-b")])
     engine = Engine(u1=[answer])
 
     with working(database, engine):
@@ -156,7 +156,7 @@ def test_what_cannot_be_delivered_now_is_kept_and_the_lane_goes_on(
 
 
 def test_an_award_without_an_answer_in_time_is_uncertain_and_not_sent_again(database):
-    accept(database, [arrival("m1")])
+    enqueue(database, [arrival("m1")])
     asked = []
 
     def silent(connection):
@@ -170,7 +170,7 @@ def test_an_award_without_an_answer_in_time_is_uncertain_and_not_sent_again(data
 
 
 def test_an_award_is_retried_where_the_setting_says_so(database):
-    accept(database, [arrival("m1")])
+    enqueue(database, [arrival("m1")])
     engine = Engine(u1=[CUT, response(504)])
 
     with working(database, engine, replace(SETTINGS, ambiguous="retry")):
@@ -180,7 +180,7 @@ def test_an_award_is_retried_where_the_setting_says_so(database):
 
 
 def test_a_customer_is_sent_again_when_the_answer_is_lost(database):
-    accept(database, [identify("m1", "u1")])
+    enqueue(database, [identify("m1", "u1")])
     engine = Engine(u1=[CUT, response(502)])
 
     with working(database, engine):
@@ -190,7 +190,7 @@ def test_a_customer_is_sent_again_when_the_answer_is_lost(database):
 
 
 def test_wrong_credentials_hold_the_destination_and_lose_nothing(database):
-    accept(database, [arrival(f"m{n}", f"u{n}") for n in range(20)])
+    enqueue(database, [arrival(f"m{n}", f"u{n}") for n in range(20)])
     engine = Engine(**{f"u{n}": [response(401)] * 2 for n in range(20)})
 
     with working(database, engine, concurrency=4):
@@ -204,7 +204,7 @@ def test_wrong_credentials_hold_the_destination_and_lose_nothing(database):
 
 
 def test_what_cannot_be_sent_at_all_waits(database):
-    accept(database, [arrival("m1")])
+    enqueue(database, [arrival("m1")])
     worker = Worker(
         database, {"rehook": Rehook(RehookSettings(url="http://127.0.0.1:1"))}, SETTINGS
     )
@@ -221,7 +221,7 @@ def test_what_cannot_be_sent_at_all_waits(database):
 
 
 def test_after_the_horizon_a_delivery_has_failed(database):
-    accept(database, [arrival("u1-a"), arrival("u1-b")])
+    enqueue(database, [arrival("u1-a"), arrival("u1-b")])
     engine = Engine(u1=[response(503, b"", "Retry-After: 0")] * 3)
 
     with working(database, engine, replace(SETTINGS, retry_horizon=0.0001)):
@@ -230,7 +230,7 @@ def test_after_the_horizon_a_delivery_has_failed(database):
 
 
 def test_a_code_is_looked_up_before_the_customer_is_sent(database):
-    accept(database, [identify("m1", "u1", "FREE"), identify("m2", "u2", "TAKEN")])
+    enqueue(database, [identify("m1", "u1", "FREE"), identify("m2", "u2", "TAKEN")])
     owners = {"FREE": response(404), "TAKEN": response(200, b'{"source_id":"somebody"}')}
     sent = []
 
@@ -249,12 +249,12 @@ def test_a_code_is_looked_up_before_the_customer_is_sent(database):
     assert sent == ["u1"]
     assert (found["m1"]["status"], found["m1"]["attempts"]) == ("delivered", 2)
     assert (found["m2"]["status"], found["m2"]["reason"]) == ("failed", "referral_code_taken")
-    [free_again] = accept(database, [identify("m3", "somebody", "TAKEN")])
+    [free_again] = enqueue(database, [identify("m3", "somebody", "TAKEN")])
     assert free_again.outcome == "accepted"
 
 
 def test_a_customer_whose_code_was_looked_up_is_sent_though_codes_are_looked_up_no_more(database):
-    accept(database, [identify("m1", "u1", "FREE")])
+    enqueue(database, [identify("m1", "u1", "FREE")])
     looked_up = threading.Event()
 
     def engine(connection):
@@ -271,7 +271,7 @@ def test_a_customer_whose_code_was_looked_up_is_sent_though_codes_are_looked_up_
 
 
 def test_every_request_is_an_attempt_and_every_attempt_a_request(database):
-    accept(database, [arrival(f"u{n % 5}-{n}", f"u{n % 5}") for n in range(40)])
+    enqueue(database, [arrival(f"u{n % 5}-{n}", f"u{n % 5}") for n in range(40)])
     engine = Engine(u0=[CUT, response(503)], u1=[response(400), response(502)], u2=[response(500)])
 
     with working(database, engine):
@@ -286,7 +286,7 @@ def test_every_request_is_an_attempt_and_every_attempt_a_request(database):
 
 
 def test_a_stop_settles_what_is_under_way(database):
-    accept(database, [arrival("m1"), arrival("m2")])
+    enqueue(database, [arrival("m1"), arrival("m2")])
     began, go_on = threading.Event(), threading.Event()
 
     def engine(connection):
@@ -304,7 +304,7 @@ def test_a_stop_settles_what_is_under_way(database):
 
 
 def test_a_stop_cuts_off_what_lasts_too_long(database, monkeypatch):
-    accept(database, [arrival("m1")])
+    enqueue(database, [arrival("m1")])
     monkeypatch.setattr("destination.worker.loop.GRACE", 0.2)
     began = threading.Event()
 
@@ -322,9 +322,9 @@ def test_a_stop_cuts_off_what_lasts_too_long(database, monkeypatch):
 
 
 def test_no_send_starts_when_half_of_the_lease_has_gone(database, monkeypatch):
-    accept(database, [arrival("m1")])
+    enqueue(database, [arrival("m1")])
     ticks = iter([0.0, 100.0])  # claimed at 0, to be sent at 100
-    monkeypatch.setattr("destination.worker.attempt.clock", lambda: next(ticks, 100.0))
+    monkeypatch.setattr("destination.worker.channel.clock", lambda: next(ticks, 100.0))
     engine = Engine()
 
     with working(database, engine):
@@ -337,7 +337,7 @@ def test_no_send_starts_when_half_of_the_lease_has_gone(database, monkeypatch):
 def test_a_fault_of_ours_parks_the_delivery(database):
     made = arrival("m1")
     unknown = replace(made.deliveries[0], action="noSuchAction")
-    accept(database, [replace(made, deliveries=(unknown,)), arrival("m2")])
+    enqueue(database, [replace(made, deliveries=(unknown,)), arrival("m2")])
 
     with working(database, Engine()):
         until(settled(database))
@@ -350,8 +350,8 @@ def test_a_fault_of_ours_parks_the_delivery(database):
 
 def test_a_database_that_is_away_for_a_while_costs_nothing(database, monkeypatch):
 
-    accept(database, [arrival(f"m{n}") for n in range(5)])
-    real, failures = module.sending.settle_and_claim, iter([True, False, True, True, False])
+    enqueue(database, [arrival(f"m{n}") for n in range(5)])
+    real, failures = module.poll.poll, iter([True, False, True, True, False])
     monkeypatch.setattr("destination.worker.loop.PAUSE", 0.05)
 
     def flaky(*args, **kwargs):
@@ -359,7 +359,7 @@ def test_a_database_that_is_away_for_a_while_costs_nothing(database, monkeypatch
             raise StoreUnavailable("gone")
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(module.sending, "settle_and_claim", flaky)
+    monkeypatch.setattr(module.poll, "poll", flaky)
     engine = Engine()
     with working(database, engine):
         until(settled(database))
@@ -369,11 +369,11 @@ def test_a_database_that_is_away_for_a_while_costs_nothing(database, monkeypatch
 
 def test_what_a_killed_worker_left_is_taken_up_after_its_lease(database):
 
-    accept(database, [arrival("u1-a"), arrival("u1-b"), identify("m2", "u2")])
-    rate_limit.enter(database, ["rehook"])
-    wanted = [Wanted(destination="rehook", room=10)]
-    killed = poll.settle_and_claim(database, [], wanted, Terms(lease=0.5))
-    assert len(killed.claims) == 2
+    enqueue(database, [arrival("u1-a"), arrival("u1-b"), identify("m2", "u2")])
+    rate_limit.register(database, ["rehook"])
+    wanted = [Capacity(destination="rehook", room=10)]
+    killed = poll.poll(database, [], wanted, Terms(lease=0.5))
+    assert len(killed.leases) == 2
     engine = Engine()
 
     with working(database, engine):
@@ -385,13 +385,13 @@ def test_what_a_killed_worker_left_is_taken_up_after_its_lease(database):
 
 
 def test_an_idle_worker_hears_of_a_delivery_at_once(database, monkeypatch):
-    monkeypatch.setattr("destination.worker.loop.LOOK_EVERY", 60.0)
+    monkeypatch.setattr("destination.worker.loop.POLL_EVERY", 60.0)
     engine = Engine()
 
     with working(database, engine):
-        accept(database, [arrival("m1")])
+        enqueue(database, [arrival("m1")])
         until(settled(database))
-        monkeypatch.setattr("destination.worker.loop.LOOK_EVERY", 60.0)
-        accept(database, [arrival("m2")])
+        monkeypatch.setattr("destination.worker.loop.POLL_EVERY", 60.0)
+        enqueue(database, [arrival("m2")])
         until(settled(database), 10)
     assert engine.arrived == ["m1", "m2"]

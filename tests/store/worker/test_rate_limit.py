@@ -10,7 +10,7 @@ from destination.partners.rehook import Rehook, RehookSettings
 from destination.settings.tables import Pacing
 from destination.store.queries import lists
 from destination.store.queue import poll
-from destination.store.queue.enqueue import accept
+from destination.store.queue.enqueue import enqueue
 from destination.worker.loop import Worker
 from tests.conftest import arrival
 from tests.misbehaving import response, server
@@ -18,7 +18,7 @@ from tests.store.worker.test_loop import SETTINGS, Engine, rows, settled, until,
 
 
 def test_an_engine_that_is_down_is_found_down_and_well_again(database):
-    accept(database, [arrival(f"m{n}", f"u{n}") for n in range(60)])
+    enqueue(database, [arrival(f"m{n}", f"u{n}") for n in range(60)])
     engine = Engine(**{f"u{n}": [response(503)] * 50 for n in range(60)})
     quick = replace(SETTINGS, breaker_failures=10, breaker_probe=1.0)
 
@@ -39,10 +39,10 @@ def test_one_that_is_forbidden_while_others_are_not_holds_them_no_longer(databas
 
     def come():
         number = next(numbers)
-        accept(database, [arrival(f"good-{number}", f"u{number}")])
+        enqueue(database, [arrival(f"good-{number}", f"u{number}")])
         return rows(database)["bad-1"]["status"] == "failed"
 
-    accept(database, [arrival("bad-1", "bad")])
+    enqueue(database, [arrival("bad-1", "bad")])
     with working(database, engine):
         until(come)
         until(settled(database))
@@ -64,8 +64,8 @@ def test_one_dead_destination_hurts_no_other(database):
         )
         for n in range(50)
     ]
-    accept(database, [arrival(f"d{n}", f"u{n}", deliveries=(dead[n],)) for n in range(50)])
-    accept(database, [arrival(f"m{n}", f"u{n}") for n in range(50)])
+    enqueue(database, [arrival(f"d{n}", f"u{n}", deliveries=(dead[n],)) for n in range(50)])
+    enqueue(database, [arrival(f"m{n}", f"u{n}") for n in range(50)])
     silent, engine = threading.Event(), Engine()
 
     with server(lambda _: silent.wait(30)) as nowhere, server(engine) as url:
@@ -83,39 +83,39 @@ def test_one_dead_destination_hurts_no_other(database):
     assert rows(database)["m49"]["status"] == "delivered"
 
 
-def test_what_comes_beside_bulk_is_claimed_at_once(database, monkeypatch):
-    """What is finished is settled in the next turn. SQLite cannot tell what was queued."""
-    turns, settle_and_claim, look = [], poll.settle_and_claim, poll.look
+def test_what_comes_beside_bulk_is_leased_at_once(database, monkeypatch):
+    """What was sent is acknowledged in the next poll. SQLite cannot tell what was queued."""
+    turns, real_poll, real_look = [], poll.poll, poll.look
 
-    def turn(database, settlements, wanted, terms):
-        done = settle_and_claim(database, settlements, wanted, terms)
+    def turn(database, acks, wanted, terms):
+        done = real_poll(database, acks, wanted, terms)
         hurry = bool(wanted) and not any(one.takes_bulk for one in wanted)
-        turns.append((hurry, len(settlements), [claim.bulk for claim in done.claims]))
+        turns.append((hurry, len(acks), [lease.bulk for lease in done.leases]))
         return done
 
     def only_look(database, wanted):
         turns.append((False, 0, []))  # nothing was finished
-        return look(database, wanted)
+        return real_look(database, wanted)
 
-    monkeypatch.setattr(poll, "settle_and_claim", turn)
+    monkeypatch.setattr(poll, "poll", turn)
     monkeypatch.setattr(poll, "look", only_look)
     made = [arrival(f"bulk{n}", f"b{n}") for n in range(1000)]
     bulk = [replace(one, deliveries=(replace(one.deliveries[0], bulk=True),)) for one in made]
-    accept(database, bulk)
+    enqueue(database, bulk)
     engine = Engine()
     with working(database, engine, concurrency=16):
-        until(lambda: any(claims for _, _, claims in turns))
+        until(lambda: any(leases for _, _, leases in turns))
         for number in range(50):
-            accept(database, [arrival(f"m{number}", f"u{number}")])
+            enqueue(database, [arrival(f"m{number}", f"u{number}")])
         until(lambda: len(engine.arrived) == 1050)
-    hurried = [(count, claims) for hurry, count, claims in turns if hurry]
-    assert any(claims for _, claims in hurried) == (database.engine.dialect.name == "postgresql")
-    assert not any(count or any(claims) for count, claims in hurried)
+    hurried = [(count, leases) for hurry, count, leases in turns if hurry]
+    assert any(leases for _, leases in hurried) == (database.engine.dialect.name == "postgresql")
+    assert not any(count or any(leases) for count, leases in hurried)
     assert not any(one[0] and next_one[0] for one, next_one in pairwise(turns))
 
 
 def test_a_rate_limit_spreads_what_is_sent(database):
-    accept(database, [arrival(f"m{n}", f"u{n}") for n in range(30)])
+    enqueue(database, [arrival(f"m{n}", f"u{n}") for n in range(30)])
     engine, began = Engine(), time.monotonic()
 
     with working(database, engine, rate_limit=20.0):

@@ -8,10 +8,11 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from destination.cli import main, tables
+from destination.model.verdict import Verdict
 from destination.store.queries import lists
 from destination.store.queue.enqueue import accept
 from tests.conftest import ROOT, arrival
-from tests.store.queue.test_poll import Verdict, claim, outcome, settle
+from tests.leasing import acknowledge, lease, outcome
 
 ORDER = {"type": "track", "messageId": "m1", "userId": 7, "event": "A", "properties": {"total": 1}}
 
@@ -217,8 +218,8 @@ def test_lists_can_be_filtered(run, database):
 def test_a_delivery_is_shown_with_what_was_sent_and_answered(run, database):
     accept(database, [arrival("m1", "ada", call='{"type":"track","userId":"ada"}')])
     assert "Not sent yet" in run("deliveries", "show", "1").output
-    [claimed] = claim(database)
-    settle(database, outcome(claimed, Verdict.REJECTED))
+    [leased] = lease(database)
+    acknowledge(database, outcome(leased, Verdict.REJECTED))
 
     shown = run("deliveries", "show", "1").output
     for words in (
@@ -235,7 +236,7 @@ def test_a_delivery_is_shown_with_what_was_sent_and_answered(run, database):
 
 def test_uncertain_deliveries_are_settled_in_one_step(run, database):
     accept(database, [arrival(f"m{n}", f"u{n}") for n in range(3)])
-    settle(database, *(outcome(claimed, Verdict.UNKNOWN) for claimed in claim(database)))
+    acknowledge(database, *(outcome(leased, Verdict.UNKNOWN) for leased in lease(database)))
 
     assert "1 are delivered." in run("deliveries", "settle", "--delivered", "1").output
     assert "2 will be sent again." in run("deliveries", "settle", "--retry", "--all").output
@@ -244,8 +245,8 @@ def test_uncertain_deliveries_are_settled_in_one_step(run, database):
 
 def test_only_what_failed_is_retried(run, database):
     accept(database, [arrival("m1", "a"), arrival("m2", "b")])
-    first, second = claim(database)
-    settle(database, outcome(first, Verdict.REJECTED), outcome(second))
+    first, second = lease(database)
+    acknowledge(database, outcome(first, Verdict.REJECTED), outcome(second))
 
     ids = [first.delivery_id, first.delivery_id, second.delivery_id, 99]
     result = run("deliveries", "retry", *map(str, ids))
@@ -348,7 +349,7 @@ def test_a_list_fits_the_screen_and_cuts_no_status_and_no_time(run, database, mo
     accept(
         database, [arrival("a-message-id-that-is-quite-long-" + "x" * 40, "customer-" + "y" * 40)]
     )
-    settle(database, *(outcome(claimed, Verdict.UNKNOWN) for claimed in claim(database)))
+    acknowledge(database, *(outcome(leased, Verdict.UNKNOWN) for leased in lease(database)))
     monkeypatch.setattr(tables, "console", lambda: Console(width=width, highlight=False))
 
     lines = run("deliveries").stdout.splitlines()

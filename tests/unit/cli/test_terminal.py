@@ -8,7 +8,8 @@ from click.testing import CliRunner
 
 from destination.cli import main
 from destination.errors import Problem
-from tests.store.queue.test_poll import Verdict, claim, outcome, settle
+from destination.model.verdict import Verdict
+from tests.leasing import acknowledge, lease, outcome
 
 #: Clears the screen, names the window anew, and begins a command in a character of its own.
 ESCAPES = "\x1b[2J\x1b]0;mine\x07\x9b31m"
@@ -30,9 +31,9 @@ def run(setup):
     """Runs a command where the calls were taken and the engine answered as rudely."""
     receiver = setup().receiver()
     receiver.take(CALLS, "segment")
-    [claimed] = claim(receiver.database)
-    made = outcome(claimed, Verdict.REJECTED)
-    settle(receiver.database, replace(made, exchange=replace(made.exchange, answer=ESCAPES)))
+    [leased] = lease(receiver.database)
+    made = outcome(leased, Verdict.REJECTED)
+    acknowledge(receiver.database, replace(made, exchange=replace(made.exchange, answer=ESCAPES)))
     return lambda *command: CliRunner().invoke(main, command).output
 
 

@@ -293,7 +293,7 @@ def test_a_store_that_cannot_be_written_is_answered_503_and_when_to_come_back(ma
     def broken(*_):
         raise StoreUnavailable("disk full")
 
-    monkeypatch.setattr("destination.store.queue.group_commit.accept", broken)
+    monkeypatch.setattr("destination.store.queue.group_commit.enqueue", broken)
     answer = client.post("/webhooks/segment", json=ORDER)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     monkeypatch.undo()
@@ -317,7 +317,7 @@ def test_no_log_line_tells_who_it_was_about(make, monkeypatch, capsys):
     def broken(*_):
         raise KeyError("canary@example.com")
 
-    monkeypatch.setattr("destination.store.queue.group_commit.accept", broken)
+    monkeypatch.setattr("destination.store.queue.group_commit.enqueue", broken)
     answer = client.post("/webhooks/segment", json={**ORDER, "userId": "canary@example.com"})
     assert answer.status_code == 500
     out, err = capsys.readouterr()

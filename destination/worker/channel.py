@@ -1,4 +1,4 @@
-"""Performing: the request of a claim is sent, and its exchange judged."""
+"""A channel is a destination as a worker has opened it: connections, limits, and how to send."""
 
 import functools
 import random
@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field, replace
 
 from destination.model.delivery import Status
-from destination.model.lease import Claim, Settlement
+from destination.model.lease import Acknowledgement, Lease
 from destination.model.request import Request
 from destination.model.verdict import (
     Exchange,
@@ -22,7 +22,7 @@ from destination.partners import Batching, Destination
 from destination.settings.tables import Settings
 from destination.support import json_codec, metrics
 
-#: How many processes that performed nothing else a delivery may take down before it is set aside.
+#: How many processes that send nothing else a delivery may take down before it has failed.
 MAX_CRASHES = 2
 
 #: How often a destination may be held for a delivery of which it answers 403, though it took others
@@ -31,8 +31,8 @@ MAX_REFUSALS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
-    """A destination as it was opened: connections, and how it is to be used."""
+class Channel:
+    """A destination, opened: its client, and the settings by which answers are classified."""
 
     destination: Destination
     settings: Settings
@@ -44,40 +44,40 @@ class Line:
         """The destination, where it takes many deliveries in one request."""
         return self.destination if isinstance(self.destination, Batching) else None
 
-    def perform(self, claim: Claim, before: float) -> Settlement:
-        """Send a claim's next request, and judge what came of it; of one that another worker left
-        behind, judge only that. The claim was made after `before`, by `clock`.
+    def send(self, lease: Lease, before: float) -> Acknowledgement:
+        """Send a lease's next request and classify the answer. One that another worker left behind
+        is not sent: nobody saw its answer. The lease was made after `before`, by `clock`.
         """
-        request, last = self.due(claim)
-        if claim.interrupted:
+        request, last = self.due(lease)
+        if lease.interrupted:
             words = "The worker that held it died, and nobody saw the answer."
             exchange = self.client.without_answer(request, Trouble.WORKER_DIED, words)
         else:
             exchange = self.exchange(request, before)
-        settlement = self.judge(claim, request, exchange, last=last)
-        code = self.destination.actions[claim.action].code
-        if request.objection and settlement.verdict is Verdict.REJECTED and code:
-            return replace(settlement, lost_code=json_codec.loads(claim.payload)[code])
-        return settlement
+        ack = self.classify(lease, request, exchange, last=last)
+        code = self.destination.actions[lease.action].code
+        if request.objection and ack.verdict is Verdict.REJECTED and code:
+            return replace(ack, lost_code=json_codec.loads(lease.payload)[code])
+        return ack
 
-    def foresee(self, claim: Claim) -> Settlement:
-        """What became of a claim, should the process die that is about to perform it alone."""
-        request, last = self.due(claim)
+    def foresee(self, lease: Lease) -> Acknowledgement:
+        """What becomes of a lease if the process dies that is about to send it alone."""
+        request, last = self.due(lease)
         words = "The process that did nothing but this died of it."
         exchange = self.client.without_answer(request, Trouble.CRASHED, words)
-        return self.judge(claim, request, exchange, last=last)
+        return self.classify(lease, request, exchange, last=last)
 
-    def due(self, claim: Claim) -> tuple[Request, bool]:
-        """A claim's next request, and whether it is the last one: that also where a setting has
-        taken away the one before it since.
+    def due(self, lease: Lease) -> tuple[Request, bool]:
+        """A lease's next request, and whether it is its last. Where a setting has taken requests
+        away since the first was sent, it is the last one.
         """
-        action = self.destination.actions[claim.action]
-        requests = action.requests(json_codec.loads(claim.payload))
-        request = requests[min(claim.step, len(requests) - 1)]
+        action = self.destination.actions[lease.action]
+        requests = action.requests(json_codec.loads(lease.payload))
+        request = requests[min(lease.step, len(requests) - 1)]
         return request, request is requests[-1]
 
     def exchange(self, request: Request, before: float) -> Exchange:
-        """Send it, unless its claim is too old."""
+        """Send it, unless half of its lease is over."""
         if clock() - before > self.settings.lease / 2:
             # Another worker may take the lane over while this request would be under way.
             words = "Half of its lease had gone before it could be sent."
@@ -85,29 +85,29 @@ class Line:
         with metrics.answering.labels(self.destination.name).time():
             return self.client.exchange(request)
 
-    def judge(
-        self, claim: Claim, request: Request, exchange: Exchange, *, last: bool
-    ) -> Settlement:
-        """What the exchange means for the delivery."""
+    def classify(
+        self, lease: Lease, request: Request, exchange: Exchange, *, last: bool
+    ) -> Acknowledgement:
+        """What an exchange means for the delivery: its verdict, status, and wait."""
         verdict = classify(
             exchange, idempotent=request.idempotent, ambiguous=self.settings.ambiguous
         )
-        if exchange.status == 403 and not claim.probe and claim.refusals + 1 >= MAX_REFUSALS:
+        if exchange.status == 403 and not lease.probe and lease.refusals + 1 >= MAX_REFUSALS:
             verdict = Verdict.REJECTED
         reason = None if verdict is Verdict.DELIVERED else reason_of(exchange)
         if request.objection and verdict in (Verdict.DELIVERED, Verdict.REJECTED):
             reason = request.objection(exchange)
             verdict = Verdict.REJECTED if reason else Verdict.DELIVERED
-        status, wait, step = verdict.status, 0.0, claim.step
+        status, wait, step = verdict.status, 0.0, lease.step
         if verdict is Verdict.DELIVERED and not last:
-            status, step = Status.PENDING, claim.step + 1
+            status, step = Status.PENDING, lease.step + 1
         if verdict is Verdict.RETRY:
-            if self._tried_enough(claim, exchange):
+            if self._tried_enough(lease, exchange):
                 status = Status.FAILED
             else:
-                wait = self._wait_before_retry(claim, exchange)
-        return Settlement(
-            claim=claim,
+                wait = self._wait_before_retry(lease, exchange)
+        return Acknowledgement(
+            lease=lease,
             exchange=exchange,
             verdict=verdict,
             status=status,
@@ -116,19 +116,19 @@ class Line:
             step=step,
         )
 
-    def _tried_enough(self, claim: Claim, exchange: Exchange) -> bool:
-        if exchange.trouble is Trouble.CRASHED and claim.crashes + 1 >= MAX_CRASHES:
+    def _tried_enough(self, lease: Lease, exchange: Exchange) -> bool:
+        if exchange.trouble is Trouble.CRASHED and lease.crashes + 1 >= MAX_CRASHES:
             return True
         horizon = self.destination.horizon or self.settings.retry_horizon
-        return claim.claimed_at - claim.first_attempt_at >= horizon
+        return lease.leased_at - lease.first_attempt_at >= horizon
 
-    def _wait_before_retry(self, claim: Claim, exchange: Exchange) -> float:
+    def _wait_before_retry(self, lease: Lease, exchange: Exchange) -> float:
         asked = retry_after(exchange.retry_after, now=time.time())
         # An engine that asks for no wait at all would be asked again without end.
-        return asked or backoff(claim.attempts, self.chance)
+        return asked or backoff(lease.attempts, self.chance)
 
 
-def open_line(destination: Destination, settings: Settings) -> Line:
+def open_channel(destination: Destination, settings: Settings) -> Channel:
     """A destination, ready to be sent to; nothing is sent yet."""
     client = Client(
         destination.url,
@@ -138,21 +138,19 @@ def open_line(destination: Destination, settings: Settings) -> Line:
         connections=destination.pacing.concurrency,
         guard=destination.guard,
     )
-    return Line(destination=destination, settings=settings, client=client)
+    return Channel(destination=destination, settings=settings, client=client)
 
 
-def parked(claim: Claim, trouble: Trouble, words: str) -> Settlement:
-    """Our own program broke, at a moment that nobody knows: somebody looks before it is sent
-    again.
-    """
+def uncertain(lease: Lease, trouble: Trouble, words: str) -> Acknowledgement:
+    """Our own program broke, at a moment that nobody knows: a person decides what became of it."""
     exchange = Exchange(method="", url="", trouble=trouble, answer=words)
-    return Settlement(
-        claim=claim,
+    return Acknowledgement(
+        lease=lease,
         exchange=exchange,
         verdict=Verdict.UNKNOWN,
         status=Status.UNCERTAIN,
         reason=trouble.value,
-        step=claim.step,
+        step=lease.step,
     )
 
 

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from destination.model.lease import Claim
+from destination.model.lease import Lease
 from destination.model.verdict import Exchange, Verdict
 from destination.partners.rehook import RehookSettings
 from destination.partners.rehook.destination import Rehook
-from destination.worker.attempt import open_line
+from destination.worker.channel import open_channel
 from tests.store.worker.test_loop import SETTINGS
 
-CLAIM = Claim(
+CLAIM = Lease(
     delivery_id=1,
     attempt_id=1,
     lane_id=1,
@@ -22,7 +22,7 @@ CLAIM = Claim(
     step=0,
     attempts=3,
     created_at=0.0,
-    claimed_at=0.0,
+    leased_at=0.0,
     first_attempt_at=0.0,
     interrupted=False,
     suspect=False,
@@ -36,12 +36,12 @@ CLAIM = Claim(
 @pytest.mark.parametrize(("asked", "low", "high"), [("7", 7.0, 7.0), ("0", 0.1, 4.0)])
 def test_a_wait_is_as_long_as_was_asked_and_none_is_no_wait(asked, low, high):
     """An engine that asks to come back at once, and is busy again, would be asked without end."""
-    line = open_line(Rehook(RehookSettings(url="http://127.0.0.1:9")), SETTINGS)
-    line.chance.seed(1)
-    request, _ = line.due(CLAIM)
+    channel = open_channel(Rehook(RehookSettings(url="http://127.0.0.1:9")), SETTINGS)
+    channel.chance.seed(1)
+    request, _ = channel.due(CLAIM)
     exchange = Exchange(method="POST", url="", status=429, retry_after=asked)
 
-    assert low <= line.judge(CLAIM, request, exchange, last=True).wait <= high
+    assert low <= channel.classify(CLAIM, request, exchange, last=True).wait <= high
 
 
 @pytest.mark.parametrize(
@@ -56,9 +56,9 @@ def test_a_wait_is_as_long_as_was_asked_and_none_is_no_wait(asked, low, high):
 def test_what_is_forbidden_again_and_again_while_others_are_not_has_failed(
     status, refusals, probe, verdict
 ):
-    line = open_line(Rehook(RehookSettings(url="http://127.0.0.1:9")), SETTINGS)
-    claim = replace(CLAIM, refusals=refusals, probe=probe)
-    request, _ = line.due(claim)
+    channel = open_channel(Rehook(RehookSettings(url="http://127.0.0.1:9")), SETTINGS)
+    lease = replace(CLAIM, refusals=refusals, probe=probe)
+    request, _ = channel.due(lease)
     exchange = Exchange(method="POST", url="", status=status)
 
-    assert line.judge(claim, request, exchange, last=True).verdict is verdict
+    assert channel.classify(lease, request, exchange, last=True).verdict is verdict
