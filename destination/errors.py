@@ -4,7 +4,7 @@ Problem                  said to the person in one sentence, without a traceback
 ├── BadSetting           the start is stopped
 ├── InvalidMapping       the mapping file is not taken; the set in force goes on
 │   └── InvalidTrigger   the same, for the condition on which it fires
-├── MappingFailed        one event is parked with the reason; the mapping goes on
+├── MappingFailed        one event is quarantined with the reason; the mapping goes on
 ├── Refused              one call is answered in its place; the others go on
 ├── Unauthorized         a whole request is answered 401
 └── StoreUnavailable     the sender is told to come back: 503 with Retry-After

@@ -1,4 +1,4 @@
-"""The roster: everything that can be delivered to, the partners and each active subscriber.
+"""The registry: everything that can be delivered to, the partners and each active subscriber.
 
 It follows the database: what an account's owner changes holds everywhere within two seconds.
 """
@@ -81,4 +81,4 @@ class Registry(Mapping[str, Destination]):
             if self.look():
                 changed()
 
-        return every(LOOK_EVERY, look, name="roster")
+        return every(LOOK_EVERY, look, name="registry")

@@ -13,7 +13,7 @@ from destination.cli.counting import Outcome, Throttle, counted, summarise
 from destination.cli.sender import Sender
 from destination.errors import Refused
 from destination.model.arrival import Arrival
-from destination.model.event import REFUSALS
+from destination.model.reason import REFUSALS
 from destination.partners import Source
 from destination.routing.route import arrive
 

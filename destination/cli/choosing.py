@@ -1,4 +1,4 @@
-"""The options by which lists, settling and replaying choose among what is kept."""
+"""The options by which lists, resolving and replaying choose among what is kept."""
 
 import functools
 import time

@@ -16,7 +16,7 @@ from destination.errors import Problem
 from destination.mapping.files import stamps
 from destination.model.arrival import Arrival
 from destination.model.delivery import Delivery
-from destination.model.event import REFUSALS
+from destination.model.reason import REFUSALS
 from destination.routing.route import Routes, arrive
 from destination.support import json_codec
 from destination.support.text import printable_lines

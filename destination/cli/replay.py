@@ -20,7 +20,7 @@ from destination.store.replay.replay import Kind
 UNITS = {
     Kind.FAILED: "failed deliveries",
     Kind.DISCARDED: "discards",
-    Kind.PARKED: "parked events",
+    Kind.QUARANTINED: "quarantined events",
     Kind.UNCERTAIN: "uncertain deliveries",
 }
 
@@ -29,7 +29,8 @@ UNITS = {
 @click.argument("paths", nargs=-1)
 @click.option("--failed", "kind", flag_value="failed", help="Deliveries that failed.")
 @click.option("--discarded", "kind", flag_value="discarded", help="Events that were discarded.")
-@click.option("--parked", "kind", flag_value="parked", help="Events that a mapping broke on.")
+@click.option("--quarantined", "kind", flag_value="quarantined", help="Those a mapping broke on.")
+@click.option("--parked", "kind", flag_value="quarantined", hidden=True)  # its former name
 @click.option("--uncertain", "kind", flag_value="uncertain", help="Awards whose answer was lost.")
 @chosen_by("since", "until", "destination", "reason", "mapping")
 @click.option("--may-pay-twice", is_flag=True, help="With --uncertain: you know that it may.")
@@ -63,14 +64,15 @@ def replay(
     Examples:
       destination replay --failed --since 2h --dry-run
       destination replay --discarded --reason no_matching_mapping --rate 50
-      destination replay --parked
+      destination replay --quarantined
       destination replay --uncertain --until 1d --may-pay-twice
       destination replay export.ndjson.gz --rate 200
       destination replay --source rehook fixtures/rehook
     """
     if bool(kind) == bool(paths):
         raise click.UsageError(
-            "Name the files to send, or say one of --failed, --discarded, --parked, --uncertain."
+            "Name the files to send, or say one of --failed, --discarded, --quarantined, "
+            "--uncertain."
         )
     if paths:
         if chosen != EVERYTHING or may_pay_twice:
@@ -88,8 +90,8 @@ def replay(
 def _replay_kept(
     kind: Kind, chosen: Filter, *, may_pay_twice: bool, rate: float | None, dry_run: bool
 ) -> None:
-    if kind is Kind.PARKED and chosen.reason:
-        raise click.UsageError("--parked is a reason by itself: say --discarded --reason.")
+    if kind is Kind.QUARANTINED and chosen.reason:
+        raise click.UsageError("--quarantined is a reason by itself: say --discarded --reason.")
     if kind is Kind.UNCERTAIN and not (may_pay_twice or dry_run):
         raise click.UsageError(
             "Their answers were lost: they may have been paid, and would be paid again. Look at "

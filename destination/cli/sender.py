@@ -8,7 +8,7 @@ from typing import Any
 import requests
 
 from destination.errors import Problem
-from destination.model.event import REFUSALS
+from destination.model.reason import REFUSALS
 from destination.partners import Source
 
 #: Seconds for which a receiver that is away, or busy, is tried again.

@@ -24,9 +24,9 @@ class Arrival:
     #: What it shows to have been processed by an engine.
     confirms: Confirmation | None = None
 
-    def apply(self, judge: Callable[[Delivery], Delivery | Discard]) -> "Arrival":
-        """The same, after each delivery was looked at: it stays, changes, or becomes a discard."""
-        results = [judge(delivery) for delivery in self.deliveries]
+    def apply(self, check: Callable[[Delivery], Delivery | Discard]) -> "Arrival":
+        """The same, after each delivery was checked: it stays, changes, or becomes a discard."""
+        results = [check(delivery) for delivery in self.deliveries]
         if all(map(is_, results, self.deliveries)):
             return self
         return replace(

@@ -1,8 +1,8 @@
 """A delivery is one payload on its way; its verdict says what an answer means for it.
 
-pending ──claim──▶ sending ──settle──▶ delivered
-   ▲                  │ ├────────────▶ failed
-   └──retry, hold─────┘ └────────────▶ uncertain
+pending ──lease──▶ sending ──acknowledge──▶ delivered
+   ▲                  │ ├─────────────────▶ failed
+   └──retry, hold─────┘ └─────────────────▶ uncertain
 
 By hand, what failed or is uncertain is sent again (pending), and what is uncertain is marked
 delivered; an engine's own notice of it does that too. What is pending fails where its subscriber
@@ -18,7 +18,7 @@ from destination.support.json_codec import Json
 class Status(Enum):
     """Where a delivery stands."""
 
-    PENDING = "pending"  # waits for its turn in its lane
+    PENDING = "pending"  # waits in its lane
     SENDING = "sending"  # a worker has it under way
     DELIVERED = "delivered"  # the engine has taken it
     FAILED = "failed"  # the engine will not take it: kept, shown, can be retried by hand

@@ -20,7 +20,6 @@ TYPES = ("identify", "track", "page", "screen", "group", "alias")
 MAX_ID_LENGTH = 256
 
 #: Why a call can be refused as it stands. Every other reason is a rule that dropped it.
-REFUSALS = ("bad_request", "nested_too_deep", "event_too_large", "id_invalid", "id_too_long")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +147,7 @@ def read_event(
     A call without a `messageId` gets one that is derived from what it
     says, so that the sender's retry of it is recognised.
 
-    Raises Refused, with one of REFUSALS, for a call that cannot be taken as it stands.
+    Raises Refused, with one of `reason.REFUSALS`, for a call that cannot be taken as it stands.
     """
     if not isinstance(call, dict):
         raise Refused("bad_request", f"A call is a JSON object, not {kind(call)}.")

@@ -17,7 +17,7 @@ class Request:
     body: str | None = None
     #: Sent twice, it does what it does once: so it is retried when its answer is lost.
     idempotent: bool
-    #: Reads an answer that the table of verdicts cannot judge: a reason for which the delivery
+    #: Reads an answer that the table of verdicts cannot classify: a reason for which the delivery
     #: fails, or None to go on.
     objection: Callable[[Exchange], str | None] | None = None
     #: Headers of this very sending, from its moment in seconds since 1970 UTC: a signature.

@@ -54,7 +54,7 @@ class Trouble(Enum):
     TIMEOUT = "timeout"  # the request left, and no answer came in time
     CONNECTION_LOST = "connection_lost"  # it left, and the connection ended before the answer
     WORKER_DIED = "worker_died"  # it may have left; nobody lived to see the answer
-    CRASHED = "crashed"  # the same, and it was the process that performed nothing else
+    CRASHED = "crashed"  # the same, and it was a process that sent nothing else
     FAULT = "fault"  # our own program broke on it
     LATE = "late"  # our worker was paused, and its lease half over: nothing of it left
 

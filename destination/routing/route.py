@@ -15,15 +15,10 @@ from destination.mapping.files import Mapping
 from destination.model.arrival import Arrival
 from destination.model.delivery import Award, Delivery, Discard
 from destination.model.event import TYPES, Event, message_id, read_event
+from destination.model.reason import DiscardReason
 from destination.partners import Action, Destination, Source, kind_of
 from destination.support import json_codec
 from destination.support.json_codec import Json
-
-#: The reason of an event that a mapping broke on: it is parked, and runs again after the fix.
-PARKED = "mapping_failed"
-
-#: The reason of what no subscriber wants to be told of.
-NO_SUBSCRIBER = "no_subscriber"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +75,18 @@ def arrive(call: Json | Refused, source: str, routes: Routes) -> Arrival:
 def route(event: Event, routes: Routes) -> list[Delivery | Discard]:
     """A delivery for each mapping that fires, or a discard that says why not; never nothing.
 
-    An event on which it breaks is parked as a whole: it must not cost the sender its batch, which
-    would come again and again.
+    An event on which it breaks is quarantined as a whole: it must not cost the sender its batch,
+    which would come again and again.
     """
     try:
         return _route(event, routes)
     except Exception as error:
-        return [Discard(reason=PARKED, detail=f"Routing: {type(error).__name__}, a fault of ours.")]
+        return [
+            Discard(
+                reason=DiscardReason.MAPPING_FAILED,
+                detail=f"Routing: {type(error).__name__}, a fault of ours.",
+            )
+        ]
 
 
 def _route(event: Event, routes: Routes) -> list[Delivery | Discard]:
@@ -95,7 +95,7 @@ def _route(event: Event, routes: Routes) -> list[Delivery | Discard]:
     fired = [mapping for mapping in routes.mappings if _fires(mapping, event)]
     if not fired:
         detail = f"No mapping of {event.source} has a trigger that matches it."
-        return [Discard(reason="no_matching_mapping", detail=detail)]
+        return [Discard(reason=DiscardReason.NO_MATCHING_MAPPING, detail=detail)]
     made = [each for mapping in fired for each in _map(event, mapping, routes)]
     # That nobody subscribed to an event is worth a word only where nothing else becomes of it.
     return [each for each in made if not _unwanted(each)] or made[:1]
@@ -117,13 +117,16 @@ def route_again(
                 # A discard of all of them is this one's, too.
                 if mine := [each for each in made if each.destination in (kind, destination)]:
                     return mine
-                reason, detail = NO_SUBSCRIBER, "It has not subscribed to it any more."
+                reason, detail = (
+                    DiscardReason.NO_SUBSCRIBER,
+                    "It has not subscribed to it any more.",
+                )
                 break
-            reason = "no_matching_mapping"
+            reason = DiscardReason.NO_MATCHING_MAPPING
             detail = f"The mapping {mapping} does not fire on it any more."
             break
     else:
-        reason = PARKED
+        reason = DiscardReason.MAPPING_FAILED
         detail = f"There is no mapping {mapping} any more. Give one that name, and replay it again."
     return [Discard(reason=reason, detail=detail, mapping=mapping, destination=destination)]
 
@@ -133,21 +136,21 @@ def _drop(event: Event, anonymous: str) -> Discard | None:
     if event.type not in TYPES:
         given = f"{event.type!r} is not one" if event.type else "The call has none"
         detail = f"A call's type is one of {', '.join(TYPES)}. {given}."
-        return Discard(reason="unsupported_event_type", detail=detail)
+        return Discard(reason=DiscardReason.UNSUPPORTED_EVENT_TYPE, detail=detail)
     if event.user_id is None:
         if event.anonymous_id is not None:
             detail = "The call has an anonymousId and no userId: nobody could be rewarded for it."
-            return Discard(reason="anonymous", detail=detail)
+            return Discard(reason=DiscardReason.ANONYMOUS, detail=detail)
         detail = "The call needs a userId: text that is not blank, or a number."
-        return Discard(reason="id_required", detail=detail)
+        return Discard(reason=DiscardReason.ID_REQUIRED, detail=detail)
     if event.anonymous_id is not None and anonymous == "drop":
         detail = "The call has an anonymousId, and DESTINATION_ANONYMOUS=drop drops those."
-        return Discard(reason="anonymous", detail=detail)
+        return Discard(reason=DiscardReason.ANONYMOUS, detail=detail)
     return None
 
 
 def _unwanted(made: Delivery | Discard) -> bool:
-    return isinstance(made, Discard) and made.reason == NO_SUBSCRIBER
+    return isinstance(made, Discard) and made.reason == DiscardReason.NO_SUBSCRIBER
 
 
 def _fires(mapping: Mapping, event: Event) -> bool:
@@ -156,7 +159,7 @@ def _fires(mapping: Mapping, event: Event) -> bool:
 
 def _map(event: Event, mapping: Mapping, routes: Routes) -> list[Delivery | Discard]:
     """What one mapping makes of the event: a delivery for each endpoint that gets it. An event on
-    which it breaks is parked for it alone; the others go on.
+    which it breaks is quarantined for it alone; the others go on.
     """
     try:
         return _make(event, mapping, routes)
@@ -165,7 +168,7 @@ def _map(event: Event, mapping: Mapping, routes: Routes) -> list[Delivery | Disc
     except Exception as error:
         # A fault of ours must not cost the sender its batch, nor us the event.
         detail = f"{mapping.path}: {type(error).__name__}, a fault of ours."
-    return _discard(mapping, PARKED, detail)
+    return _discard(mapping, DiscardReason.MAPPING_FAILED, detail)
 
 
 def _make(event: Event, mapping: Mapping, routes: Routes) -> list[Delivery | Discard]:
@@ -175,11 +178,11 @@ def _make(event: Event, mapping: Mapping, routes: Routes) -> list[Delivery | Dis
     carriers = routes.sources[mapping.source].integrations
     if not wanted(event.integrations, destination.integration, carriers):
         detail = f"The call's integrations object keeps it from {destination.integration}."
-        return discard("filtered_by_integrations_object", detail)
+        return discard(DiscardReason.FILTERED_BY_INTEGRATIONS_OBJECT, detail)
     age = 0.0 if event.timestamp is None else event.received_at - event.timestamp
     if mapping.max_age is not None and age > mapping.max_age:
         detail = f"It is {ages.words(age)} old, and may be {ages.words(mapping.max_age)} at most."
-        return discard("too_old", detail)
+        return discard(DiscardReason.TOO_OLD, detail)
     action = destination.actions[mapping.action]
     try:
         payload = action.fields.payload(mapping.render(event.call))
@@ -189,7 +192,9 @@ def _make(event: Event, mapping: Mapping, routes: Routes) -> list[Delivery | Dis
             f"{'the payload' if name == SCHEMA else name} {' and '.join(found)}"
             for name, found in error.messages_dict.items()
         ]
-        return discard("payload_validation_failed", f"{action.label}: {'; '.join(wrong)}.")
+        return discard(
+            DiscardReason.PAYLOAD_VALIDATION_FAILED, f"{action.label}: {'; '.join(wrong)}."
+        )
     if action.rule and (objection := action.rule(payload)):
         return discard(objection.reason, objection.detail)
     delivery = Delivery(
@@ -218,7 +223,9 @@ def _make(event: Event, mapping: Mapping, routes: Routes) -> list[Delivery | Dis
         )
         for copy in action.copies(payload, event, mapping.name)
     ]
-    return copies or discard(NO_SUBSCRIBER, f"Nobody has subscribed to it at {destination.label}.")
+    return copies or discard(
+        DiscardReason.NO_SUBSCRIBER, f"Nobody has subscribed to it at {destination.label}."
+    )
 
 
 def _discard(mapping: Mapping, reason: str, detail: str) -> list[Delivery | Discard]:

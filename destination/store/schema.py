@@ -57,7 +57,7 @@ discard = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("detail", sa.Text, nullable=False),
     sa.Column("at", Time, nullable=False),
-    # How often somebody began to route a parked event again, and did not live to end it.
+    # How often somebody began to route a quarantined event again, and did not live to end it.
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
 )
 
@@ -70,12 +70,12 @@ lane = sa.Table(
     sa.Column("customer", sa.Text, nullable=False),
     # When its next delivery may leave; for a lane under way, when its lease ends; else NULL.
     sa.Column("ready_at", Time),
-    # The claim that has it under way.
+    # The lease that has it under way: its token.
     sa.Column("owner", sa.Text),
     # Since it was last empty, it had nothing but what may wait for everybody else.
     sa.Column("bulk", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("destination", "customer"),
-    # A claim reads the lanes that are ready, and never those that wait.
+    # A poll reads the lanes that are ready, and never those that wait.
     sa.Index(
         "ix_lane_ready",
         "destination",
@@ -140,7 +140,7 @@ delivery = sa.Table(
     ),
 )
 
-#: One HTTP exchange: written before its request leaves, completed when it is settled.
+#: One HTTP exchange: written before its request leaves, completed when it is acknowledged.
 attempt = sa.Table(
     "attempt",
     metadata,

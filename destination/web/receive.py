@@ -12,7 +12,8 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from destination.errors import Busy, Refused, Unauthorized
-from destination.model.event import REFUSALS, TYPES
+from destination.model.event import TYPES
+from destination.model.reason import REFUSALS
 from destination.partners import Source
 from destination.partners.base.credentials import Lock
 from destination.partners.segment import Segment

@@ -48,7 +48,7 @@ def test_an_event_that_was_parked_reaches_its_subscribers_after_the_fix(tmp_path
         assert result["reason"] == "mapping_failed"
         [path] = (tmp_path / "tell").rglob("*.yaml")
         path.write_text(TELL)
-        again = running.run("replay", "--parked")
+        again = running.run("replay", "--quarantined")
         assert again.returncode == 0, again.stderr
         running.start("worker")
         until(lambda: len(arrived) == 2)

@@ -8,8 +8,9 @@ from typing import Any
 from destination.model.arrival import Arrival
 from destination.model.delivery import Delivery, Discard, Status
 from destination.model.lease import Acknowledgement, Lease
+from destination.model.reason import HoldReason
 from destination.model.verdict import Exchange, Trouble, Verdict
-from destination.store.queue.rate_limit import BREAKER, BY_HAND, Terms
+from destination.store.queue.rate_limit import Terms
 
 #: Seconds, and failures in a row.
 LEASE, PROBE, BREAKER_PROBE, FAILURES = 60.0, 30.0, 8.0, 3
@@ -74,7 +75,7 @@ class Standing:
 
     @property
     def by_hand(self) -> bool:
-        return self.reason == BY_HAND
+        return self.reason == HoldReason.BY_HAND
 
     def hold(self, reason: str, probe_at: float | None) -> None:
         """A hold by hand stays as it is."""
@@ -98,11 +99,11 @@ class Standing:
         if any(one.verdict is Verdict.HOLD for one in acks):
             self.hold("x", now + PROBE)
         elif not was_held and self.failures >= FAILURES:
-            self.hold(BREAKER, now + BREAKER_PROBE)
+            self.hold(HoldReason.BREAKER, now + BREAKER_PROBE)
         elif any(answer in WORKS for answer in probes) and not self.by_hand:
             self.reason = self.probe_at = None
         elif probes and was_held and not self.by_hand:
-            self.probe_at = now + (BREAKER_PROBE if self.reason == BREAKER else PROBE)
+            self.probe_at = now + (BREAKER_PROBE if self.reason == HoldReason.BREAKER else PROBE)
 
     def most(self, limit: int, now: float) -> int:
         """How many of `limit` may be claimed."""

@@ -22,6 +22,7 @@ from hypothesis.stateful import (
 
 from destination.model.delivery import Status
 from destination.model.lease import Acknowledgement, Lease
+from destination.model.reason import HoldReason
 from destination.model.verdict import Verdict
 from destination.store import schema
 from destination.store.database import Database
@@ -29,7 +30,7 @@ from destination.store.queries import lists
 from destination.store.queries.filters import Filter
 from destination.store.queue import circuit_breaker, poll, rate_limit
 from destination.store.queue.enqueue import enqueue
-from destination.store.queue.rate_limit import BY_HAND, Capacity
+from destination.store.queue.rate_limit import Capacity
 from destination.store.replay.retry import mark_delivered, send_again
 from tests.conftest import Clock
 from tests.store.machine import (
@@ -200,7 +201,7 @@ class Store(RuleBasedStateMachine):
     @rule(destination=st.sampled_from(DESTINATIONS))
     def hold_by_hand(self, destination: str) -> None:
         circuit_breaker.hold(self.database, destination)
-        self.standings[destination].hold(BY_HAND, None)
+        self.standings[destination].hold(HoldReason.BY_HAND, None)
 
     @rule(destination=st.sampled_from(DESTINATIONS))
     def resume_by_hand(self, destination: str) -> None:

@@ -1,4 +1,4 @@
-"""A filter chooses among what is kept: one and the same for listing, settling and replaying."""
+"""A filter chooses among what is kept: the same for listing, resolving and replaying."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What became of calls, by their message ids: for whoever compares with what was sent."""
+"""What became of calls, by their message ids: to compare with what was sent."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -8,10 +8,10 @@ import sqlalchemy as sa
 
 from destination.model.delivery import Status
 from destination.model.lease import Acknowledgement
+from destination.model.reason import DeliveredReason
 from destination.model.verdict import Verdict
 from destination.store import schema
 from destination.store.database import Database
-from destination.store.rules.confirm import CONFIRMED
 from destination.store.rules.referral_codes import digest
 
 
@@ -62,7 +62,10 @@ _MOVE_DELIVERY = (
     .where(*_LEASED)
     .values(
         status=sa.case((_CONFIRMED, Status.DELIVERED.value), else_=_STATUS),
-        reason=sa.case((_CONFIRMED, CONFIRMED), else_=sa.bindparam("reason", type_=sa.Text)),
+        reason=sa.case(
+            (_CONFIRMED, DeliveredReason.CONFIRMED.value),
+            else_=sa.bindparam("reason", type_=sa.Text),
+        ),
         step=sa.bindparam("step"),
         first_attempt_at=sa.bindparam("first"),
         settled_at=sa.case(

@@ -1,7 +1,7 @@
 """Holds: a destination is paused, and everything for it waits and loses nothing.
 
 Three things hold a destination: credentials that it refuses, a breaker that opened because it is
-down, somebody's hand. The first two are probed with one delivery at a time, and end by themselves.
+down, a person who paused it. The first two end by themselves: a delivery at a time is a probe.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from destination.model.lease import Acknowledgement
+from destination.model.reason import HoldReason
 from destination.model.verdict import Health, Verdict, engine_health
 from destination.store import schema
 from destination.store.database import Database
-from destination.store.queue.rate_limit import BREAKER, BY_HAND, DestinationState, Terms
+from destination.store.queue.rate_limit import DestinationState, Terms
 
 _THIS = schema.hold.c.destination == sa.bindparam("name")
 _END = sa.delete(schema.hold).where(_THIS)
@@ -23,7 +24,10 @@ _PROBE_LATER = (
     .where(_THIS, schema.hold.c.probe_at.is_not(None))
     .values(
         probe_at=sa.case(
-            (schema.hold.c.reason == BREAKER, sa.bindparam("breaker", type_=sa.Double)),
+            (
+                schema.hold.c.reason == HoldReason.BREAKER.value,
+                sa.bindparam("breaker", type_=sa.Double),
+            ),
             else_=sa.bindparam("other", type_=sa.Double),
         )
     )
@@ -39,7 +43,7 @@ def hold(database: Database, destination: str) -> None:
     """Pause a destination until `resume`; what is under way is finished. Raises as `resume`."""
     with database.writing() as connection:
         now = database.read_clock(connection)
-        _pause(database, connection, destination, BY_HAND, now, None)
+        _pause(database, connection, destination, HoldReason.BY_HAND, now, None)
 
 
 def resume(database: Database, destination: str) -> bool:
@@ -85,7 +89,7 @@ def update_holds(
         failures = _count_failures(connection, name, own, state)
         reason, wait = _objection(own), terms.hold_probe
         if not (reason or state.held) and failures >= terms.breaker_failures > 0:
-            reason, wait = BREAKER, terms.breaker_probe
+            reason, wait = HoldReason.BREAKER, terms.breaker_probe
         if reason:
             _pause(database, connection, name, reason, now, now + wait)
             if not state.held:

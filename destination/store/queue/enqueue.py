@@ -1,8 +1,8 @@
-"""Taking calls in: the event, its dedupe, its discards and its deliveries in one transaction."""
+"""Enqueuing: an event, its dedupe, its discards and its deliveries go in in one transaction."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,10 +11,17 @@ from destination.model.arrival import Arrival
 from destination.model.delivery import Status
 from destination.store import schema
 from destination.store.database import Database, Insert, Wake, tried_again
-from destination.store.rules import award_once, referral_codes, stale_traits
+from destination.store.rules import (
+    Routed,
+    Rule,
+    Transaction,
+    award_once,
+    referral_codes,
+    stale_traits,
+)
 from destination.store.rules.coalesce import coalesce
 from destination.store.rules.confirm import confirm
-from destination.store.rules.stale_traits import Customer, Times
+from destination.store.rules.stale_traits import Customer, Times, without_stale
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +80,7 @@ def _open_lanes(insert: Insert, wake: Wake | None) -> sa.Insert:
             "bulk": opened.excluded.bulk & (lane.bulk | lane.ready_at.is_(None)),
         },
     )
-    woken = [wake(lane.bulk)] if wake else []  # by the way: a statement less
+    woken = [wake(lane.bulk)] if wake else []  # in this statement: one less
     return opened.returning(lane.id, lane.destination, lane.customer, *woken)
 
 
@@ -89,29 +96,25 @@ def enqueue(database: Database, arrivals: Sequence[Arrival]) -> list[Receipt]:
     with database.writing() as connection:
         known = stale_traits.lock(database, connection, arrivals)
         new, now = _insert_events(database, connection, arrivals)
-        routed = {event_id: arrivals[i] for event_id, i in new.items()}
-        routed = decide(database, connection, routed, known, now)
-        routed = dict(queue(database, connection, list(routed.items()), now))
+        within = Transaction(database=database, connection=connection, now=now)
+        routed = [(event_id, arrivals[i]) for event_id, i in new.items()]
+        left = dict(queue(within, decide(within, routed, known)))
         confirm(connection, {event_id: arrivals[i].confirms for event_id, i in new.items()}, now)
-        outcomes = {i: _outcome(routed[event_id]) for event_id, i in new.items()}
+        outcomes = {i: _outcome(left[event_id]) for event_id, i in new.items()}
         duplicates = [i for i in range(len(arrivals)) if i not in outcomes]
         outcomes.update(_first_outcomes(connection, arrivals, duplicates))
     return [outcomes[i] for i in range(len(arrivals))]
 
 
-def decide(
-    database: Database,
-    connection: sa.Connection,
-    routed: dict[int, Arrival],
-    known: dict[Customer, Times],
-    now: float,
-) -> dict[int, Arrival]:
-    """What becomes of new events, by their ids, in view of what was received before; of their
-    customers' traits this is `known`, as they hold it.
+def decide(within: Transaction, routed: Routed, known: dict[Customer, Times]) -> Routed:
+    """What becomes of new events in view of what was received before. `known` is when their
+    customers' traits were set, as `stale_traits.lock` found it. Each event is there once.
     """
-    routed = referral_codes.register(database, connection, routed, now)
-    routed = stale_traits.without_stale(connection, routed, known, now)
-    return award_once.reserve(database, connection, routed, now)
+    fresh = partial(without_stale, known=known)
+    rules: tuple[Rule, ...] = (referral_codes.register, fresh, award_once.reserve)
+    for rule in rules:
+        routed = rule(within, routed)
+    return routed
 
 
 def _insert_events(
@@ -142,20 +145,16 @@ def _insert_events(
     return {found[i]: i for i in sorted(found)}, now
 
 
-def queue(
-    database: Database,
-    connection: sa.Connection,
-    routed: Sequence[tuple[int, Arrival]],
-    now: float,
-) -> Sequence[tuple[int, Arrival]]:
-    """Queue what was decided, each with its event's id; the same, but for what is superseded."""
+def queue(within: Transaction, routed: Routed) -> Routed:
+    """Queue what was decided. Returns it, but for what a newer update makes needless."""
+    database, connection, now = within.database, within.connection, within.now
     lanes: dict[tuple[str, str], bool] = {}
     for _, arrival in routed:
         for d in arrival.deliveries:
             key = d.destination, d.customer
             lanes[key] = lanes.get(key, True) and d.bulk
     lane_ids = open_lanes(database, connection, lanes, now)
-    routed = coalesce(connection, routed, lane_ids, now)
+    routed = coalesce(within, routed, lane_ids=lane_ids)
     deliveries = [
         {
             "event_id": event_id,
@@ -195,7 +194,7 @@ def queue(
     ]
     if discards:
         database.insert_rows(connection, _KEEP_DISCARDS, discards)
-    referral_codes.free_old(connection, dict(routed))  # behind the lanes, as a worker does
+    referral_codes.free_old(connection, routed)  # behind the lanes, as a worker does
     return routed
 
 
@@ -206,8 +205,8 @@ def open_lanes(
     now: float,
 ) -> dict[tuple[str, str], int]:
     """The ids of `lanes` (each with whether it gets nothing but bulk), made where they are new,
-    and ready where nothing waited in them; workers wake up for them. For whoever queues
-    something, before it does.
+    and ready where nothing waited in them; workers wake up for them. To be called before anything
+    is queued in them.
     """
     if not lanes:
         return {}

@@ -48,7 +48,7 @@ class GroupCommit:
         return self._single.is_behind()
 
     async def enqueue(self, arrivals: Sequence[Arrival]) -> list[Receipt]:
-        """As `receiving.accept`, in a commit that is shared with whoever comes at the same time.
+        """As `enqueue.enqueue`, in a commit that is shared with whoever comes at the same time.
 
         Raises StoreUnavailable; Busy where more comes than can be kept.
         """
@@ -73,7 +73,7 @@ class GroupCommit:
             while queue.requests:
                 if queue is self._bulk:
                     async with self._single.turn:
-                        pass  # whoever came while the last bulk was kept goes first
+                        pass  # those who came while the last bulk was kept go first
                 async with queue.turn:
                     await queue.gather()
                     group = queue.next_group()

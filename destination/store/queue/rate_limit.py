@@ -13,12 +13,6 @@ import sqlalchemy as sa
 from destination.store import schema
 from destination.store.database import Database
 
-#: The reason of a hold that somebody asked for: it lasts until somebody resumes it.
-BY_HAND = "by_hand"
-
-#: The reason of a hold that the breaker made.
-BREAKER = "breaker"
-
 #: Seconds' worth of a rate limit that may leave at once; the rest is spread evenly.
 _BURST = 0.1
 
@@ -114,7 +108,7 @@ _FREE_AT = (
 _UNDER_WAY = sa.select(sa.func.count()).where(
     _lane.destination == sa.bindparam("name"),
     _lane.owner.is_not(None),
-    _lane.ready_at > _now,  # or whoever had it is dead
+    _lane.ready_at > _now,  # or the worker that had it is dead
 )
 _SPEND = (
     sa.update(schema.pace)

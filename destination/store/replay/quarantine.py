@@ -1,22 +1,32 @@
-"""Parked events are tried again at most three times without an end: one may take a process down."""
+"""Quarantine: an event that a mapping broke on waits, with its reason, for a replay.
+
+It is tried three times without an end at most: one of these events may take a process down.
+"""
+
+from enum import Enum
 
 import sqlalchemy as sa
 
+from destination.model.reason import DiscardReason
 from destination.store import schema
 from destination.store.database import Database
 
 #: Tries that may begin and never end: then nobody lived to see what became of them.
 MOST_TRIES = 3
 
-#: The reason of a parked event that is not tried again.
-QUARANTINED = "quarantined"
-
 _DETAIL = f"Each of {MOST_TRIES} tries took the process down that made it. It is not tried again."
 
 
-def begin(database: Database, discard_id: int) -> bool | None:
-    """Count a try of a parked event before it begins. False where it is quarantined instead;
-    None where it is not parked any more. Raises StoreUnavailable.
+class Try(Enum):
+    """Whether a quarantined event is tried again."""
+
+    BEGUN = "begun"  # it is counted, and may go on
+    GIVEN_UP = "given up"  # there were too many: it stays, as `quarantined`
+    GONE = "gone"  # it is quarantined no more
+
+
+def begin(database: Database, discard_id: int) -> Try:
+    """Count a try of a quarantined event before it begins. Raises StoreUnavailable.
 
     What becomes of the try takes the place of the discard, and of the count with it.
     """
@@ -25,6 +35,6 @@ def begin(database: Database, discard_id: int) -> bool | None:
     with database.writing() as connection:
         begins = this.where(table.c.tries < MOST_TRIES).values(tries=table.c.tries + 1)
         if connection.execute(begins).rowcount:
-            return True
-        ends = this.values(reason=QUARANTINED, detail=_DETAIL)
-        return False if connection.execute(ends).rowcount else None
+            return Try.BEGUN
+        ends = this.values(reason=DiscardReason.QUARANTINED, detail=_DETAIL)
+        return Try.GIVEN_UP if connection.execute(ends).rowcount else Try.GONE

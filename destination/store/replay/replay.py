@@ -16,14 +16,17 @@ import sqlalchemy as sa
 from destination.errors import Refused
 from destination.model.arrival import Arrival
 from destination.model.delivery import Delivery, Discard, Status
-from destination.model.event import REFUSALS, Event, read_event
-from destination.routing.route import PARKED, Routes, route, route_again
+from destination.model.event import Event, read_event
+from destination.model.reason import REFUSALS, DiscardReason
+from destination.routing.route import Routes, route, route_again
 from destination.store import schema
 from destination.store.database import Database, tried_again
 from destination.store.queries.filters import Condition, Filter
 from destination.store.queue.enqueue import decide, open_lanes, queue
 from destination.store.replay import quarantine
+from destination.store.replay.quarantine import Try
 from destination.store.replay.retry import AGAIN, send_again
+from destination.store.rules import Transaction
 from destination.store.rules.stale_traits import lock, moment
 from destination.support import json_codec
 
@@ -37,7 +40,7 @@ Result = tuple[str, str | None]
 PASSED_OVER: Result = ("passed over", "changed meanwhile")
 
 #: What took three processes down that tried it.
-QUARANTINED: Result = ("discarded", quarantine.QUARANTINED)
+GIVEN_UP: Result = ("discarded", DiscardReason.QUARANTINED)
 
 
 class Kind(Enum):
@@ -45,15 +48,15 @@ class Kind(Enum):
 
     FAILED = "failed"  # deliveries: their events run again, by the mappings as they are now
     DISCARDED = "discarded"  # discards: the same
-    PARKED = "parked"  # discards that a mapping broke on: the same
+    QUARANTINED = "quarantined"  # discards that a mapping broke on: the same
     UNCERTAIN = "uncertain"  # deliveries: the same payload again, so that it can be recognised
 
 
 def find(database: Database, kind: Kind, chosen: Filter) -> Sequence[int]:
     """The ids of what there is of a kind, by the order in which the events arrived."""
-    if kind is Kind.PARKED:
-        chosen = replace(chosen, reason=PARKED)
-    if kind in (Kind.DISCARDED, Kind.PARKED):
+    if kind is Kind.QUARANTINED:
+        chosen = replace(chosen, reason=DiscardReason.MAPPING_FAILED)
+    if kind in (Kind.DISCARDED, Kind.QUARANTINED):
         return _ids(database, schema.discard, chosen.discards())
     return find_deliveries(database, replace(chosen, status=Status(kind.value)))
 
@@ -76,13 +79,13 @@ def replay(
         again = send_again(database, ids, Status.UNCERTAIN, by=by, bulk=True, keep=keep)
         return [("accepted", None) if number in again else PASSED_OVER for number in ids]
     rows = _rows(database, kind, ids)
-    if keep and len(rows) > 1 and any(row.reason == PARKED for row in rows):
+    if keep and len(rows) > 1 and any(row.reason == DiscardReason.MAPPING_FAILED for row in rows):
         # Each alone: what one does to the process is not counted against the others.
         return [result for number in ids for result in replay(database, kind, [number], routes)]
     held = _quarantine(database, rows) if keep else set()
     found = {row.id: _run(kind, row, routes) for row in rows if row.id not in held}
     kept = _put(database, kind, [rerun for rerun in found.values() if rerun.changes], keep=keep)
-    results = dict.fromkeys(held, QUARANTINED)
+    results = dict.fromkeys(held, GIVEN_UP)
     results |= {number: _result(kind, rerun, kept.get(number)) for number, rerun in found.items()}
     return [results.get(number, PASSED_OVER) for number in ids]
 
@@ -127,8 +130,10 @@ def _run(kind: Kind, row: Any, routes: Routes) -> _Rerun:
             discards=discards,
         ),
         # A failed delivery's place is for a delivery.
-        # A parked event's tries are counted anew when one has ended.
-        changes=bool(deliveries) if kind is Kind.FAILED else row.reason == PARKED or not stays,
+        # A quarantined event's tries are counted anew when one has ended.
+        changes=bool(deliveries)
+        if kind is Kind.FAILED
+        else row.reason == DiscardReason.MAPPING_FAILED or not stays,
     )
 
 
@@ -157,20 +162,20 @@ def _put(
     """
     with database.writing() as connection:
         now = database.read_clock(connection)
+        within = Transaction(database=database, connection=connection, now=now)
         free = _lock(connection, kind, [rerun.place for rerun in reruns])
         placed = [rerun for rerun in reruns if rerun.place in free]
         decided = []
         for some in _each_event_once(placed):
-            made = {rerun.event_id: rerun.made for rerun in some}
-            known = lock(database, connection, made.values())
-            made = decide(database, connection, made, known, now)
+            known = lock(database, connection, [rerun.made for rerun in some])
+            made = dict(decide(within, [(each.event_id, each.made) for each in some], known))
             decided += [(rerun, made[rerun.event_id]) for rerun in some]
         if kind is Kind.FAILED:
             renewed = {rerun.place: d for rerun, kept in decided for d in kept.deliveries}
             _renew(database, connection, renewed, now)
         else:
             again = [(rerun.event_id, kept) for rerun, kept in decided]
-            queued = queue(database, connection, again, now)
+            queued = queue(within, again)
             decided = [(rerun, kept) for (rerun, _), (_, kept) in zip(decided, queued, strict=True)]
         if not keep:
             connection.rollback()
@@ -178,9 +183,9 @@ def _put(
 
 
 def _quarantine(database: Database, rows: Sequence[Any]) -> set[int]:
-    """Count a try of each parked event among `rows`, before it begins; those that had too many."""
-    parked = [row.id for row in rows if row.reason == PARKED]
-    return {number for number in parked if quarantine.begin(database, number) is False}
+    """Count a try of each quarantined event among `rows`. Returns those that had too many."""
+    tried = [row.id for row in rows if row.reason == DiscardReason.MAPPING_FAILED]
+    return {number for number in tried if quarantine.begin(database, number) is Try.GIVEN_UP}
 
 
 def _each_event_once(reruns: Sequence[_Rerun]) -> Iterator[list[_Rerun]]:

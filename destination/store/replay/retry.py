@@ -1,4 +1,4 @@
-"""Retrying: what failed or is uncertain goes on its way again as it is, or somebody settles it.
+"""Retrying: what failed or is uncertain is sent again as it is, or a person resolves it.
 
 What newer events have set of its customer meanwhile is left out of it: it would be set back.
 """
@@ -11,13 +11,14 @@ import sqlalchemy as sa
 
 from destination.model.arrival import Arrival
 from destination.model.delivery import Delivery, Status
+from destination.model.reason import DeliveredReason, FailureReason
 from destination.partners import Destination
 from destination.routing.route import traits_of
 from destination.store import schema
 from destination.store.database import Database, tried_again
 from destination.store.queue.enqueue import open_lanes
-from destination.store.rules.award_once import ALREADY_AWARDED
-from destination.store.rules.stale_traits import STALE, lock, moment, without_stale
+from destination.store.rules import Transaction
+from destination.store.rules.stale_traits import lock, moment, without_stale
 from destination.support import json_codec
 
 #: What a delivery becomes that goes on its way again, as if it had never been tried.
@@ -33,7 +34,7 @@ _delivery, _lane, _event = schema.delivery, schema.lane, schema.event
 _STANDING = (
     _delivery.c.id.in_(sa.bindparam("ids", expanding=True)),
     _delivery.c.status == sa.bindparam("stands"),
-    _delivery.c.reason.is_distinct_from(ALREADY_AWARDED),
+    _delivery.c.reason.is_distinct_from(FailureReason.ALREADY_AWARDED.value),
 )
 _FIND = (
     sa.select(_delivery, _lane.c.customer, _event.c.timestamp, _event.c.received_at)
@@ -41,7 +42,7 @@ _FIND = (
     .where(*_STANDING)
 )
 _MOVE = sa.update(_delivery).where(*_STANDING).values(AGAIN).returning(_delivery.c.id)
-_LEAVE = sa.update(_delivery).where(*_STANDING).values(reason=STALE)
+_LEAVE = sa.update(_delivery).where(*_STANDING).values(reason=FailureReason.STALE.value)
 _SHORTEN = (
     sa.update(_delivery)
     .where(_delivery.c.id == sa.bindparam("number"))
@@ -86,7 +87,9 @@ def send_again(
 
 
 def mark_delivered(database: Database, ids: Sequence[int]) -> set[int]:
-    """Settle uncertain deliveries as delivered, because somebody has looked; those that were."""
+    """Resolve uncertain deliveries as delivered, because a person has looked. Returns the ids of
+    those that were uncertain.
+    """
     table = schema.delivery
     with database.writing() as connection:
         marked = connection.execute(
@@ -94,7 +97,7 @@ def mark_delivered(database: Database, ids: Sequence[int]) -> set[int]:
             .where(table.c.id.in_(ids), table.c.status == Status.UNCERTAIN.value)
             .values(
                 status=Status.DELIVERED.value,
-                reason="settled_by_hand",
+                reason=DeliveredReason.SETTLED_BY_HAND,
                 settled_at=database.now,
             )
             .returning(table.c.id)
@@ -120,10 +123,11 @@ def _without_stale(
         delivery = _as_made(row, by)
         made[row.event_id] = replace(arrival, deliveries=(*arrival.deliveries, delivery))
     known = lock(database, connection, made.values())
-    apply = without_stale(connection, made, known, now)
+    within = Transaction(database=database, connection=connection, now=now)
+    fresh = without_stale(within, list(made.items()), known=known)
     left = {
         (event_id, delivery.destination, delivery.mapping): delivery.payload
-        for event_id, arrival in apply.items()
+        for event_id, arrival in fresh
         for delivery in arrival.deliveries
     }
     places = {row.id: (row.event_id, row.destination, row.mapping) for row in rows}

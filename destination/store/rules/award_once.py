@@ -11,21 +11,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from destination.model.arrival import Arrival
 from destination.model.delivery import Award, Delivery, Discard, Status
+from destination.model.reason import DiscardReason, FailureReason
 from destination.store import schema
-from destination.store.database import Database, Insert
-
-#: The reason of an event whose award was made for another one, and of a failed delivery whose
-#: award another one has taken over.
-ALREADY_AWARDED = "already_awarded"
+from destination.store.database import Insert
+from destination.store.rules import Routed, Transaction
 
 #: What wants a key: an event, by its id, and one of its deliveries.
 Wanting = tuple[int, Delivery]
 
 _keys: sa.BindParameter[Any] = sa.bindparam("keys", expanding=True)
 _THESE = schema.award.c.key.in_(_keys)
-_LEAVE = sa.delete(schema.award).where(_THESE)
+_FREE = sa.delete(schema.award).where(_THESE)
 _LOCK = sa.select(schema.award).where(_THESE).order_by(schema.award.c.key).with_for_update()
 _TAKE_OVER = (
     sa.update(schema.award)
@@ -44,12 +41,13 @@ def _reserve(insert: Insert) -> sa.Insert:
     return insert(schema.award).on_conflict_do_nothing().returning(schema.award.c.key)
 
 
-def reserve(
-    database: Database, connection: sa.Connection, routed: dict[int, Arrival], now: float
-) -> dict[int, Arrival]:
-    """The same arrivals; a delivery whose award was made already became a discard."""
+def reserve(within: Transaction, routed: Routed) -> Routed:
+    """A rule: a delivery whose award was made already becomes a discard. The keys of the others
+    are reserved.
+    """
+    database, connection, now = within.database, within.connection, within.now
     wanted: dict[bytes, Wanting] = {}
-    for event_id, arrival in routed.items():
+    for event_id, arrival in routed:
         for delivery in arrival.deliveries:
             for key in delivery.award.keys if delivery.award else ():
                 wanted.setdefault(key, (event_id, delivery))
@@ -58,24 +56,21 @@ def reserve(
     rows = database.insert_rows(
         connection,
         _reserve(database.insert),
-        # sorted: two receivers that claim the same keys must not wait for each other
+        # sorted: two receivers that reserve the same keys must not wait for each other
         [{"key": key, "event_id": wanted[key][0], "at": now} for key in sorted(wanted)],
     )
     new = {bytes(row.key) for row in rows}
     owned = new | _take_over(connection, wanted, sorted(wanted.keys() - new), now)
     owners = {key: wanted[key][0] for key in owned}
-    # An event that is not paid for its value can be replayed: it has not been paid for itself.
-    idle = {
+    # An event whose value was paid for already leaves the key of the event itself to a replay.
+    unused = {
         delivery.award.keys[0]
         for event_id, delivery in wanted.values()
         if delivery.award and not _is_free(delivery.award, owners, event_id)
     }
-    if idle & new:
-        connection.execute(_LEAVE, {"keys": sorted(idle & new)})
-    return {
-        event_id: arrival.apply(partial(_judge, owners, event_id))
-        for event_id, arrival in routed.items()
-    }
+    if unused & new:
+        connection.execute(_FREE, {"keys": sorted(unused & new)})
+    return [(key, arrival.apply(partial(_check, owners, key))) for key, arrival in routed]
 
 
 def release(connection: sa.Connection, deliveries: Sequence[int]) -> None:
@@ -100,10 +95,12 @@ def forget(connection: sa.Connection, before: float, limit: int) -> int:
     return connection.execute(sa.delete(table).where(table.c.key.in_(oldest))).rowcount
 
 
-def _judge(owners: dict[bytes, int], own: int, delivery: Delivery) -> Delivery | Discard:
+def _check(owners: dict[bytes, int], own: int, delivery: Delivery) -> Delivery | Discard:
     if delivery.award is None or _is_free(delivery.award, owners, own):
         return delivery
-    return delivery.discarded(ALREADY_AWARDED, "Its award was made for an earlier event already.")
+    return delivery.discarded(
+        DiscardReason.ALREADY_AWARDED, "Its award was made for an earlier event already."
+    )
 
 
 def _is_free(award: Award, owners: dict[bytes, int], own: int) -> bool:
@@ -153,6 +150,6 @@ def _give_up(connection: sa.Connection, delivery_id: int) -> bool:
     given_up = connection.execute(
         sa.update(table)
         .where(table.c.id == delivery_id, table.c.status == Status.FAILED.value)
-        .values(reason=ALREADY_AWARDED)
+        .values(reason=FailureReason.ALREADY_AWARDED)
     )
     return bool(given_up.rowcount)

@@ -1,4 +1,4 @@
-"""Superseding: of several audience updates of a customer that wait, only the newest is sent.
+"""Coalescing: of several audience updates of a customer that wait, only the newest is sent.
 
 Engage tells of each change of an audience or a computed trait by a call of its own. While they
 wait, one that sets the same traits later makes an earlier one needless: it becomes a discard.
@@ -14,12 +14,11 @@ import sqlalchemy as sa
 from destination.model.arrival import Arrival
 from destination.model.delivery import Delivery, Discard, Status
 from destination.model.event import of_engage
+from destination.model.reason import DiscardReason
 from destination.store import schema
+from destination.store.rules import Routed, Transaction
 from destination.support import json_codec
 from destination.support.json_codec import Json
-
-#: The reason of an audience update that a newer one made needless.
-SUPERSEDED = "superseded"
 
 #: How many deliveries of a lane are looked at, from its end: so that a long lane costs no more.
 LOOK_BACK = 20
@@ -68,16 +67,13 @@ class _Place:
 
 
 def coalesce(
-    connection: sa.Connection,
-    routed: Sequence[tuple[int, Arrival]],
-    lane_ids: Mapping[tuple[str, str], int],
-    now: float,
-) -> Sequence[tuple[int, Arrival]]:
-    """The same arrivals, each with its event's id, without the audience updates that newer ones
-    make needless; those of them that wait already are taken out of their lanes.
+    within: Transaction, routed: Routed, *, lane_ids: Mapping[tuple[str, str], int]
+) -> Routed:
+    """A rule: an audience update that a newer one makes needless becomes a discard; one that waits
+    already is taken out of its lane.
 
-    The lanes have been opened: until the commit no worker claims from them. Traits that something
-    newer has set are taken out already: what stands later in a lane has the newer ones.
+    The lanes, by (destination, customer), have been opened: until the commit no worker leases
+    them. Stale traits are taken out already: what stands later in a lane has the newer ones.
     """
     lanes = {
         lane_ids[delivery.destination, delivery.customer]
@@ -88,7 +84,7 @@ def coalesce(
     if not lanes:
         return routed
     places: dict[int, list[_Place]] = {lane: [] for lane in lanes}
-    for row in connection.execute(_LAST_OF_LANES, {"ids": sorted(lanes)}):
+    for row in within.connection.execute(_LAST_OF_LANES, {"ids": sorted(lanes)}):
         places[row.lane_id].append(_waiting(row))
     for event_id, arrival in routed:
         for delivery in arrival.deliveries:
@@ -98,11 +94,10 @@ def coalesce(
     gone = [place for lane in places.values() for place in _needless(lane)]
     if not gone:
         return routed
-    _take_out(connection, [place for place in gone if place.delivery_id is not None], now)
+    waiting = [place for place in gone if place.delivery_id is not None]
+    _take_out(within.connection, waiting, within.now)
     by = {(place.event_id, place.destination, place.mapping): place.by for place in gone}
-    return [
-        (event_id, arrival.apply(partial(_judge, by, event_id))) for event_id, arrival in routed
-    ]
+    return [(key, arrival.apply(partial(_check, by, key))) for key, arrival in routed]
 
 
 def _waiting(row: Any) -> _Place:
@@ -181,7 +176,7 @@ def _take_out(connection: sa.Connection, places: Sequence[_Place], now: float) -
                 "event_id": place.event_id,
                 "destination": place.destination,
                 "mapping": place.mapping,
-                "reason": SUPERSEDED,
+                "reason": DiscardReason.SUPERSEDED,
                 "detail": _detail(place.by),
                 "at": now,
             }
@@ -190,11 +185,11 @@ def _take_out(connection: sa.Connection, places: Sequence[_Place], now: float) -
     )
 
 
-def _judge(
+def _check(
     by: Mapping[tuple[int, str, str], int | None], event_id: int, delivery: Delivery
 ) -> Delivery | Discard:
     newer = by.get((event_id, delivery.destination, delivery.mapping))
-    return delivery.discarded(SUPERSEDED, _detail(newer)) if newer else delivery
+    return delivery.discarded(DiscardReason.SUPERSEDED, _detail(newer)) if newer else delivery
 
 
 def _detail(newer: int | None) -> str:

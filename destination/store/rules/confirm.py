@@ -1,7 +1,7 @@
 """Confirming: what an engine's own notice shows to have been processed is delivered.
 
 The notice may come before the answer that we then do not see, so it is noted on a delivery that
-is still under way; settling it heeds the note.
+is still under way; acknowledging it heeds the note.
 """
 
 from collections.abc import Mapping
@@ -9,11 +9,9 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 
 from destination.model.delivery import Confirmation, Status
+from destination.model.reason import DeliveredReason
 from destination.store import schema
 from destination.support import json_codec
-
-#: The reason of a delivery that is delivered by what the engine told.
-CONFIRMED = "confirmed"
 
 #: Seconds within which an engine tells of what it was sent. What is told later is of a later award
 #: more likely: a customer may do the same each day.
@@ -51,7 +49,7 @@ _CONFIRM = (
     .values(
         confirmed_by=sa.bindparam("event"),
         status=sa.case((_uncertain, Status.DELIVERED.value), else_=_delivery.c.status),
-        reason=sa.case((_uncertain, CONFIRMED), else_=_delivery.c.reason),
+        reason=sa.case((_uncertain, DeliveredReason.CONFIRMED.value), else_=_delivery.c.reason),
         settled_at=sa.case(
             (_uncertain, sa.bindparam("now", type_=sa.Double)), else_=_delivery.c.settled_at
         ),

@@ -5,50 +5,55 @@ from functools import cache, partial
 
 import sqlalchemy as sa
 
-from destination.model.arrival import Arrival
 from destination.model.delivery import Delivery, Discard
+from destination.model.reason import DiscardReason
 from destination.store import schema
-from destination.store.database import Database, Insert
+from destination.store.database import Insert
+from destination.store.rules import Routed, Transaction
 
 
-def register(
-    database: Database, connection: sa.Connection, routed: dict[int, Arrival], now: float
-) -> dict[int, Arrival]:
-    """The same arrivals; a delivery whose referral code is somebody else's became a discard, and
-    so did one that signs a customer up with a code of its own.
+def register(within: Transaction, routed: Routed) -> Routed:
+    """A rule: a delivery whose referral code is somebody else's becomes a discard, and so does one
+    that signs a customer up with a code of its own. The other codes are registered.
     """
-    deliveries = [each for arrival in routed.values() for each in arrival.deliveries]
-    claims = {
+    deliveries = [each for _, arrival in routed for each in arrival.deliveries]
+    brought = {
         (delivery.destination, digest(delivery.code)): delivery.customer
         for delivery in reversed(deliveries)  # so that the first of a batch stays
         if delivery.code
     }
     used = {digest(delivery.used_code) for delivery in deliveries if delivery.used_code}
-    if not claims and not used:
+    if not brought and not used:
         return routed
-    if claims:
+    database, connection = within.database, within.connection
+    if brought:
         database.insert_rows(
             connection,
             _register(database.insert),
-            # sorted: two receivers that claim the same codes must not wait for each other
+            # sorted: two receivers that register the same codes must not wait for each other
             [
-                {"destination": destination, "code": code, "customer": customer, "since": now}
-                for (destination, code), customer in sorted(claims.items())
+                {
+                    "destination": destination,
+                    "code": code,
+                    "customer": customer,
+                    "since": within.now,
+                }
+                for (destination, code), customer in sorted(brought.items())
             ],
         )
-    codes = used.union(code for _, code in claims)
+    codes = used.union(code for _, code in brought)
     owners = {
         (row.destination, row.code): row.customer
         for row in connection.execute(_OWNERS, {"codes": sorted(codes)})
     }
-    return {key: arrival.apply(partial(_judge, owners)) for key, arrival in routed.items()}
+    return [(key, arrival.apply(partial(_check, owners))) for key, arrival in routed]
 
 
-def free_old(connection: sa.Connection, routed: dict[int, Arrival]) -> None:
+def free_old(connection: sa.Connection, routed: Routed) -> None:
     """Free the codes that customers had before, where their newest ones are to do that."""
     newest = {
         (delivery.destination, delivery.customer): digest(delivery.code)
-        for arrival in routed.values()
+        for _, arrival in routed
         for delivery in arrival.deliveries
         if delivery.code and delivery.frees_codes
     }
@@ -62,18 +67,18 @@ def free_old(connection: sa.Connection, routed: dict[int, Arrival]) -> None:
         )
 
 
-def _judge(owners: dict[tuple[str, str], str], delivery: Delivery) -> Delivery | Discard:
+def _check(owners: dict[tuple[str, str], str], delivery: Delivery) -> Delivery | Discard:
     def owner(code: str) -> str | None:
         return owners.get((delivery.destination, digest(code)))
 
     if delivery.code and owner(delivery.code) != delivery.customer:
         return delivery.discarded(
-            "referral_code_taken",
+            DiscardReason.REFERRAL_CODE_TAKEN,
             "The referral code belongs to another customer, who brought it first.",
         )
     if delivery.used_code and owner(delivery.used_code) == delivery.customer:
         return delivery.discarded(
-            "self_referral", "The customer signs up with a referral code of its own."
+            DiscardReason.SELF_REFERRAL, "The customer signs up with a referral code of its own."
         )
     return delivery
 

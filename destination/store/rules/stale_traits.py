@@ -15,12 +15,11 @@ import sqlalchemy as sa
 
 from destination.model.arrival import Arrival
 from destination.model.delivery import Delivery, Discard
+from destination.model.reason import DiscardReason
 from destination.store import schema
 from destination.store.database import Database, Insert
+from destination.store.rules import Routed, Transaction
 from destination.support import json_codec
-
-#: The reason of what sets nothing any more.
-STALE = "stale"
 
 #: Seconds by which a sender's clock may be ahead. One that is further ahead is wrong, and must
 #: not keep out what comes after it.
@@ -68,35 +67,30 @@ def lock(
     return _locked(database, connection, customers) if customers else {}
 
 
-def without_stale(
-    connection: sa.Connection,
-    routed: dict[int, Arrival],
-    known: dict[Customer, Times],
-    now: float,
-) -> dict[int, Arrival]:
-    """The same arrivals, without the traits that something newer has set; a delivery of which
-    nothing is left became a discard. What they set is remembered, beside what was `known`.
+def without_stale(within: Transaction, routed: Routed, *, known: dict[Customer, Times]) -> Routed:
+    """A rule: deliveries go without the traits that something newer has set; one of which nothing
+    is left becomes a discard. What they set is remembered, beside what was `known`.
     """
     if not known:
         return routed
-    apply = {
-        event_id: arrival.apply(_Judge(known, (moment(arrival.timestamp, now), event_id)))
-        for event_id, arrival in routed.items()
-    }
+    fresh = [
+        (key, arrival.apply(_FreshOnly(known, (moment(arrival.timestamp, within.now), key))))
+        for key, arrival in routed
+    ]
     written = [
         {"whose": customer, "of": destination, "set": _written(times)}
         for (destination, customer), times in sorted(known.items())
     ]
     # Of whom nothing was set, nothing is kept: a call that was here already brings nobody back.
     if kept := [row for row in written if row["set"] != _NOTHING]:
-        connection.execute(_REMEMBER, kept)
+        within.connection.execute(_REMEMBER, kept)
     if empty := [row for row in written if row["set"] == _NOTHING]:
-        connection.execute(_LET_GO, empty)
-    return apply
+        within.connection.execute(_LET_GO, empty)
+    return fresh
 
 
-class _Judge:
-    """Looks at the deliveries of one event."""
+class _FreshOnly:
+    """Takes stale traits out of the deliveries of one event."""
 
     def __init__(self, times: Mapping[Customer, Times], at: Moment) -> None:
         self._times = times
@@ -115,7 +109,9 @@ class _Judge:
         if not stale:
             return delivery
         if not kept:
-            return delivery.discarded(STALE, "Newer events have set all of its traits already.")
+            return delivery.discarded(
+                DiscardReason.STALE, "Newer events have set all of its traits already."
+            )
         return _without(delivery, stale)
 
 

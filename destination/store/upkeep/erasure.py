@@ -169,7 +169,7 @@ def _remove(database: Database, connection: sa.Connection, events: Sequence[int]
 
 
 def _lock(connection: sa.Connection, which: sa.ColumnElement[bool]) -> Sequence[int]:
-    """Lanes, by their ids. Until the commit nobody claims from them, or queues anything in them."""
+    """Lanes, by their ids. Until the commit nobody leases them, or queues anything in them."""
     lane = schema.lane
     # sorted as receivers and workers sort them: none of them waits for the other
     locked = sa.select(lane.c.id).where(which).order_by(lane.c.destination, lane.c.customer)
@@ -202,7 +202,7 @@ def _forget_names(database: Database, customers: Sequence[str], newest: int) -> 
     return removed
 
 
-#: What a worker had under way has left; its settlement finds nothing, and changes nothing.
+#: What a worker had under way has left; its acknowledgement finds nothing, and changes nothing.
 _NAMELESS = (
     sa.update(schema.lane)
     .where(schema.lane.c.id == sa.bindparam("number"))

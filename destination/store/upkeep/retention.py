@@ -14,6 +14,7 @@ import sqlalchemy as sa
 import structlog
 
 from destination.model.delivery import Status
+from destination.model.reason import FailureReason
 from destination.partners.webhook.destination import HORIZON, endpoint
 from destination.store import schema
 from destination.store.database import Database, tried_again
@@ -21,9 +22,6 @@ from destination.store.rules import award_once
 from destination.support.periodic import every
 
 log = structlog.get_logger()
-
-#: The reason of what waited for an account that has not been active for days.
-INACTIVE = "account_inactive"
 
 #: How many deliveries, discards or ids one step looks at.
 STEP = 200
@@ -109,7 +107,11 @@ def _left_behind(database: Database) -> Iterator[int]:
 def _fail(database: Database, waiting: sa.Select[int]) -> int:
     """Fail all that waits in some lanes, which are at rest then; how many deliveries."""
     delivery, lane = schema.delivery, schema.lane
-    failed = {"status": Status.FAILED.value, "reason": INACTIVE, "settled_at": database.now}
+    failed = {
+        "status": Status.FAILED.value,
+        "reason": FailureReason.ACCOUNT_INACTIVE.value,
+        "settled_at": database.now,
+    }
     with database.writing() as connection:
         lanes = connection.execute(waiting.with_for_update()).scalars().all()
         waits = sa.update(delivery).where(delivery.c.lane_id.in_(lanes), schema.WAITING)

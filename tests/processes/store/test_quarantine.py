@@ -1,4 +1,4 @@
-"""An event that a mapping breaks on is parked, and runs again after the fix."""
+"""An event that a mapping breaks on is quarantined, and runs again after the fix."""
 
 import json
 import shutil
@@ -42,7 +42,7 @@ def order(number, note):
 
 
 @pytest.fixture
-def parked(tmp_path, monkeypatch, setup):
+def quarantined(tmp_path, monkeypatch, setup):
     """A receiver with one event that broke a mapping, and the file of that mapping."""
     shutil.copytree(ROOT / "mappings", tmp_path / "mappings")
     monkeypatch.setenv("DESTINATION_MAPPINGS", str(tmp_path / "mappings"))
@@ -57,7 +57,7 @@ def parked(tmp_path, monkeypatch, setup):
 
 
 def replay(*options):
-    return CliRunner().invoke(main, ["replay", "--parked", *options], catch_exceptions=False)
+    return CliRunner().invoke(main, ["replay", "--quarantined", *options], catch_exceptions=False)
 
 
 def made(receiver):
@@ -73,8 +73,8 @@ def reasons(receiver):
     ]
 
 
-def test_one_event_is_parked_and_stops_nothing_else(parked):
-    receiver, _ = parked
+def test_one_event_is_parked_and_stops_nothing_else(quarantined):
+    receiver, _ = quarantined
 
     assert made(receiver) == [
         ("m1", "Greedy"),
@@ -87,9 +87,9 @@ def test_one_event_is_parked_and_stops_nothing_else(parked):
 
 
 def test_an_event_on_which_routing_itself_breaks_is_parked_and_its_batch_goes_on(
-    parked, monkeypatch
+    quarantined, monkeypatch
 ):
-    receiver, path = parked
+    receiver, path = quarantined
     path.write_text(GOOD)
     receiver.routes.look()
     fires = route._fires
@@ -114,57 +114,59 @@ def made_of(receiver, message_id):
     return [mapping for named, mapping in made(receiver) if named == message_id]
 
 
-def test_after_the_fix_it_runs_again_and_only_what_was_missing_is_sent(parked):
-    receiver, path = parked
+def test_after_the_fix_it_runs_again_and_only_what_was_missing_is_sent(quarantined):
+    receiver, path = quarantined
     before = made(receiver)
     path.write_text(GOOD)
 
-    assert "1 of 1 parked events would be" in replay("--dry-run").output
+    assert "1 of 1 quarantined events would be" in replay("--dry-run").output
     assert made(receiver) == before
     assert "accepted" in replay().output
     assert made(receiver) == sorted([*before, ("m2", "Greedy")])
     assert reasons(receiver) == []
-    assert "0 of 0 parked events" in replay().output
+    assert "0 of 0 quarantined events" in replay().output
 
 
-def test_what_breaks_again_stays_parked(parked):
-    receiver, _ = parked
+def test_what_breaks_again_stays_parked(quarantined):
+    receiver, _ = quarantined
     before = made(receiver)
 
     assert "mapping_failed" in replay().output
     assert (made(receiver), len(reasons(receiver))) == (before, 1)
 
 
-def test_an_event_of_a_mapping_that_is_gone_stays_parked(parked):
-    receiver, path = parked
+def test_an_event_of_a_mapping_that_is_gone_stays_parked(quarantined):
+    receiver, path = quarantined
     path.unlink()
 
     assert replay().exit_code == 0
     assert reasons(receiver) == [("m2", "Greedy", "mapping_failed")]
 
 
-def test_an_event_on_which_the_mapping_does_not_fire_any_more_is_discarded(parked):
-    receiver, path = parked
+def test_an_event_on_which_the_mapping_does_not_fire_any_more_is_discarded(quarantined):
+    receiver, path = quarantined
     path.write_text(GOOD.replace('type = "track"', 'event = "B"'))
     replay()
 
     assert reasons(receiver) == [("m2", "Greedy", "no_matching_mapping")]
 
 
-@pytest.mark.parametrize("options", [(), ("file.json", "--parked"), ("file.json", "--since", "2h")])
+@pytest.mark.parametrize(
+    "options", [(), ("file.json", "--quarantined"), ("file.json", "--since", "2h")]
+)
 def test_replay_takes_files_or_what_is_parked(options):
     assert CliRunner().invoke(main, ["replay", *options]).exit_code == 2
 
 
-def test_what_is_parked_keeps_its_call(parked):
-    receiver, _ = parked
+def test_what_is_parked_keeps_its_call(quarantined):
+    receiver, _ = quarantined
     [row] = lists.discards(receiver.database)
 
     kept = lists.discard(receiver.database, row["id"])
     assert json.loads(kept["call"]) == order(2, "long" * 5000)
 
 
-#: `destination replay --parked`, which dies of one event as of a crash of the interpreter.
+#: `destination replay --quarantined`, which dies of one event as of a crash of the interpreter.
 DIES = """
 import os, signal
 from destination.cli import main
@@ -175,12 +177,12 @@ def route_again(event, *arguments, **options):
         os.kill(os.getpid(), signal.SIGKILL)
     return real(event, *arguments, **options)
 calls.route_again = route_again
-main(["replay", "--parked"])
+main(["replay", "--quarantined"])
 """
 
 
-def test_what_takes_a_process_down_three_times_is_quarantined_and_stops_nobody(parked):
-    receiver, path = parked
+def test_what_takes_a_process_down_three_times_is_quarantined_and_stops_nobody(quarantined):
+    receiver, path = quarantined
     receiver.take([order(4, "long" * 5000)], "segment")
     path.write_text(GOOD)
     died = [subprocess.run([sys.executable, "-c", DIES], check=False) for _ in range(3)]
@@ -191,18 +193,18 @@ def test_what_takes_a_process_down_three_times_is_quarantined_and_stops_nobody(p
     assert (last.returncode, "quarantined" in last.stdout) == (0, True)
     assert ("m4", "Greedy") in made(receiver)
     assert reasons(receiver) == [("m2", "Greedy", "quarantined")]
-    assert "0 of 0 parked events" in replay().output
+    assert "0 of 0 quarantined events" in replay().output
 
 
-def test_a_try_that_ends_counts_for_nothing(parked):
-    receiver, _ = parked
+def test_a_try_that_ends_counts_for_nothing(quarantined):
+    receiver, _ = quarantined
     for _ in range(5):
         assert "mapping_failed" in replay().output
 
     assert reasons(receiver) == [("m2", "Greedy", "mapping_failed")]
 
 
-def test_what_is_not_parked_any_more_is_not_tried(parked):
-    receiver, _ = parked
+def test_what_is_not_parked_any_more_is_not_tried(quarantined):
+    receiver, _ = quarantined
 
     assert quarantine.begin(receiver.database, 12345) is None

@@ -7,7 +7,7 @@ import requests
 from destination.errors import StoreUnavailable
 from destination.model.verdict import Verdict
 from destination.store.database import Database
-from destination.store.queue import circuit_breaker, rate_limit
+from destination.store.queue import circuit_breaker
 from destination.store.queue.enqueue import enqueue
 from destination.support import metrics
 from tests.conftest import arrival
@@ -41,7 +41,7 @@ def test_what_stands_in_the_database_is_told_by_destination(make):  # noqa: F811
     assert told['destination_oldest_waiting_seconds{destination="rehook"}'] > 0
     ready = client.get("/readyz").get_json()
     assert ready["destinations"]["rehook"]["waiting"] == 2
-    assert ready["holds"][0]["reason"] == rate_limit.BY_HAND
+    assert ready["holds"][0]["reason"] == "by_hand"
 
 
 def test_a_request_that_is_turned_away_is_counted(make):  # noqa: F811

@@ -225,7 +225,7 @@ def test_two_mappings_that_broke_on_one_event_run_again_in_one_step(receiver, ma
         path = mappings / f"{name}.yaml"
         path.write_text(path.read_text().replace("{{properties.note}}" * 100, "x"))
 
-    assert "2 of 2 parked events were put" in replay("--parked").output
+    assert "2 of 2 quarantined events were put" in replay("--quarantined").output
     assert len(drain(receiver.database)) == 3
 
 
@@ -286,7 +286,7 @@ def test_filters_choose(receiver):
         ["--failed", "--since", "yesterday"],
         ["--failed", "--new-ids"],
         ["--failed", "--may-pay-twice"],
-        ["--parked", "--reason", "x"],
+        ["--quarantined", "--reason", "x"],
         ["calls.json", "--reason", "x"],
     ],
 )

@@ -127,7 +127,7 @@ def test_an_event_that_was_parked_is_not_paid_either(database, mapped):
     [row] = lists.discards(database)
     take(database, routes, order("m2", 7))
 
-    found = replay(database, Kind.PARKED, [row["id"]], routes)
+    found = replay(database, Kind.QUARANTINED, [row["id"]], routes)
     assert found == [("discarded", "already_awarded")]
 
 

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from destination.errors import Refused
-from destination.model.event import REFUSALS, message_id, read_event
+from destination.model.event import message_id, read_event
+from destination.model.reason import REFUSALS
 from tests.unit.support.test_json_codec import anything
 
 
