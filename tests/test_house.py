@@ -90,7 +90,7 @@ def test_partners_reach_neither_the_store_nor_the_web():
 
 @pytest.mark.parametrize("table", [Settings, *partners.tables()], ids=lambda table: table.__name__)
 def test_every_setting_is_in_the_docs(table):
-    page = (ROOT / "docs" / "operations.md").read_text()
+    page = (ROOT / "docs" / "settings.md").read_text()
 
     for name, row in rows(table):
         assert f"`{name}`" in page
@@ -175,6 +175,15 @@ def test_every_link_of_a_page_leads_somewhere(page):
         assert led_to.exists(), f"{page.name} links to {target}"
         if anchor:
             assert anchor in anchors(led_to), f"{page.name} links to {target}"
+
+
+def test_every_decision_is_in_the_index_by_its_title():
+    folder = ROOT / "docs" / "decisions"
+    index = " ".join((folder / "README.md").read_text().split())
+
+    for page in folder.glob("0*.md"):
+        title = page.read_text().splitlines()[0].removeprefix("# ")
+        assert f"[{title}]({page.name})" in index
 
 
 def test_every_make_target_is_in_the_help():
