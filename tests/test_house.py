@@ -90,7 +90,7 @@ def test_partners_reach_neither_the_store_nor_the_web():
 
 @pytest.mark.parametrize("table", [Settings, *partners.tables()], ids=lambda table: table.__name__)
 def test_every_setting_is_in_the_docs(table):
-    page = (ROOT / "docs" / "operations.md").read_text()
+    page = (ROOT / "docs" / "settings.md").read_text()
 
     for name, row in rows(table):
         assert f"`{name}`" in page
@@ -155,13 +155,35 @@ def test_what_ships_beside_the_actions_own_presets_is_switched_off():
     assert not any(preset.get("enabled") for preset in PRESETS.values())
 
 
-@pytest.mark.parametrize(
-    "page", sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]), ids=lambda page: page.name
-)
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link may lead to on a page: its headings, as GitHub names them."""
+    text = re.sub(r"^ *```.*?^ *```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_of_a_page_leads_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
-        if not target.startswith("http"):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        if target.startswith("http"):
+            continue
+        path, _, anchor = target.partition("#")
+        led_to = page.parent / path if path else page
+        assert led_to.exists(), f"{page.name} links to {target}"
+        if anchor:
+            assert anchor in anchors(led_to), f"{page.name} links to {target}"
+
+
+def test_every_decision_is_in_the_index_by_its_title():
+    folder = ROOT / "docs" / "decisions"
+    index = " ".join((folder / "README.md").read_text().split())
+
+    for page in folder.glob("0*.md"):
+        title = page.read_text().splitlines()[0].removeprefix("# ")
+        assert f"[{title}]({page.name})" in index
 
 
 def test_every_make_target_is_in_the_help():

@@ -252,7 +252,7 @@ class Environment:
         known = [name for table in tables for name, _ in rows(table)]
         for name in sorted(set(self.values) - set(known)):
             near = nearest(name, known)
-            remedy = f"Did you mean {near}?" if near else "docs/operations.md lists them all."
+            remedy = f"Did you mean {near}?" if near else "docs/settings.md lists them all."
             raise BadSetting(f"{name} is not a setting. {remedy}")
 
 

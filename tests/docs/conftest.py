@@ -1,4 +1,4 @@
-"""What the examples of the page need: a folder of mappings, and somebody to send events."""
+"""What the examples of the pages need: a folder of mappings, and somebody to send events."""
 
 import json
 import re
@@ -6,10 +6,8 @@ import shutil
 
 import pytest
 
-from destination.mapping import (
-    files,
-)
-from destination.routing.route import arrive
+from destination.mapping import files
+from destination.routing.route import NO_SUBSCRIBER, arrive
 from tests.conftest import ROOT
 from tests.docs.page import text_of, write
 
@@ -32,12 +30,18 @@ def faults(setup):
 
 @pytest.fixture
 def send(setup):
-    """What becomes of an event: `(mapping, payload as JSON)` of each delivery, and the reasons."""
+    """What becomes of an event: `(mapping, payload as JSON)` of each delivery, and the reasons.
 
-    def send(event, folder, **settings):
-        arrival = arrive(event, "segment", setup(MAPPINGS=str(folder), **settings).routes())
+    Nobody has subscribed to anything, and what comes of that is no part of the examples.
+    """
+
+    def send(event, folder, source="segment", **settings):
+        routes = setup(MAPPINGS=str(folder), **settings).routes()
+        routes.destinations["webhook"].subscribe([])
+        arrival = arrive(event, source, routes)
         sent = [(each.mapping, text_of(json.loads(each.payload))) for each in arrival.deliveries]
-        return sent, [discard.reason for discard in arrival.discards]
+        reasons = [discard.reason for discard in arrival.discards]
+        return sent, [reason for reason in reasons if reason != NO_SUBSCRIBER]
 
     return send
 

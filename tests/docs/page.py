@@ -1,7 +1,7 @@
-"""The page on mapping files: every example, table and command on it is run.
+"""The pages on mapping files: every example, table and command on them is run.
 
 A block or a table that the tests cannot place is a fault as well, so nothing stands there
-that only looks as if it were true. The page writes
+that only looks as if it were true. A page writes
 
     ```yaml file       a whole file; its first line names it, or the fence does
     ```yaml broken     the same, of which the page shows what is wrong with it
@@ -25,7 +25,8 @@ from ruamel.yaml import YAML
 
 from tests.conftest import ROOT
 
-PAGE = ROOT / "docs" / "mappings.md"
+#: The signpost, and the pages that it leads to.
+PAGES = [ROOT / "docs" / "mappings.md", *sorted((ROOT / "docs" / "mappings").glob("*.md"))]
 
 KINDS = {
     "yaml file",
@@ -40,9 +41,13 @@ KINDS = {
 }
 
 
+#: The kinds of whole files that are in force where an example runs.
+FILES = ("yaml file", "json file")
+
+
 @dataclass(frozen=True)
 class Block:
-    """A fenced piece of the page."""
+    """A fenced piece of a page."""
 
     kind: str
     #: What stands behind its kind: the name of an event or a file.
@@ -60,11 +65,13 @@ class Table:
 
 @dataclass
 class Section:
-    """A heading of the page, and what stands below it up to the next one."""
+    """A heading of a page, and what stands below it up to the next one."""
 
     title: str
-    #: The heading of the second level that it belongs to.
-    chapter: str
+    #: The name of its page's file, without its ending.
+    page: str
+    #: How deep it is: 1 is the page's own heading.
+    level: int
     #: Blocks, tables, and the lines of text between them, in their order.
     items: list[Block | Table | str] = field(default_factory=list)
 
@@ -75,17 +82,18 @@ class Section:
         return [item for item in self.items if isinstance(item, Table)]
 
 
-def parse(text: str) -> Iterator[Section]:
-    """Divide the page into its sections. Raises AssertionError for what is not well-formed."""
-    lines = iter(text.splitlines())
-    section = Section(title="", chapter="")
-    chapter = lead = ""
+def parse(page: Path) -> Iterator[Section]:
+    """Divide a page into its sections. Raises AssertionError for what is not well-formed."""
+    first, *rest = page.read_text().splitlines()
+    assert first.startswith("# "), page
+    lines = iter(rest)
+    section = Section(title=first.removeprefix("# "), page=page.stem, level=1)
+    lead = ""
     for line in lines:
         if heading := re.fullmatch(r"(#{1,4}) (.+)", line):
             yield section
-            title = heading[2].strip("`")
-            chapter = title if heading[1] == "##" else chapter
-            section, lead = Section(title=title, chapter=chapter), ""
+            section = Section(title=heading[2].strip("`"), page=page.stem, level=len(heading[1]))
+            lead = ""
         elif line.startswith("```"):
             kind, name = _kind(line.removeprefix("```"))
             inside = list(itertools.takewhile(lambda each: each != "```", lines))
@@ -120,7 +128,7 @@ def _cells(line: str) -> tuple[str, ...]:
     return tuple(cell.strip().replace("\\|", "|") for cell in cells)
 
 
-SECTIONS = list(parse(PAGE.read_text()))
+SECTIONS = [section for page in PAGES for section in parse(page)]
 
 
 def rows(*header: str, title: str | None = None) -> list[tuple[str, ...]]:
@@ -175,12 +183,12 @@ def write(folder: Path, name: str, text: str) -> None:
 
 
 def path_of(block: Block) -> str:
-    """Where a file of the page belongs, below the folder of mappings."""
+    """Where a file of a page belongs, below the folder of mappings."""
     path = block.name or block.text.splitlines()[0].removeprefix("# ")
-    assert re.fullmatch(r"mappings/segment-to-rehook/[a-z-]+\.(yaml|json)", path), path
+    assert re.fullmatch(r"mappings/[a-z]+-to-[a-z]+/[a-z-]+\.(yaml|json)", path), path
     return path.removeprefix("mappings/")
 
 
 def write_files(section: Section, folder: Path) -> None:
-    for block in section.blocks("yaml file", "json file"):
+    for block in section.blocks(*FILES):
         write(folder, path_of(block), block.text)

@@ -1,4 +1,4 @@
-"""Every recipe and every directive on the page makes what the page shows."""
+"""Every recipe and every directive on the pages makes what the pages show."""
 
 import json
 import re
@@ -7,7 +7,18 @@ from collections.abc import Iterator
 import pytest
 
 from destination.mapping.directives import DIRECTIVES
-from tests.docs.page import SECTIONS, Block, Section, code, rows, sections, text_of, write_files
+from tests.docs.page import (
+    FILES,
+    SECTIONS,
+    Block,
+    Section,
+    code,
+    path_of,
+    rows,
+    sections,
+    text_of,
+    write_files,
+)
 
 # Events, and what is sent.
 
@@ -42,6 +53,9 @@ EXAMPLES = [
 @pytest.mark.parametrize("section", EXAMPLES, ids=lambda section: section.title)
 def test_an_event_makes_what_the_page_shows(section, folder, send):
     write_files(section, folder)
+    sources = {path_of(block).partition("-to-")[0] for block in section.blocks(*FILES)}
+    assert len(sources) <= 1, "whose event is it?"
+    source = "".join(sources) or "segment"
     settings = {
         name.removeprefix("DESTINATION_"): value
         for block in section.blocks("ini settings")
@@ -50,14 +64,15 @@ def test_an_event_makes_what_the_page_shows(section, folder, send):
 
     for event, sent, reasons in steps(section):
         assert sent or reasons, "an event without a result"
-        assert send(event, folder, **settings) == (sent, reasons)
+        assert send(event, folder, source, **settings) == (sent, reasons)
+
+
+RECIPES = [each for each in SECTIONS if each.page == "recipes" and each.level > 1]
 
 
 def test_every_recipe_is_a_whole_file_with_an_event_and_what_is_sent():
-    recipes = [each for each in SECTIONS if each.chapter == "Recipes" and each.title != "Recipes"]
-
-    assert len(recipes) >= 10
-    for recipe in recipes:
+    assert len(RECIPES) >= 10
+    for recipe in RECIPES:
         assert recipe.blocks("yaml file"), recipe.title
         assert recipe.blocks("json event"), recipe.title
         assert recipe.blocks("json sent"), recipe.title
@@ -82,7 +97,7 @@ def test_every_directive_has_a_section_that_uses_it():
     shown = {
         section.title: section.blocks("yaml fields")
         for section in SECTIONS
-        if section.chapter == "Directives" and section.title != "Directives"
+        if section.page == "directives" and section.level > 1
     }
 
     assert set(shown) == set(DIRECTIVES)
@@ -108,11 +123,7 @@ def test_every_directive_is_in_the_table_above_them():
 
 
 def test_every_recipe_is_in_the_list_above_them():
-    [chapter] = [section for section in SECTIONS if section.title == "Recipes"]
-    linked = [re.fullmatch(r"- \[(.+)\]\(#.+\)", line) for line in chapter.items]
+    [top] = [section for section in SECTIONS if section.page == "recipes" and section.level == 1]
+    linked = [re.fullmatch(r"- \[(.+)\]\(#.+\)", line) for line in top.items]
 
-    assert [link[1] for link in linked if link] == [
-        section.title
-        for section in SECTIONS
-        if section.chapter == "Recipes" and section is not chapter
-    ]
+    assert [link[1] for link in linked if link] == [section.title for section in RECIPES]

@@ -1,13 +1,13 @@
-"""The page on mapping files: nothing stands on it that is not run."""
+"""The pages on mapping files: nothing stands on them that is not run."""
 
 import re
 
-from destination.mapping import (
-    files,
-)
+import pytest
+
+from destination.mapping import files
 from tests.conftest import ROOT
 from tests.docs.page import (
-    PAGE,
+    PAGES,
     SECTIONS,
     Block,
     code,
@@ -19,7 +19,10 @@ from tests.docs.page import (
     write_files,
 )
 
-# The page itself.
+# The pages themselves.
+
+
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
 def test_every_table_is_one_that_is_run():
@@ -36,13 +39,16 @@ def test_every_table_is_one_that_is_run():
         ("In the mapping", "Event", "Segment sends", "Here", "Why", "Write"),
         ("Trigger", "Event", "Segment", "Here", "Why", "Write"),
         ("What", "Limit"),
+        ("You want to", "Read"),
+        ("From", "To", "Folder", "Read"),
     }
 
     assert {table.header for section in SECTIONS for table in section.tables()} == known
 
 
-def test_every_fence_closes():
-    fences = [line for line in PAGE.read_text().splitlines() if line.lstrip().startswith("```")]
+@pages
+def test_every_fence_closes(page):
+    fences = [line for line in page.read_text().splitlines() if line.lstrip().startswith("```")]
 
     assert [fence == "```" for fence in fences] == [False, True] * (len(fences) // 2)
 
@@ -59,10 +65,10 @@ def test_every_block_stands_where_it_is_run():
         assert not ({"yaml broken", "json saved"} & kinds and "console" not in kinds), section.title
 
 
-def test_every_link_leads_to_a_heading():
-    anchors = {re.sub(r"[^\w -]", "", each.title.lower()).replace(" ", "-") for each in SECTIONS}
+def test_the_signpost_leads_to_every_page():
+    linked = set(re.findall(r"\]\(mappings/([a-z-]+)\.md\)", PAGES[0].read_text()))
 
-    assert set(re.findall(r"\]\(#([^)]*)\)", PAGE.read_text())) <= anchors
+    assert linked == {page.stem for page in PAGES[1:]}
 
 
 def test_no_line_is_too_long_to_read_but_those_of_tables_and_examples():
@@ -74,8 +80,8 @@ def test_no_line_is_too_long_to_read_but_those_of_tables_and_examples():
 # Files.
 
 
-def test_the_presets_on_the_page_are_those_that_ship_for_rehook():
-    [section] = [each for each in SECTIONS if each.title == "What a mapping is"]
+def test_the_presets_in_the_reference_are_those_that_ship_for_rehook():
+    [section] = [each for each in SECTIONS if each.title == "The presets"]
     shown = {path_of(block): block.text for block in section.blocks("yaml file")}
     shipped = {
         str(path.relative_to(ROOT / "mappings")): path.read_text()
@@ -92,7 +98,7 @@ def test_a_preset_that_is_switched_off_is_shown_switched_on_in_a_recipe():
     shown = {
         path_of(block): from_yaml(block.text)
         for section in SECTIONS
-        if section.chapter == "Recipes"
+        if section.page == "recipes"
         for block in section.blocks("yaml file")
     }
 

@@ -1,4 +1,4 @@
-"""Every row of the page's tables is true."""
+"""Every row of the pages' tables is true."""
 
 import json
 import re
@@ -27,7 +27,7 @@ from destination.mapping import (
 )
 from tests.conftest import ROOT
 from tests.docs.page import (
-    PAGE,
+    PAGES,
     SECTIONS,
     cases,
     code,
@@ -207,7 +207,7 @@ def test_every_event_with_a_name_is_used_by_a_table():
 
 
 def test_a_word_without_quotes_is_a_text_as_the_page_says():
-    assert '`type = track` is `type = "track"`' in PAGE.read_text()
+    assert '`type = track` is `type = "track"`' in "".join(page.read_text() for page in PAGES)
     assert compile_trigger("type = track")({"type": "track"})
 
 
@@ -290,8 +290,8 @@ def test_a_command_writes_what_the_page_shows(section, folder, monkeypatch):
             assert result.output.rstrip() == output.rstrip()
 
 
-def test_every_command_on_the_page_is_one_of_ours():
-    named = set(re.findall(r"`destination ([a-z]+)", PAGE.read_text()))
+def test_every_command_on_the_pages_is_one_of_ours():
+    named = set(re.findall(r"`destination ([a-z]+)", "".join(page.read_text() for page in PAGES)))
 
     assert {"lint", "preview"} <= named
     assert named <= set(main.commands)
