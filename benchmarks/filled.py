@@ -1,12 +1,14 @@
 """A database that is filled by the way that calls take, without HTTP."""
 
 import os
+from typing import cast
 
 import load
 
 from destination.app import Setup
 from destination.routing import route
 from destination.store.queue import enqueue
+from destination.support.json_codec import Json
 
 #: How many calls are kept in one commit.
 GROUP = 1000
@@ -30,6 +32,8 @@ class Filled:
         while count > 0:
             numbers = range(self._number, self._number + min(count, GROUP))
             calls = (load.call(number, self.customers) for number in numbers)
-            arrivals = [route.arrive(call, "segment", self._routes) for call in calls]
+            arrivals = [
+                route.arrive(cast(dict[str, Json], call), "segment", self._routes) for call in calls
+            ]
             enqueue.enqueue(self.database, arrivals)
             self._number, count = numbers.stop, count - len(numbers)

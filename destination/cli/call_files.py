@@ -107,7 +107,7 @@ def renewed(payload: Payload, suffix: str) -> Payload:
         except ValueError:
             return text
         wrapped = isinstance(call, dict) and call.keys() == {"json"}
-        inner = call["json"] if wrapped else call
+        inner = call["json"] if isinstance(call, dict) and wrapped else call
         if isinstance(inner, str):
             return json_codec.dumps(inner + suffix)
         if not isinstance(inner, dict):

@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from typing import cast
 
 from marshmallow import ValidationError
 from rich.text import Text
@@ -49,10 +50,11 @@ class Explainer:
             self._line(Text("No mapping is asked: this comes before them.", "dim"), indent=2)
         else:
             for mapping in self._routes.mappings:
-                self._explain_mapping(mapping, payload.call, arrival)
+                # A mapping is asked of objects alone.
+                self._explain_mapping(mapping, cast(dict[str, Json], payload.call), arrival)
         self._console.print()
 
-    def _explain_mapping(self, mapping: Mapping, call: Json, arrival: Arrival) -> None:
+    def _explain_mapping(self, mapping: Mapping, call: dict[str, Json], arrival: Arrival) -> None:
         name = (mapping.name, "bold")
         if mapping.source != arrival.source:
             if self._in_detail:
@@ -81,7 +83,7 @@ class Explainer:
             return "its file says enabled: false"
         return f"it needs {listed(destination.credentials)}"
 
-    def _explain_trigger(self, mapping: Mapping, call: Json) -> None:
+    def _explain_trigger(self, mapping: Mapping, call: dict[str, Json]) -> None:
         head = Text.assemble(("✗ ", "yellow"), (mapping.name, "bold"))
         unmet = explain_trigger(mapping.trigger, call)
         if len(unmet) == 1:
@@ -93,10 +95,12 @@ class Explainer:
         if len(unmet) > MOST_UNMET:
             self._line(Text(f"… and {len(unmet) - MOST_UNMET} more"), indent=4)
 
-    def _explain_delivery(self, mapping: Mapping, call: Json, delivery: Delivery) -> None:
+    def _explain_delivery(
+        self, mapping: Mapping, call: dict[str, Json], delivery: Delivery
+    ) -> None:
         destination = self._routes.destinations[delivery.destination]
         action = destination.actions[delivery.action]
-        *before, request = action.requests(json_codec.loads(delivery.payload))
+        *before, request = action.requests(json_codec.load_object(delivery.payload))
         where = f" → {request.method} {destination.url}{request.path}"
         self._line(Text.assemble(("✓ ", "green"), (mapping.name, "bold"), where))
         for asked in before:
@@ -108,14 +112,14 @@ class Explainer:
                 text = Text(printable(f"    {line}"))
                 self._console.print(text, no_wrap=True, overflow="ellipsis")
 
-    def _explain_discard(self, mapping: Mapping, call: Json, discard: Discard) -> None:
+    def _explain_discard(self, mapping: Mapping, call: dict[str, Json], discard: Discard) -> None:
         why = f" matches, and is not sent: {discard.reason}"
         self._line(Text.assemble(("! ", "red"), (mapping.name, "bold"), why))
         self._line(Text(printable(discard.detail)), indent=4)
         action = self._routes.destinations[mapping.destination].actions[mapping.action]
         self._explain_fields(mapping, call, action)
 
-    def _explain_fields(self, mapping: Mapping, call: Json, action: Action) -> None:
+    def _explain_fields(self, mapping: Mapping, call: dict[str, Json], action: Action) -> None:
         notes = _notes(mapping, call, action)
         ways = explain_fields(mapping.fields, call)
         for field, group in itertools.groupby(ways, key=lambda way: str(way.place[0])):
@@ -150,7 +154,7 @@ def _way(way: Way, note: str | None) -> Text:
     return text
 
 
-def _notes(mapping: Mapping, call: Json, action: Action) -> dict[str, str]:
+def _notes(mapping: Mapping, call: dict[str, Json], action: Action) -> dict[str, str]:
     """What the action makes of a field, by its name, where it does not take it as it is."""
     try:
         rendered = mapping.render(call)

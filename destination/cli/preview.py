@@ -108,7 +108,7 @@ def _row(arrival: Arrival, routes: Routes) -> dict[str, Any]:
 def _request(delivery: Delivery, routes: Routes) -> dict[str, Any]:
     destination = routes.destinations[delivery.destination]
     action = destination.actions[delivery.action]
-    request = action.requests(json_codec.loads(delivery.payload))[-1]
+    request = action.requests(json_codec.load_object(delivery.payload))[-1]
     return {
         "mapping": delivery.mapping,
         "destination": delivery.destination,

@@ -101,7 +101,7 @@ def _all_reached(sandbox_url: str, kept: Database, after: int) -> bool:
         for delivery in (lists.event(kept, row["id"]) or {})["deliveries"]
     ]
     wanted = {
-        json_codec.loads(each["payload"])["eventId"]
+        json_codec.load_object(each["payload"])["eventId"]
         for each in made
         if kind_of(each["destination"]) == "webhook"
     }
@@ -123,7 +123,7 @@ def print_returns(kept: Database, *, after: int) -> None:
     found: dict[str, Told] = {}
     for row in _events(kept, after):
         full = lists.event(kept, row["id"]) or {}
-        name = _named(json_codec.loads(full["call"]))
+        name = _named(json_codec.load_object(full["call"]))
         told = found.setdefault(name, Told(event=name))
         told.times += 1
         told.reason = row["reason"]
@@ -131,7 +131,7 @@ def print_returns(kept: Database, *, after: int) -> None:
             told.statuses[delivery["status"]] += 1
             if (kind := kind_of(delivery["destination"])) not in told.reached:
                 payload = (lists.delivery(kept, delivery["id"]) or {})["payload"]
-                told.reached[kind] = _sent(json_codec.loads(payload))
+                told.reached[kind] = _sent(json_codec.load_object(payload))
     console = tables.console()
     table = tables.new_table(("the engines told", "times", "outcome", "reached", ""))
     event, times, outcome, whom, what = table.columns

@@ -68,12 +68,13 @@ def paths(samples: Sequence[Sample], field: Field[Any]) -> dict[str, Any]:
 def _read(path: Path, source: Source) -> Iterator[Sample]:
     for payload in call_files.read_all([str(path)], source):
         call = payload.call
-        if not isinstance(call, dict) or call.get("type") not in TYPES:
+        kind = call.get("type") if isinstance(call, dict) else None
+        if not isinstance(call, dict) or not isinstance(kind, str) or kind not in TYPES:
             continue
-        name = call.get(NAMED.get(call["type"], ""))
+        name = call.get(NAMED.get(kind, ""))
         yield Sample(
             file=path,
-            type=call["type"],
+            type=kind,
             name=name if isinstance(name, str) else None,
             call=call,
             good=payload.expect is None or payload.expect.get("outcome") == "accepted",

@@ -14,7 +14,7 @@ def body_of(
     where it has none.
     """
     action = destinations[kind_of(delivery["destination"])].actions[delivery["action"]]
-    requests = action.requests(json_codec.loads(delivery["payload"]))
+    requests = action.requests(json_codec.load_object(delivery["payload"]))
     # An account's method is its own, and its request is the only one.
     found = [request for request in requests if request.method == method] or requests
     return found[-1].body

@@ -181,7 +181,7 @@ def read_event(
     )
 
 
-def message_id(call: Json, text: str) -> str:
+def message_id(call: object, text: str) -> str:
     """What a call is known by, even one that is refused: its own id where that can be used."""
     try:
         own = Id().deserialize(call.get("messageId")) if isinstance(call, dict) else None

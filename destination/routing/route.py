@@ -5,6 +5,7 @@ from collections.abc import Mapping as Map
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import cast
 
 from marshmallow import ValidationError
 from marshmallow.exceptions import SCHEMA
@@ -201,9 +202,9 @@ def _make(event: Event, mapping: Mapping, routes: Routes) -> list[Delivery | Dis
         mapping=mapping.name,
         destination=mapping.destination,
         action=mapping.action,
-        customer=payload[action.customer],
+        customer=cast(str, payload[action.customer]),
         payload=_as_json(payload, mapping),
-        code=payload.get(action.code) if action.code else None,
+        code=cast(str | None, payload.get(action.code)) if action.code else None,
         code_field=action.code,
         frees_codes=routes.old_codes == "free",
         used_code=action.used_code(payload) if action.used_code else None,
@@ -266,7 +267,8 @@ def traits_of(action: Action, payload: dict[str, Json]) -> tuple[str, ...]:
     if action.traits is None:
         return ()
     code = (action.code,) if action.code in payload else ()
-    return (*code, *(f"{action.traits}.{name}" for name in payload.get(action.traits, ())))
+    traits = cast(dict[str, Json], payload.get(action.traits) or {})
+    return (*code, *(f"{action.traits}.{name}" for name in traits))
 
 
 def wanted(integrations: Map[str, object], own: str, carriers: Sequence[str]) -> bool:

@@ -5,10 +5,10 @@ import math
 import re
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any
+from typing import TypeAlias, cast
 
 #: Anything that JSON can say.
-Json = Any
+Json: TypeAlias = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 
 #: Calls nested deeper than this are refused: nobody means it, and it can exhaust a stack.
 MAX_DEPTH = 100
@@ -21,7 +21,7 @@ _QUOTED_OR_MARK = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[][{},]', re.DOTALL)
 def loads(text: str) -> Json:
     """Raises ValueError for what is not JSON: NaN, Infinity, a number out of range, bad nesting."""
     try:
-        return _decoder.decode(text)
+        value: Json = _decoder.decode(text)
     except RecursionError as error:
         raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels") from error
     except json.JSONDecodeError:
@@ -30,17 +30,26 @@ def loads(text: str) -> Json:
         if "integer string conversion" in str(error):  # Python's own bound, in Python's words
             raise ValueError("a number has too many digits") from error
         raise
+    return value
 
 
-def dumps(value: Json) -> str:
+def load_object(text: str) -> dict[str, Json]:
+    """As `loads`, for a text that is an object. Raises ValueError for what is none, too."""
+    value = loads(text)
+    if not isinstance(value, dict):
+        raise ValueError("it is not an object")  # noqa: TRY004 - as for any other text
+    return value
+
+
+def dumps(value: object) -> str:
     """Compact, in the order of the keys; half a surrogate pair stays escaped, so that the
-    text can always be encoded.
+    text can always be encoded. Raises TypeError for what JSON cannot say.
     """
     text = _plain(value)
     return text if is_unicode(text) else _escaped(value)
 
 
-def pretty(value: Json) -> str:
+def pretty(value: object) -> str:
     """Indented, for people."""
     text = json.dumps(value, ensure_ascii=False, indent=2)
     return text if is_unicode(text) else json.dumps(value, indent=2)
@@ -58,7 +67,7 @@ def seconds(text: Json) -> float:
     Raises ValueError for what is none.
     """
     try:
-        time = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(cast(str, text))
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError("it is not a time") from error

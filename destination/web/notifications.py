@@ -6,7 +6,7 @@ It is Capillary's, so that a client of that API works against this one: `{"data"
 
 import uuid
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from flask import Blueprint, Response, request
@@ -208,7 +208,7 @@ def _read(*, partial: bool = False) -> dict[str, Any]:
     except ValueError as error:
         raise _error(400, 400, f"The body cannot be read as JSON: {error}.") from error
     try:
-        values: dict[str, Any] = _request.load(body, partial=partial)
+        values: dict[str, Any] = _request.load(cast(dict[str, Json], body), partial=partial)
     except ValidationError as problem:
         raise _Error(400, errors(problem)) from problem
     values.pop("webHookType", None)

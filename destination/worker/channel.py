@@ -4,6 +4,7 @@ import functools
 import random
 import time
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from destination.model.delivery import Status
 from destination.model.lease import Acknowledgement, Lease
@@ -57,7 +58,7 @@ class Channel:
         ack = self.classify(lease, request, exchange, last=last)
         code = self.destination.actions[lease.action].code
         if request.objection and ack.verdict is Verdict.REJECTED and code:
-            return replace(ack, lost_code=json_codec.loads(lease.payload)[code])
+            return replace(ack, lost_code=cast(str, json_codec.load_object(lease.payload)[code]))
         return ack
 
     def foresee(self, lease: Lease) -> Acknowledgement:
@@ -72,7 +73,7 @@ class Channel:
         away since the first was sent, it is the last one.
         """
         action = self.destination.actions[lease.action]
-        requests = action.requests(json_codec.loads(lease.payload))
+        requests = action.requests(json_codec.load_object(lease.payload))
         request = requests[min(lease.step, len(requests) - 1)]
         return request, request is requests[-1]
 

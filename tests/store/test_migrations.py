@@ -69,7 +69,7 @@ def test_processes_that_start_at_once_make_the_tables_once(tmp_path):
     command = [
         sys.executable,
         "-c",
-        "from destination.cli.setup import Setup; Setup.read().database()",
+        "from destination.app import Setup; Setup.read().database()",
     ]
     started = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) for _ in range(4)]
 

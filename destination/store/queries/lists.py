@@ -1,7 +1,7 @@
 """What is kept, for people to look at."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 
@@ -160,8 +160,7 @@ def mapping_texts(database: Database, digest: str) -> dict[str, str]:
     table = schema.mapping_set
     with database.reading() as connection:
         found = connection.execute(sa.select(table.c.texts).where(table.c.digest == digest))
-        texts: dict[str, str] = json_codec.loads(found.scalar() or "{}")
-    return texts
+        return cast(dict[str, str], json_codec.loads(found.scalar() or "{}"))
 
 
 def _deliveries() -> sa.Select[Any]:

@@ -5,7 +5,7 @@ What newer events have set of its customer meanwhile is left out of it: it would
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 
@@ -138,14 +138,14 @@ def _as_made(row: Any, by: Mapping[str, Destination]) -> Delivery:
     """A delivery as routing made it, as far as its traits are concerned."""
     destination = by.get(row.destination)
     action = destination.actions.get(row.action) if destination else None
-    payload = json_codec.loads(row.payload) if action and action.traits else {}
+    payload = json_codec.load_object(row.payload) if action and action.traits else {}
     return Delivery(
         mapping=row.mapping,
         destination=row.destination,
         action=row.action,
         customer=row.customer,
         payload=row.payload,
-        code=payload.get(action.code) if action and action.code else None,
+        code=cast(str | None, payload.get(action.code)) if action and action.code else None,
         code_field=action.code if action else None,
         traits=traits_of(action, payload) if action else (),
     )

@@ -141,7 +141,9 @@ def _needless(lane: list[_Place]) -> Iterator[_Place]:
                 break  # an award between the two may depend on the earlier one
             if place.by or place.tried or place.event_id == newer.event_id:
                 continue
-            if _covers(newer.sets, says, place.payload) and of_engage(json_codec.loads(place.call)):
+            if _covers(newer.sets, says, place.payload) and of_engage(
+                json_codec.load_object(place.call)
+            ):
                 place.by = newer.event_id
                 yield place
 
@@ -157,7 +159,7 @@ def _covers(sets: Collection[str | None], says: Mapping[str, Json], payload: str
 def _said(payload: str) -> dict[str, Json]:
     """Each place of a payload with its value: `{"source_id": "u1", "metadata.tier": "gold"}`."""
     said: dict[str, Json] = {}
-    for name, value in json_codec.loads(payload).items():
+    for name, value in json_codec.load_object(payload).items():
         inner = value if isinstance(value, dict) and value else {}
         said |= {f"{name}.{key}": each for key, each in inner.items()} or {name: value}
     return said

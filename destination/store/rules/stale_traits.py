@@ -10,6 +10,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import cache
+from typing import cast
 
 import sqlalchemy as sa
 
@@ -20,6 +21,7 @@ from destination.store import schema
 from destination.store.database import Database, Insert
 from destination.store.rules import Routed, Transaction
 from destination.support import json_codec
+from destination.support.json_codec import Json
 
 #: Seconds by which a sender's clock may be ahead. One that is further ahead is wrong, and must
 #: not keep out what comes after it.
@@ -117,11 +119,11 @@ class _FreshOnly:
 
 def _without(delivery: Delivery, stale: Collection[str]) -> Delivery:
     """The same delivery without some places of its payload."""
-    payload = json_codec.loads(delivery.payload)
+    payload = json_codec.load_object(delivery.payload)
     for place in stale:
         field, dot, name = place.partition(".")
         if dot:
-            del payload[field][name]
+            cast(dict[str, Json], payload[field]).pop(name)
         if not dot or payload[field] == {}:
             del payload[field]
     code = None if delivery.code_field in stale else delivery.code

@@ -333,7 +333,7 @@ def test_a_pace_keeps_to_its_rate(monkeypatch):
     slept = []
     monkeypatch.setattr(time, "monotonic", lambda: 0.0)
     monkeypatch.setattr(time, "sleep", slept.append)
-    pace = counting.DestinationState(20.0, most=100)
+    pace = counting.Throttle(20.0, most=100)
 
     assert pace.size == 5
     pace.wait(5)

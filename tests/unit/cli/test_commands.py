@@ -10,7 +10,7 @@ from rich.console import Console
 from destination.cli import main, tables
 from destination.model.verdict import Verdict
 from destination.store.queries import lists
-from destination.store.queue.enqueue import accept
+from destination.store.queue.enqueue import enqueue
 from tests.conftest import ROOT, arrival
 from tests.leasing import acknowledge, lease, outcome
 
@@ -175,7 +175,7 @@ def test_lint_of_the_presets_is_content(run):
 
 
 def test_deliveries_are_listed_for_scripts(run, database):
-    accept(database, [arrival("m1", "ada")])
+    enqueue(database, [arrival("m1", "ada")])
 
     [row] = lines(run("deliveries", "--json"))
     assert list(row) == [
@@ -202,7 +202,7 @@ def test_deliveries_are_listed_for_scripts(run, database):
 
 
 def test_lists_can_be_filtered(run, database):
-    accept(database, [arrival("m1", "ada"), arrival("m2", "bob")])
+    enqueue(database, [arrival("m1", "ada"), arrival("m2", "bob")])
 
     assert [row["messageId"] for row in lines(run("deliveries", "--json", "--lane", "ada"))] == [
         "m1"
@@ -216,7 +216,7 @@ def test_lists_can_be_filtered(run, database):
 
 
 def test_a_delivery_is_shown_with_what_was_sent_and_answered(run, database):
-    accept(database, [arrival("m1", "ada", call='{"type":"track","userId":"ada"}')])
+    enqueue(database, [arrival("m1", "ada", call='{"type":"track","userId":"ada"}')])
     assert "Not sent yet" in run("deliveries", "show", "1").output
     [leased] = lease(database)
     acknowledge(database, outcome(leased, Verdict.REJECTED))
@@ -235,7 +235,7 @@ def test_a_delivery_is_shown_with_what_was_sent_and_answered(run, database):
 
 
 def test_uncertain_deliveries_are_settled_in_one_step(run, database):
-    accept(database, [arrival(f"m{n}", f"u{n}") for n in range(3)])
+    enqueue(database, [arrival(f"m{n}", f"u{n}") for n in range(3)])
     acknowledge(database, *(outcome(leased, Verdict.UNKNOWN) for leased in lease(database)))
 
     assert "1 are delivered." in run("deliveries", "settle", "--delivered", "1").output
@@ -244,7 +244,7 @@ def test_uncertain_deliveries_are_settled_in_one_step(run, database):
 
 
 def test_only_what_failed_is_retried(run, database):
-    accept(database, [arrival("m1", "a"), arrival("m2", "b")])
+    enqueue(database, [arrival("m1", "a"), arrival("m2", "b")])
     first, second = lease(database)
     acknowledge(database, outcome(first, Verdict.REJECTED), outcome(second))
 
@@ -320,7 +320,7 @@ def test_serve_does_not_start_with_a_broken_mapping(run, tmp_path, monkeypatch):
 
 
 def test_an_event_is_shown_with_all_that_it_made(run, database):
-    accept(database, [arrival("m1", "ada", call='{"a":1}')])
+    enqueue(database, [arrival("m1", "ada", call='{"a":1}')])
 
     shown = run("events", "show", "1").output
     assert "Track Event → rehook: pending" in shown
@@ -346,7 +346,7 @@ def test_a_list_of_a_database_that_is_not_there_is_an_error_and_makes_none(run, 
 
 @pytest.mark.parametrize("width", [100, 149, 150, 240])
 def test_a_list_fits_the_screen_and_cuts_no_status_and_no_time(run, database, monkeypatch, width):
-    accept(
+    enqueue(
         database, [arrival("a-message-id-that-is-quite-long-" + "x" * 40, "customer-" + "y" * 40)]
     )
     acknowledge(database, *(outcome(leased, Verdict.UNKNOWN) for leased in lease(database)))

@@ -9,7 +9,7 @@ import pytest
 
 from destination.outbound import dns
 from destination.partners.rehook import Rehook, RehookSettings
-from destination.store.queue.enqueue import accept
+from destination.store.queue.enqueue import enqueue
 from destination.worker.loop import Worker
 from tests.conftest import arrival
 from tests.misbehaving import answers, response, server
@@ -53,7 +53,7 @@ def test_an_award_that_a_resolver_holds_up_past_its_lease_is_sent_once_and_in_or
 ):
     """It lasts as long as two leases."""
     settings = replace(SETTINGS, connect_timeout=0.5, read_timeout=0.5, lease=2.1)
-    accept(database, [arrival("u1-a"), arrival("u1-b"), arrival("u2-a", "u2")])
+    enqueue(database, [arrival("u1-a"), arrival("u1-b"), arrival("u2-a", "u2")])
     engine = Engine()
     with server(engine) as url:
         rehook = Rehook(RehookSettings(url=url.replace("127.0.0.1", NAME)))

@@ -23,7 +23,7 @@ from destination.settings.tables import PREFIX, Environment, Settings, rows
 from destination.store import database as databases
 from destination.store.queries import lists
 from destination.store.queries.filters import Filter
-from destination.store.queue.enqueue import accept
+from destination.store.queue.enqueue import enqueue
 from destination.support.json_codec import dumps, loads
 from destination.worker.loop import Worker
 from tests.conftest import ROOT, arrival
@@ -316,7 +316,7 @@ def test_an_answer_means_what_the_table_says(action, tmp_path):
             customer=who,
             payload=dumps(made(action, {**FIELDS, **named})),
         )
-        accept(database, [arrival(who, deliveries=(delivery,))])
+        enqueue(database, [arrival(who, deliveries=(delivery,))])
 
     def attempted():
         return all(row["attempts"] for row in lists.deliveries(database))
