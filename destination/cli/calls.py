@@ -9,10 +9,10 @@ import click
 from destination.app import Setup
 from destination.cli import call_files
 from destination.cli.call_files import Payload
-from destination.cli.counting import Outcome, Throttle, counted, summarise
+from destination.cli.counting import Counted, Throttle, counted, summarise
 from destination.cli.sender import Sender
 from destination.errors import Refused
-from destination.model.arrival import Arrival
+from destination.model.arrival import Arrival, Outcome
 from destination.model.reason import REFUSALS
 from destination.partners import Source
 from destination.routing.route import arrive
@@ -34,7 +34,7 @@ def replay_files(
     """Send the calls of files to a receiver, and print what became of them. Raises Exit with 1
     when one was refused, and Problem when a file cannot be read or the receiver not reached.
     """
-    outcomes: Iterator[Outcome]
+    outcomes: Iterator[Counted]
     partner = setup.source(source)
     calls = call_files.read_all(paths, partner)
     if dry_run:
@@ -61,12 +61,12 @@ def receiver_url(setup: Setup, source: str) -> str:
 def outcome_of(arrival: Arrival) -> tuple[str, str | None]:
     """What the receiver would answer, and why: `("discarded", "id_required")`."""
     if arrival.deliveries:
-        return "accepted", None
+        return Outcome.ACCEPTED, None
     reason = arrival.discards[0].reason
-    return ("refused" if reason in REFUSALS else "discarded"), reason
+    return ("refused" if reason in REFUSALS else Outcome.DISCARDED), reason
 
 
-def send(sender: Sender, found: Iterable[Payload], rate: float | None) -> Iterator[Outcome]:
+def send(sender: Sender, found: Iterable[Payload], rate: float | None) -> Iterator[Counted]:
     """Send payloads in order, many in a request where they go together."""
     pace = Throttle(rate, most=BATCH)
     for alone, group in itertools.groupby(found, key=_goes_alone):

@@ -1,4 +1,4 @@
-"""How a command that does much tells of it: a progress bar, a pace, a table of what came out."""
+"""How a long command tells of itself: a progress bar, a rate, a table of what came out."""
 
 import time
 from collections import Counter
@@ -13,12 +13,12 @@ from destination.errors import Problem
 
 T = TypeVar("T")
 
-#: An outcome, and its reason.
-Outcome = tuple[str, str | None]
+#: What is counted: an outcome, and its reason.
+Counted = tuple[str, str | None]
 
 
 class Throttle:
-    """Keeps to a rate: so many a second, or as fast as it goes."""
+    """Keeps to a rate, in things a second; without one, it goes as fast as it can."""
 
     def __init__(self, rate: float | None, *, most: int) -> None:
         self._rate = rate
@@ -36,13 +36,13 @@ class Throttle:
 
 
 def counted(
-    outcomes: Iterable[Outcome], total: int | None, *, unit: str, again: str
-) -> Counter[Outcome]:
+    outcomes: Iterable[Counted], total: int | None, *, unit: str, again: str
+) -> Counter[Counted]:
     """Count outcomes, with a progress bar on standard error. Raises Problem on Ctrl-C, which
     says what becomes of it when it is run `again`.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    counts: Counter[Outcome] = Counter()
+    counts: Counter[Counted] = Counter()
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
         task = progress.add_task(unit, total=total)
         try:
@@ -56,7 +56,7 @@ def counted(
     return counts
 
 
-def summarise(counts: Counter[Outcome], *, unit: str) -> None:
+def summarise(counts: Counter[Counted], *, unit: str) -> None:
     """Print the table of outcomes."""
     table = tables.new_table(("outcome", "reason", unit))
     for (outcome, reason), count in sorted(counts.items(), key=lambda item: str(item[0])):
@@ -66,5 +66,5 @@ def summarise(counts: Counter[Outcome], *, unit: str) -> None:
 
 
 def steps(found: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """All of `found`, so many at a time."""
+    """All of `found`, up to `size` at a time."""
     return (found[start : start + size] for start in range(0, len(found), size))

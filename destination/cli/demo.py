@@ -26,7 +26,7 @@ from rich.text import Text
 from destination import partners
 from destination.cli import call_files, returns, tables
 from destination.cli.call_files import Payload
-from destination.cli.sender import Result, Sender
+from destination.cli.sender import Answer, Sender
 from destination.cli.sent import body_of
 from destination.cli.service import SANDBOX_PORT, STOP_WITHIN, sandbox_environment
 from destination.errors import Problem
@@ -57,7 +57,7 @@ class Row:
     """One line of the table: a payload and what became of it."""
 
     payload: Payload
-    result: Result
+    result: Answer
     #: Each request, with the status and the body of its answer.
     exchanges: list[tuple[str, int | None, str]]
 
@@ -177,10 +177,10 @@ def _wait_until_up(process: subprocess.Popen[bytes], url: str) -> None:
     raise Problem(f"{url} does not answer.")
 
 
-def _send(found: list[Payload], sender: Sender, kept: Database) -> list[tuple[Payload, Result]]:
+def _send(found: list[Payload], sender: Sender, kept: Database) -> list[tuple[Payload, Answer]]:
     """Send the payloads as new calls, one by one, and wait until all have been delivered."""
     suffix = f"-{time.time_ns():x}"
-    results: list[tuple[Payload, Result]] = []
+    results: list[tuple[Payload, Answer]] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         for payload in progress.track(found, description="Sending the fixtures"):
@@ -192,7 +192,7 @@ def _send(found: list[Payload], sender: Sender, kept: Database) -> list[tuple[Pa
     return results
 
 
-def _wait_until_settled(kept: Database, results: Sequence[Result]) -> None:
+def _wait_until_settled(kept: Database, results: Sequence[Answer]) -> None:
     ids = [result.message_id for result in results if result.message_id]
     until = time.monotonic() + PATIENCE
     while lists.unsettled(kept, ids) and time.monotonic() < until:
@@ -200,7 +200,7 @@ def _wait_until_settled(kept: Database, results: Sequence[Result]) -> None:
 
 
 def _row(
-    payload: Payload, result: Result, kept: Database, destinations: Mapping[str, Destination]
+    payload: Payload, result: Answer, kept: Database, destinations: Mapping[str, Destination]
 ) -> Row:
     exchanges = []
     if result.outcome == "accepted" and result.message_id:

@@ -14,7 +14,7 @@ from destination.cli import call_files
 from destination.cli.explaining import Explainer
 from destination.errors import Problem
 from destination.mapping.files import stamps
-from destination.model.arrival import Arrival
+from destination.model.arrival import Arrival, Outcome
 from destination.model.delivery import Delivery
 from destination.model.reason import REFUSALS
 from destination.routing.route import Routes, arrive
@@ -98,7 +98,7 @@ def _row(arrival: Arrival, routes: Routes) -> dict[str, Any]:
     discard = None if arrival.deliveries else arrival.discards[0]
     return {
         "messageId": arrival.message_id,
-        "outcome": "discarded" if discard else "accepted",
+        "outcome": Outcome.DISCARDED if discard else Outcome.ACCEPTED,
         "reason": discard and discard.reason,
         "detail": discard and discard.detail,
         "requests": [_request(delivery, routes) for delivery in arrival.deliveries],

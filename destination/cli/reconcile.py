@@ -8,7 +8,7 @@ import click
 
 from destination.app import Setup
 from destination.cli.calls import receiver_url, send
-from destination.cli.counting import Outcome, counted, summarise
+from destination.cli.counting import Counted, counted, summarise
 from destination.cli.exports import Sent, read_export
 from destination.cli.sender import Sender
 from destination.errors import Problem
@@ -20,7 +20,7 @@ from destination.support import json_codec
 CHUNK = 500
 
 #: What never arrived.
-MISSING: Outcome = ("missing", None)
+MISSING: Counted = ("missing", None)
 
 
 @click.command()
@@ -68,7 +68,7 @@ def reconcile(file: str, sending: bool, rate: float | None, url: str | None, as_
 
 def _compare(
     database: Database, found: Iterator[Sent], sender: Sender | None, rate: float | None
-) -> Iterator[tuple[str, Outcome]]:
+) -> Iterator[tuple[str, Counted]]:
     """Each call's message id, with what became of it; those that are missing are sent."""
     while chunk := list(itertools.islice(found, CHUNK)):
         known = outcomes(database, "segment", [sent.message_id for sent in chunk])
@@ -84,7 +84,7 @@ def _compare(
 
 def _send(
     sender: Sender, missing: Sequence[Sent], rate: float | None
-) -> Iterator[tuple[str, Outcome]]:
+) -> Iterator[tuple[str, Counted]]:
     payloads = [sent.payload for sent in missing if sent.payload]
     if len(payloads) < len(missing):
         raise Problem(
@@ -96,8 +96,8 @@ def _send(
         yield sent.message_id, (f"sent, {word}", reason)
 
 
-def _print(compared: Iterable[tuple[str, Outcome]]) -> Counter[Outcome]:
-    counts: Counter[Outcome] = Counter()
+def _print(compared: Iterable[tuple[str, Counted]]) -> Counter[Counted]:
+    counts: Counter[Counted] = Counter()
     for message_id, (outcome, reason) in compared:
         click.echo(
             json_codec.dumps({"messageId": message_id, "outcome": outcome, "reason": reason})

@@ -16,7 +16,7 @@ PATIENCE = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class Answer:
     """What the receiver says of one call."""
 
     #: None for a body that could not be read at all.
@@ -26,7 +26,7 @@ class Result:
     reason: str | None
 
     @classmethod
-    def read(cls, answer: dict[str, Any]) -> "Result":
+    def read(cls, answer: dict[str, Any]) -> "Answer":
         """From an element of `results`, or from the error that a lone call was answered."""
         return cls(
             message_id=answer.get("messageId"),
@@ -49,7 +49,7 @@ class Sender:
         self._session = requests.Session()
         self._reached = False
 
-    def send(self, texts: Sequence[str]) -> list[Result]:
+    def send(self, texts: Sequence[str]) -> list[Answer]:
         """Send calls, given as JSON texts, in one request: a result for each.
 
         Raises Problem when the receiver does not take them.
@@ -57,7 +57,7 @@ class Sender:
         body = texts[0] if len(texts) == 1 else f"[{','.join(texts)}]"
         answer = self._post(body.encode())
         if answer.status_code in (200, 400):
-            return [Result.read(result) for result in answer.json().get("results", [answer.json()])]
+            return [Answer.read(result) for result in answer.json().get("results", [answer.json()])]
         try:
             message = answer.json()["message"]
         except (ValueError, KeyError, TypeError):

@@ -2,9 +2,29 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from operator import is_
 
 from destination.model.delivery import Confirmation, Delivery, Discard
+
+
+class Outcome(StrEnum):
+    """What became of a call, as its sender is told."""
+
+    ACCEPTED = "accepted"  # it made a delivery at least
+    DUPLICATE = "duplicate"  # it is here already: nothing changed
+    DISCARDED = "discarded"  # it made none, for a reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What a sender is told of one call."""
+
+    message_id: str
+    outcome: Outcome
+    reason: str | None = None
+    #: The reason, in words.
+    detail: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

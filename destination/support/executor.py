@@ -1,4 +1,4 @@
-"""A crew: threads that do what would stop a loop, and that no ending process waits for."""
+"""Threads that do what would stop a loop, and that no ending process waits for."""
 
 import asyncio
 import contextlib

@@ -1,6 +1,7 @@
 """A process of ours beside another one: it stops with it, even where that is killed.
 
-`python -m destination.beside worker` is `destination worker`, until its standard input ends.
+`python -m destination.support.supervisor worker` is `destination worker`, until its standard
+input ends.
 """
 
 import os
@@ -29,5 +30,5 @@ def _stop_with_it() -> None:
 
 
 if __name__ == "__main__":
-    threading.Thread(target=_stop_with_it, name="beside", daemon=True).start()
+    threading.Thread(target=_stop_with_it, name="supervisor", daemon=True).start()
     runpy.run_module("destination", run_name="__main__")

@@ -2,6 +2,7 @@
 
 from marshmallow import Schema, fields
 
+from destination.model.arrival import Outcome
 from destination.partners.webhook.destination import METHODS
 
 
@@ -9,9 +10,7 @@ class Result(Schema):
     """What became of one call."""
 
     messageId = fields.String(required=True)  # noqa: N815
-    outcome = fields.String(
-        required=True, metadata={"enum": ["accepted", "duplicate", "discarded"]}
-    )
+    outcome = fields.String(required=True, metadata={"enum": list(Outcome)})
     reason = fields.String(required=True, allow_none=True)
     detail = fields.String(required=True, allow_none=True)
 

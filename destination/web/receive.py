@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from destination.errors import Busy, Refused, Unauthorized
+from destination.model.arrival import Outcome, Receipt
 from destination.model.event import TYPES
 from destination.model.reason import REFUSALS
 from destination.partners import Source
@@ -22,7 +23,6 @@ from destination.routing.reload import LiveRoutes
 from destination.routing.route import arrive
 from destination.store.database import Database
 from destination.store.queue import group_commit
-from destination.store.queue.enqueue import Receipt
 from destination.store.queue.group_commit import GroupCommit
 from destination.support import metrics
 from destination.support.executor import DaemonThreads
@@ -131,7 +131,7 @@ class Receiver:
             outcomes = wait(self.group_commit.enqueue(arrivals))
         for (outcome, reason), number in Counter((o.outcome, o.reason) for o in outcomes).items():
             metrics.received.labels(source, outcome).inc(number)
-            if outcome == "discarded":
+            if outcome is Outcome.DISCARDED:
                 metrics.discarded.labels(source, reason).inc(number)
         return outcomes
 

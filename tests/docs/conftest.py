@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from destination.mapping import files
-from destination.routing.route import NO_SUBSCRIBER, arrive
+from destination.routing.route import arrive
 from tests.conftest import ROOT
 from tests.docs.page import text_of, write
 
@@ -41,7 +41,7 @@ def send(setup):
         arrival = arrive(event, source, routes)
         sent = [(each.mapping, text_of(json.loads(each.payload))) for each in arrival.deliveries]
         reasons = [discard.reason for discard in arrival.discards]
-        return sent, [reason for reason in reasons if reason != NO_SUBSCRIBER]
+        return sent, [reason for reason in reasons if reason != "no_subscriber"]
 
     return send
 

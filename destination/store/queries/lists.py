@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
+from destination.model.arrival import Outcome
 from destination.store import schema
 from destination.store.database import Database
 from destination.store.queries.filters import EVERYTHING, Filter
@@ -41,8 +42,8 @@ def events(
         event.c.received_at,
         sa.case(
             (event.c.emptied_at.is_not(None), "removed"),
-            (delivered, "accepted"),
-            else_="discarded",
+            (delivered, Outcome.ACCEPTED.value),
+            else_=Outcome.DISCARDED.value,
         ).label("outcome"),
         reason.label("reason"),
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from destination.model.arrival import Outcome
 from destination.model.delivery import Status
 from destination.store import schema
 from destination.store.database import Database
@@ -32,7 +33,7 @@ def outcomes(
         dropped = sa.select(discard.c.event_id, discard.c.reason).order_by(discard.c.id.desc())
         discards = connection.execute(dropped.where(discard.c.event_id.in_(names))).all()
     found: dict[str, tuple[str, str | None]] = dict.fromkeys(names.values(), ("removed", None))
-    found |= {names[row.event_id]: ("discarded", row.reason) for row in discards}
+    found |= {names[row.event_id]: (Outcome.DISCARDED.value, row.reason) for row in discards}
     deliveries = sorted(deliveries, key=lambda row: -_WORST.index(Status(row.status)))
     found |= {names[row.event_id]: (row.status, row.reason) for row in deliveries}
     return found

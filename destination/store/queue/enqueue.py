@@ -1,13 +1,12 @@
 """Enqueuing: an event, its dedupe, its discards and its deliveries go in in one transaction."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
 import sqlalchemy as sa
 
-from destination.model.arrival import Arrival
+from destination.model.arrival import Arrival, Outcome, Receipt
 from destination.model.delivery import Status
 from destination.store import schema
 from destination.store.database import Database, Insert, Wake, tried_again
@@ -22,18 +21,6 @@ from destination.store.rules import (
 from destination.store.rules.coalesce import coalesce
 from destination.store.rules.confirm import confirm
 from destination.store.rules.stale_traits import Customer, Times, without_stale
-
-
-@dataclass(frozen=True, kw_only=True)
-class Receipt:
-    """What became of a call."""
-
-    message_id: str
-    #: accepted, duplicate or discarded.
-    outcome: str
-    reason: str | None = None
-    detail: str | None = None
-
 
 #: (source, message id): the same call twice is one call.
 Key = tuple[str, str]
@@ -237,7 +224,7 @@ def _first_outcomes(
         row = discarded.get((arrivals[i].source, arrivals[i].message_id))
         outcomes[i] = Receipt(
             message_id=arrivals[i].message_id,
-            outcome="duplicate",
+            outcome=Outcome.DUPLICATE,
             reason=row.reason if row else None,
             detail=row.detail if row else None,
         )
@@ -246,11 +233,11 @@ def _first_outcomes(
 
 def _outcome(arrival: Arrival) -> Receipt:
     if arrival.deliveries:
-        return Receipt(message_id=arrival.message_id, outcome="accepted")
+        return Receipt(message_id=arrival.message_id, outcome=Outcome.ACCEPTED)
     discard = arrival.discards[0]
     return Receipt(
         message_id=arrival.message_id,
-        outcome="discarded",
+        outcome=Outcome.DISCARDED,
         reason=discard.reason,
         detail=discard.detail,
     )

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from destination.errors import Busy, StoreUnavailable
-from destination.model.arrival import Arrival
+from destination.model.arrival import Arrival, Receipt
 from destination.store.database import Database
-from destination.store.queue.enqueue import Receipt, enqueue
+from destination.store.queue.enqueue import enqueue
 from destination.support.executor import DaemonThreads
 
 #: Calls that share a commit, at most: so that nobody waits long for others; and the same of bulk.

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from destination.errors import Refused
-from destination.model.arrival import Arrival
+from destination.model.arrival import Arrival, Outcome
 from destination.model.delivery import Delivery, Discard, Status
 from destination.model.event import Event, read_event
 from destination.model.reason import REFUSALS, DiscardReason
@@ -40,7 +40,7 @@ Result = tuple[str, str | None]
 PASSED_OVER: Result = ("passed over", "changed meanwhile")
 
 #: What took three processes down that tried it.
-GIVEN_UP: Result = ("discarded", DiscardReason.QUARANTINED)
+GIVEN_UP: Result = (Outcome.DISCARDED, DiscardReason.QUARANTINED)
 
 
 class Kind(Enum):
@@ -77,7 +77,7 @@ def replay(
     if kind is Kind.UNCERTAIN:
         by = routes.clocked
         again = send_again(database, ids, Status.UNCERTAIN, by=by, bulk=True, keep=keep)
-        return [("accepted", None) if number in again else PASSED_OVER for number in ids]
+        return [(Outcome.ACCEPTED, None) if number in again else PASSED_OVER for number in ids]
     rows = _rows(database, kind, ids)
     if keep and len(rows) > 1 and any(row.reason == DiscardReason.MAPPING_FAILED for row in rows):
         # Each alone: what one does to the process is not counted against the others.
@@ -239,8 +239,8 @@ def _result(kind: Kind, rerun: _Rerun, kept: Arrival | None) -> Result:
         return PASSED_OVER
     made = kept or rerun.made
     if made.deliveries:
-        return "accepted", None
-    return ("failed" if kind is Kind.FAILED else "discarded"), made.discards[0].reason
+        return Outcome.ACCEPTED, None
+    return ("failed" if kind is Kind.FAILED else Outcome.DISCARDED), made.discards[0].reason
 
 
 def _ids(database: Database, table: sa.Table, conditions: Sequence[Condition]) -> Sequence[int]:

@@ -70,7 +70,7 @@ def test_a_worker_that_dies_counts_against_nobody_however_often_it_does(timed, c
     payload = '{"source_id":"u1"}'
     customer = replace(made.deliveries[0], action="identifyUser", payload=payload)
     enqueue(timed, [replace(made, deliveries=(customer,)), arrival("m2")])
-    rate_limit.enter(timed, ["rehook"])
+    rate_limit.register(timed, ["rehook"])
     wanted = [Capacity(destination="rehook", room=1)]
     for death in range(5):
         [lease] = poll.poll(timed, [], wanted, Terms(lease=5.0)).leases
