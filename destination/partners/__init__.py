@@ -12,7 +12,7 @@ from pkgutil import iter_modules
 from typing import Any, Protocol, runtime_checkable
 
 from destination.errors import Refused
-from destination.model.delivery import Confirmation, Discard, Notice
+from destination.model.delivery import Confirmation, Discard, Notification
 from destination.model.event import Event
 from destination.model.request import Request
 from destination.outbound.ssrf_guard import Guard
@@ -22,13 +22,13 @@ from destination.support.json_codec import Json
 
 
 @dataclass(frozen=True, kw_only=True)
-class Copy:
+class EndpointPayload:
     """What one endpoint of a destination gets of a payload."""
 
     #: A destination by itself when it is delivered to, with lanes of its own: `webhook:5e9d…`.
     endpoint: str
     payload: dict[str, Json]
-    notice: Notice
+    notification: Notification
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class Action:
     rule: Callable[[dict[str, Json]], Discard | None] | None = None
     #: Who gets a payload that a mapping, given by its name, made of an event: for a destination
     #: with endpoints of its own. None: the destination itself gets it, as it is.
-    copies: Callable[[dict[str, Json], Event, str], Sequence[Copy]] | None = None
+    fan_out: Callable[[dict[str, Json], Event, str], Sequence[EndpointPayload]] | None = None
 
 
 class Destination(Protocol):
@@ -134,7 +134,7 @@ class Batching(Destination, Protocol):
         """
 
 
-def kind_of(destination: str) -> str:
+def partner_of(destination: str) -> str:
     """The partner that a destination's name leads to: `webhook` of its endpoint `webhook:5e9d…`."""
     return destination.partition(":")[0]
 

@@ -16,7 +16,7 @@ from destination.model.event import Event, message_id
 from destination.model.request import Request
 from destination.partners import Action
 from destination.partners.base.credentials import basic_or_bearer, fits
-from destination.partners.base.fields import ActionFields, Id, Number, Object
+from destination.partners.base.fields import ActionFields, IdField, NumberField, ObjectField
 from destination.partners.base.notices import first_date, part, read_notices
 from destination.settings.parsers import text, web_address
 from destination.settings.tables import PREFIX, Pacing, setting
@@ -51,7 +51,7 @@ class RewardSettings(Pacing):
 class TriggerEventFields(ActionFields):
     awards = True
 
-    trigger_id = Id(
+    trigger_id = IdField(
         required=True,
         metadata={
             "label": "Trigger ID",
@@ -59,7 +59,7 @@ class TriggerEventFields(ActionFields):
             "default": {"@liquid": "{{ event | downcase | replace: ' ', '_' }}"},
         },
     )
-    user_id = Id(
+    user_id = IdField(
         required=True,
         metadata={
             "label": "User ID",
@@ -68,14 +68,14 @@ class TriggerEventFields(ActionFields):
             "names_customer": True,
         },
     )
-    value = Number(
+    value = NumberField(
         metadata={
             "label": "Value",
             "description": "What the event is worth, such as an order's total",
             "default": "$.properties.total",
         },
     )
-    properties = Object(
+    properties = ObjectField(
         metadata={
             "label": "Properties",
             "description": "What else is sent beside the value",

@@ -16,7 +16,7 @@ from destination.support.json_codec import Json
 _MESSAGES: dict[str, Any] = {"required": "is missing", "null": "must not be null"}
 
 
-class Text(fields.Field[str | None]):
+class TextField(fields.Field[str | None]):
     """Text. A number or a boolean is written as text: 12345 → "12345"."""
 
     default_error_messages = _MESSAGES
@@ -31,7 +31,7 @@ class Text(fields.Field[str | None]):
         raise ValidationError("must be text")
 
 
-class Id(Text):
+class IdField(TextField):
     """Text or a number that names somebody: a customer's lane is found by it."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
@@ -42,7 +42,7 @@ class Id(Text):
         return text
 
 
-class Time(Text):
+class TimeField(TextField):
     """A time in ISO 8601, in UTC where it names no zone: sent in UTC with milliseconds."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
@@ -52,7 +52,7 @@ class Time(Text):
             raise ValidationError("must be a time such as 2026-03-14T09:26:53Z") from error
 
 
-class Number(fields.Field[int | float]):
+class NumberField(fields.Field[int | float]):
     """A number, or text that is one: "19.99" → 19.99."""
 
     default_error_messages = _MESSAGES
@@ -67,7 +67,7 @@ class Number(fields.Field[int | float]):
         return read
 
 
-class Object(fields.Field[dict[str, Json]]):
+class ObjectField(fields.Field[dict[str, Json]]):
     """A JSON object, sent as it is."""
 
     default_error_messages = _MESSAGES

@@ -12,12 +12,12 @@ from destination.model.request import Request
 from destination.model.verdict import Exchange
 from destination.partners import Action
 from destination.partners.base.credentials import basic
-from destination.partners.base.fields import ActionFields, Id, Object, Text
+from destination.partners.base.fields import ActionFields, IdField, ObjectField, TextField
 from destination.partners.rehook.settings import RehookSettings
 from destination.support import json_codec
 from destination.support.json_codec import Json
 
-_SOURCE_ID = Id(
+_SOURCE_ID = IdField(
     required=True,
     metadata={
         "label": "Source ID",
@@ -30,14 +30,14 @@ _SOURCE_ID = Id(
 
 class IdentifyUserFields(ActionFields):
     source_id = _SOURCE_ID
-    metadata = Object(
+    metadata = ObjectField(
         metadata={
             "label": "User Metadata",
             "description": "Properties to set on the user profile",
             "default": "$.traits",
         },
     )
-    referral_code = Text(
+    referral_code = TextField(
         allow_none=True,
         metadata={
             "label": "Referral Code",
@@ -50,7 +50,7 @@ class IdentifyUserFields(ActionFields):
 class TrackEventFields(ActionFields):
     awards = True
 
-    event_name = Text(
+    event_name = TextField(
         required=True,
         metadata={
             "label": "Event Name",
@@ -59,7 +59,7 @@ class TrackEventFields(ActionFields):
         },
     )
     source_id = _SOURCE_ID
-    metadata = Object(
+    metadata = ObjectField(
         metadata={
             "label": "Event Properties",
             "description": "Properties to send along with the event",

@@ -15,7 +15,13 @@ from destination.model.delivery import Discard
 from destination.model.request import Request
 from destination.partners import Action
 from destination.partners.base.credentials import basic
-from destination.partners.base.fields import ActionFields, Id, Object, Text, Time
+from destination.partners.base.fields import (
+    ActionFields,
+    IdField,
+    ObjectField,
+    TextField,
+    TimeField,
+)
 from destination.partners.segment.settings import SegmentSettings
 from destination.support import json_codec
 from destination.support.json_codec import Json
@@ -40,7 +46,7 @@ def carries_our_mark(call: Mapping[str, Any]) -> bool:
     return isinstance(context, dict) and context.get("integration") == MARK
 
 
-_USER_ID = Id(
+_USER_ID = IdField(
     required=True,
     metadata={
         "label": "User ID",
@@ -49,14 +55,14 @@ _USER_ID = Id(
         "names_customer": True,
     },
 )
-_TIMESTAMP = Time(
+_TIMESTAMP = TimeField(
     metadata={
         "label": "Timestamp",
         "description": "When it happened; without one, Segment takes the time of its arrival",
         "default": "$.timestamp",
     },
 )
-_MESSAGE_ID = Text(
+_MESSAGE_ID = TextField(
     required=True,
     metadata={
         "label": "Message ID",
@@ -74,7 +80,7 @@ def _not_blank(name: str) -> None:
 
 class TrackFields(ActionFields):
     user_id = _USER_ID
-    event = Text(
+    event = TextField(
         required=True,
         validate=_not_blank,
         metadata={
@@ -83,7 +89,7 @@ class TrackFields(ActionFields):
             "default": "$.event",
         },
     )
-    properties = Object(
+    properties = ObjectField(
         metadata={
             "label": "Properties",
             "description": "What the event tells",
@@ -96,7 +102,7 @@ class TrackFields(ActionFields):
 
 class IdentifyFields(ActionFields):
     user_id = _USER_ID
-    traits = Object(
+    traits = ObjectField(
         required=True,
         metadata={
             "label": "Traits",

@@ -50,7 +50,7 @@ _BEHAVIOUR = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
+class CatalogueEvent:
     """One event of the catalogue."""
 
     name: str
@@ -78,12 +78,12 @@ class Kind:
 
 
 @functools.cache
-def kinds() -> Mapping[str, Kind]:
+def catalogue() -> Mapping[str, CatalogueEvent]:
     """Every event of the catalogue, by name, in its order."""
     file = resources.files("destination.partners.webhook") / "events.yaml"
     parts: dict[str, dict[str, Any]] = YAML(typ="safe").load(file.read_text("utf-8"))
     return {
-        name: Kind(
+        name: CatalogueEvent(
             name=name,
             description=description,
             behaviour=part == "behaviours",
@@ -98,7 +98,7 @@ def misfit(name: str, data: Json) -> str | None:
     """What of an event's data is not as the catalogue says, without showing it; None where all
     is, and for a name that the catalogue does not have.
     """
-    if name not in kinds():
+    if name not in catalogue():
         return None
     error = jsonschema.exceptions.best_match(_validator(name).iter_errors(data))
     if error is None:
@@ -113,7 +113,7 @@ def misfit(name: str, data: Json) -> str | None:
 
 @functools.cache
 def _validator(name: str) -> jsonschema.Draft4Validator:
-    return jsonschema.Draft4Validator(kinds()[name].data)
+    return jsonschema.Draft4Validator(catalogue()[name].data)
 
 
 def _data_schema(data: Mapping[str, str]) -> dict[str, Json]:

@@ -14,13 +14,13 @@ from functools import partial
 from typing import ClassVar
 from urllib.parse import urlsplit, urlunsplit
 
-from destination.model.delivery import Discard, Notice
+from destination.model.delivery import Discard, Notification
 from destination.model.event import Event
 from destination.model.request import Request
 from destination.outbound.ssrf_guard import Guard
-from destination.partners import Action, Copy
-from destination.partners.base.fields import ActionFields, Id, Object
-from destination.partners.webhook.catalogue import kinds, misfit
+from destination.partners import Action, EndpointPayload
+from destination.partners.base.fields import ActionFields, IdField, ObjectField
+from destination.partners.webhook.catalogue import catalogue, misfit
 from destination.partners.webhook.signing import signature_headers
 from destination.settings.parsers import count, switch
 from destination.settings.tables import PREFIX, Pacing, setting
@@ -109,7 +109,7 @@ class Account:
 
 
 class NotifyFields(ActionFields):
-    eventName = Id(  # noqa: N815 - as it is sent
+    eventName = IdField(  # noqa: N815 - as it is sent
         required=True,
         metadata={
             "label": "Event Name",
@@ -117,7 +117,7 @@ class NotifyFields(ActionFields):
             "default": "$.event",
         },
     )
-    customer = Id(
+    customer = IdField(
         required=True,
         metadata={
             "label": "Customer",
@@ -126,21 +126,21 @@ class NotifyFields(ActionFields):
             "names_customer": True,
         },
     )
-    refId = Id(  # noqa: N815
+    refId = IdField(  # noqa: N815
         metadata={
             "label": "Reference ID",
             "description": "What it is about, such as a transaction's id",
             "default": "$.messageId",
         },
     )
-    apiRequestId = Id(  # noqa: N815
+    apiRequestId = IdField(  # noqa: N815
         metadata={
             "label": "Request ID",
             "description": "The call that caused it",
             "default": "$.messageId",
         },
     )
-    data = Object(
+    data = ObjectField(
         metadata={
             "label": "Data",
             "description": "What there is to tell",
@@ -176,7 +176,7 @@ class Webhook:
                 customer="customer",
                 requests=partial(_requests, "POST", ""),
                 rule=_rule,
-                copies=self._copies,
+                fan_out=self._fan_out,
             )
         }
         #: The endpoints that get an event, by its name. None until subscribers are known, as in
@@ -197,15 +197,19 @@ class Webhook:
                 endpoints.setdefault(event_name, []).append(endpoint(account.id))
         self._endpoints = endpoints
 
-    def _copies(self, payload: dict[str, Json], event: Event, mapping: str) -> list[Copy]:
+    def _fan_out(
+        self, payload: dict[str, Json], event: Event, mapping: str
+    ) -> list[EndpointPayload]:
         known = self._endpoints
         names = [self.name] if known is None else known.get(payload["eventName"], ())
-        return [self._copy(name, payload, event, mapping) for name in names]
+        return [self._payload_for(name, payload, event, mapping) for name in names]
 
-    def _copy(self, name: str, payload: dict[str, Json], event: Event, mapping: str) -> Copy:
+    def _payload_for(
+        self, name: str, payload: dict[str, Json], event: Event, mapping: str
+    ) -> EndpointPayload:
         key = json_codec.dumps([event.source, event.message_id, mapping, name])
         reference = payload.get("refId") or event.message_id
-        notice = Notice(
+        notification = Notification(
             id=str(uuid.uuid5(_IDS, key)),
             request_id=payload.get("apiRequestId") or event.message_id,
             ref_id=f"{self.settings.org_id}_{reference}" if self.settings.org_id else reference,
@@ -213,15 +217,15 @@ class Webhook:
         )
         moment = event.timestamp if event.timestamp is not None else time.time()
         body = {
-            "eventName": notice.name,
-            "eventId": notice.id,
+            "eventName": notification.name,
+            "eventId": notification.id,
             **({"orgId": self.settings.org_id} if self.settings.org_id else {}),
-            "refId": notice.ref_id,
-            "apiRequestId": notice.request_id,
+            "refId": notification.ref_id,
+            "apiRequestId": notification.request_id,
             "createdAt": int(moment * 1000),
-            **_told(notice.name, int(moment * 1000), _data(payload)),
+            **_told(notification.name, int(moment * 1000), _data(payload)),
         }
-        return Copy(endpoint=name, payload=body, notice=notice)
+        return EndpointPayload(endpoint=name, payload=body, notification=notification)
 
 
 class Subscriber:
@@ -232,20 +236,20 @@ class Subscriber:
     in_use = True
     credentials = ()
 
-    def __init__(self, account: Account, kind: Webhook) -> None:
+    def __init__(self, account: Account, partner: Webhook) -> None:
         self.account = account
         parts = urlsplit(account.url)
         self.name = endpoint(account.id)
         self.label = account.name
         self.url = f"{parts.scheme}://{parts.netloc}"
         self.connections = account.connections
-        most = kind.settings.concurrency
-        self.pacing = replace(kind.settings, concurrency=min(account.connections, most))
-        self.guard = kind.guard
+        most = partner.settings.concurrency
+        self.pacing = replace(partner.settings, concurrency=min(account.connections, most))
+        self.guard = partner.guard
         path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
         requests = partial(_requests, account.method, path, account=account)
         self.actions = {
-            name: replace(action, requests=requests) for name, action in kind.actions.items()
+            name: replace(action, requests=requests) for name, action in partner.actions.items()
         }
 
     def headers(self) -> Mapping[str, str]:
@@ -300,13 +304,13 @@ def _data(payload: dict[str, Json]) -> dict[str, Json]:
 
 
 def _told(name: str, moment: int, data: dict[str, Json]) -> dict[str, Json]:
-    kind = kinds().get(name)
-    if kind is None or not kind.behaviour:
+    found = catalogue().get(name)
+    if found is None or not found.behaviour:
         return {"data": data}
     return {
         "ingestionTimestamp": moment,
         "name": name,
-        "description": kind.description,
+        "description": found.description,
         "attributes": data,
     }
 

@@ -13,7 +13,7 @@ import pytest
 
 from destination.model.delivery import Discard
 from destination.model.event import read_event
-from destination.partners.webhook.catalogue import kinds
+from destination.partners.webhook.catalogue import catalogue
 from destination.partners.webhook.destination import Account, Subscriber, Webhook, WebhookSettings
 from destination.partners.webhook.signing import new_secret, sign
 from destination.registry import Roster
@@ -75,7 +75,7 @@ def test_a_subscriber_is_told_what_capillary_s_would_be(routed):
 
     assert delivery.destination == "webhook:5e9d"
     assert delivery.customer == "u1"
-    assert str(uuid.UUID(told.pop("eventId"))) == delivery.notice.id
+    assert str(uuid.UUID(told.pop("eventId"))) == delivery.notification.id
     assert told == {
         "eventName": "transactionAdded",
         "orgId": 50074,
@@ -95,14 +95,14 @@ def test_a_behaviour_is_told_in_the_form_of_its_schema(routed):
     call = {**CALL, "event": "transaction", "properties": properties}
     [delivery] = routed(call, account_value(event_names=("transaction",)))
 
-    jsonschema.validate(json.loads(delivery.payload), kinds()["transaction"].schema)
+    jsonschema.validate(json.loads(delivery.payload), catalogue()["transaction"].schema)
 
 
 def test_each_subscriber_has_a_delivery_and_an_event_id_of_its_own(routed):
     first, second = routed(CALL, account_value(id="1"), account_value(id="2"))
 
     assert (first.destination, second.destination) == ("webhook:1", "webhook:2")
-    assert first.notice.id != second.notice.id
+    assert first.notification.id != second.notification.id
 
 
 def test_what_nobody_subscribed_to_is_discarded_with_the_reason(routed):
@@ -160,8 +160,8 @@ def test_data_that_is_not_as_the_catalogue_says_is_discarded(routed):
 
 
 def test_every_schema_of_the_catalogue_is_one():
-    for kind in kinds().values():
-        jsonschema.Draft4Validator.check_schema(kind.schema)
+    for event in catalogue().values():
+        jsonschema.Draft4Validator.check_schema(event.schema)
 
 
 def request_of(value):

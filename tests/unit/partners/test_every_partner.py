@@ -259,11 +259,11 @@ FIELDS = {
 def made(action, fields):
     """What is delivered of these fields: what goes to an endpoint, where there are such."""
     payload = action.fields.payload(fields)
-    if action.copies is None:
+    if action.fan_out is None:
         return payload
     call = {"type": "track", "event": "Any", "userId": "u1", "messageId": "m1"}
-    [copied] = action.copies(payload, read_event(call, source="rehook", max_bytes=1000), "Any")
-    return copied.payload
+    [made] = action.fan_out(payload, read_event(call, source="rehook", max_bytes=1000), "Any")
+    return made.payload
 
 
 @pytest.mark.parametrize("action", ACTIONS)
