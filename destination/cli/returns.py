@@ -10,7 +10,7 @@ from rich.text import Text
 
 from destination.cli import tables
 from destination.model.delivery import Status
-from destination.partners import partner_of
+from destination.partners.base.destination import partner_of
 from destination.registry import LOOK_EVERY
 from destination.store.database import Database
 from destination.store.queries import lists

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from destination.partners import Destination, partner_of
+from destination.partners.base.destination import Destination, partner_of
 from destination.store.queries.lists import Row
 from destination.support import json_codec
 

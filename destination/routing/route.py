@@ -15,7 +15,8 @@ from destination.mapping.files import Mapping
 from destination.model.arrival import Arrival
 from destination.model.delivery import Award, Delivery, Discard
 from destination.model.event import TYPES, Event, message_id, read_event
-from destination.partners import Action, Destination, Source, partner_of
+from destination.partners.base.destination import Action, Destination, partner_of
+from destination.partners.base.source import Source
 from destination.support import json_codec
 from destination.support.json_codec import Json
 

@@ -13,8 +13,8 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMe
 
 from destination.errors import Busy, Refused, Unauthorized
 from destination.model.event import REFUSALS, TYPES
-from destination.partners import Source
 from destination.partners.base.credentials import Lock
+from destination.partners.base.source import Source
 from destination.partners.segment import Segment
 from destination.registry import Roster
 from destination.routing.reload import LiveRoutes

@@ -10,40 +10,26 @@ from urllib.parse import quote
 from destination.model.delivery import Discard
 from destination.model.request import Request
 from destination.model.verdict import Exchange
-from destination.partners import Action
 from destination.partners.base.credentials import basic
-from destination.partners.base.fields import ActionFields, IdField, ObjectField, TextField
+from destination.partners.base.destination import Action, Destination
+from destination.partners.base.fields import ActionFields, CustomerField, ObjectField, TextField
 from destination.partners.rehook.settings import RehookSettings
 from destination.support import json_codec
 from destination.support.json_codec import Json
 
-_SOURCE_ID = IdField(
-    required=True,
-    metadata={
-        "label": "Source ID",
-        "description": "The unique user identifier set by you",
-        "default": "$.userId",
-        "names_customer": True,  # a constant would make one customer of all
-    },
-)
+_SOURCE_ID = CustomerField("Source ID", "The unique user identifier set by you")
 
 
 class IdentifyUserFields(ActionFields):
     source_id = _SOURCE_ID
     metadata = ObjectField(
-        metadata={
-            "label": "User Metadata",
-            "description": "Properties to set on the user profile",
-            "default": "$.traits",
-        },
+        "User Metadata", "Properties to set on the user profile", default="$.traits"
     )
     referral_code = TextField(
+        "Referral Code",
+        "The referral code of the user",
+        default="$.traits.referral_code",
         allow_none=True,
-        metadata={
-            "label": "Referral Code",
-            "description": "The referral code of the user",
-            "default": "$.traits.referral_code",
-        },
     )
 
 
@@ -51,47 +37,32 @@ class TrackEventFields(ActionFields):
     awards = True
 
     event_name = TextField(
+        "Event Name",
+        "The name of the event being performed",
+        default={"@if": {"exists": "$.event", "then": "$.event", "else": "$.type"}},
         required=True,
-        metadata={
-            "label": "Event Name",
-            "description": "The name of the event being performed",
-            "default": {"@if": {"exists": "$.event", "then": "$.event", "else": "$.type"}},
-        },
     )
     source_id = _SOURCE_ID
     metadata = ObjectField(
-        metadata={
-            "label": "Event Properties",
-            "description": "Properties to send along with the event",
-            "default": "$.properties",
-        },
+        "Event Properties", "Properties to send along with the event", default="$.properties"
     )
 
 
-class Rehook:
+class Rehook(Destination):
     """The destination. Its requests carry Basic auth: the API key and the secret key."""
 
     name = "rehook"
     label = "Rehook"
-    integration = "Rehook"
-    connections = None
-    horizon = None
-    #: It is what the service is for: what waits for it waits until its keys are set.
-    in_use = True
-    guard = None
+    #: It is in use without them: what is sent to it waits until its keys are set.
     credentials = (RehookSettings.PREFIX + "API_KEY", RehookSettings.PREFIX + "API_SECRET")
 
     def __init__(self, settings: RehookSettings) -> None:
-        self.url = settings.url
-        self.pacing = settings
-        self._settings = settings
         identify_user = Action(
             name="identifyUser",
             label="Identify User",
             description="Create or update the customer in Rehook",
             trigger='type = "identify"',
             fields=IdentifyUserFields(),
-            customer="source_id",
             code="referral_code",
             traits="metadata",
             requests=self._identify,
@@ -100,14 +71,13 @@ class Rehook:
             name="trackEvent",
             label="Track Event",
             description="Send the event to Rehook, whose rules then award what it earns",
-            trigger='type = "track"',
             fields=TrackEventFields(),
-            customer="source_id",
             requests=self._track,
             rule=self._code_required,
             used_code=self._used_code,
         )
-        self.actions = {action.name: action for action in (identify_user, track_event)}
+        super().__init__(url=settings.url, pacing=settings, actions=[identify_user, track_event])
+        self._settings = settings
 
     def headers(self) -> Mapping[str, str]:
         return {"Authorization": basic(self._settings.api_key, self._settings.api_secret)}

@@ -8,13 +8,14 @@ import contextlib
 import hashlib
 import hmac
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from destination.errors import Refused, Unauthorized
 from destination.model.delivery import Discard
 from destination.model.event import Event
 from destination.partners.base.credentials import basic_or_bearer, fits
+from destination.partners.base.source import Source
 from destination.partners.segment.destination import carries_our_mark
 from destination.partners.segment.settings import SegmentSettings
 from destination.support import json_codec
@@ -24,7 +25,7 @@ from destination.support.json_codec import Json
 _SHARED = ("context", "integrations")
 
 
-class Segment:
+class Segment(Source):
     """The source: `POST /webhooks/segment`, and the Tracking API below `/v1`."""
 
     name = "segment"
@@ -37,15 +38,11 @@ class Segment:
         self._secrets = [secret.encode() for secret in settings.shared_secret]
         self._keys = [key.encode() for key in settings.write_keys]
         self.protected = bool(self._secrets or self._keys)
-
-    @property
-    def warnings(self) -> Sequence[str]:
-        if not self._settings.accept_unsigned:
-            return []
-        return [
-            f"{SegmentSettings.PREFIX}ACCEPT_UNSIGNED is yes: the unsigned rest of a batch is "
-            "accepted from anybody who can send a signed first event."
-        ]
+        if settings.accept_unsigned:
+            self.warnings = (
+                f"{SegmentSettings.PREFIX}ACCEPT_UNSIGNED is yes: the unsigned rest of a batch is "
+                "accepted from anybody who can send a signed first event.",
+            )
 
     def authenticate(self, headers: Mapping[str, str], body: bytes) -> None:
         """Raises Unauthorized unless the body is signed, or a write key vouches for it."""
@@ -71,9 +68,6 @@ class Segment:
             return None
         detail = "It carries our own mark: it was sent to Segment from here, and came round again."
         return Discard(reason="loop", detail=detail)
-
-    def confirms(self, _event: Event) -> None:
-        """Segment does not tell what became of a call."""
 
     def accepts_key(self, key: bytes) -> bool:
         """Whether it is one of the write keys; any is, where nothing protects the source."""

@@ -18,8 +18,8 @@ from destination.model.delivery import Discard, Notification
 from destination.model.event import Event
 from destination.model.request import Request
 from destination.outbound.ssrf_guard import Guard
-from destination.partners import Action, EndpointPayload
-from destination.partners.base.fields import ActionFields, IdField, ObjectField
+from destination.partners.base.destination import Action, Destination, EndpointPayload
+from destination.partners.base.fields import ActionFields, CustomerField, IdField, ObjectField
 from destination.partners.webhook.catalogue import catalogue, misfit
 from destination.partners.webhook.signing import signature_headers
 from destination.settings.parsers import count, switch
@@ -110,84 +110,47 @@ class Account:
 
 class NotifyFields(ActionFields):
     eventName = IdField(  # noqa: N815 - as it is sent
+        "Event Name",
+        "The event's name, by which subscribers choose",
+        default="$.event",
         required=True,
-        metadata={
-            "label": "Event Name",
-            "description": "The event's name, by which subscribers choose",
-            "default": "$.event",
-        },
     )
-    customer = IdField(
-        required=True,
-        metadata={
-            "label": "Customer",
-            "description": "Whom it is about: one customer's notifications arrive in order",
-            "default": "$.userId",
-            "names_customer": True,
-        },
+    customer = CustomerField(
+        "Customer", "Whom it is about: one customer's notifications arrive in order"
     )
     refId = IdField(  # noqa: N815
-        metadata={
-            "label": "Reference ID",
-            "description": "What it is about, such as a transaction's id",
-            "default": "$.messageId",
-        },
+        "Reference ID", "What it is about, such as a transaction's id", default="$.messageId"
     )
     apiRequestId = IdField(  # noqa: N815
-        metadata={
-            "label": "Request ID",
-            "description": "The call that caused it",
-            "default": "$.messageId",
-        },
+        "Request ID", "The call that caused it", default="$.messageId"
     )
-    data = ObjectField(
-        metadata={
-            "label": "Data",
-            "description": "What there is to tell",
-            "default": "$.properties",
-        },
-    )
+    data = ObjectField("Data", "What there is to tell", default="$.properties")
 
 
-class Webhook:
+class Webhook(Destination):
     """All subscribers together, as mapping files name them."""
 
     name = "webhook"
     label = "Event Notifications"
-    integration = "Event Notifications"
-    #: No address: it stands for those of the subscribers.
-    url = "webhook:*"
-    connections = None
     horizon = HORIZON
-    in_use = True
-    credentials = ()
 
     def __init__(self, settings: WebhookSettings) -> None:
+        notify = Action(
+            name="notify",
+            label="Notify",
+            description="Tell whoever subscribed to the event's name",
+            fields=NotifyFields(),
+            requests=partial(_requests, "POST", ""),
+            rule=_rule,
+            fan_out=self._fan_out,
+        )
+        # No address: it stands for those of the subscribers.
+        super().__init__(url="webhook:*", pacing=settings, actions=[notify])
         self.settings = settings
-        self.pacing = settings
         self.guard = settings.guard
-        self.actions = {
-            "notify": Action(
-                name="notify",
-                label="Notify",
-                description="Tell whoever subscribed to the event's name",
-                trigger='type = "track"',
-                fields=NotifyFields(),
-                customer="customer",
-                requests=partial(_requests, "POST", ""),
-                rule=_rule,
-                fan_out=self._fan_out,
-            )
-        }
         #: The endpoints that get an event, by its name. None until subscribers are known, as in
         #: a preview: then it is shown for all of them together.
         self._endpoints: Mapping[str, Sequence[str]] | None = None
-
-    def headers(self) -> Mapping[str, str]:
-        return {}
-
-    def check(self) -> None:
-        """Each account has credentials of its own, which only a notification would try."""
 
     def subscribe(self, accounts: Iterable[Account]) -> None:
         """Tell these accounts from now on, and no others."""
@@ -228,35 +191,30 @@ class Webhook:
         return EndpointPayload(endpoint=name, payload=body, notification=notification)
 
 
-class Subscriber:
-    """One account, as a destination."""
+class Subscriber(Destination):
+    """One account, as a destination. Only a notification tries its credentials."""
 
-    integration = Webhook.integration
+    integration = Webhook.label
     horizon = HORIZON
-    in_use = True
-    credentials = ()
 
     def __init__(self, account: Account, partner: Webhook) -> None:
-        self.account = account
         parts = urlsplit(account.url)
-        self.name = endpoint(account.id)
-        self.label = account.name
-        self.url = f"{parts.scheme}://{parts.netloc}"
-        self.connections = account.connections
-        most = partner.settings.concurrency
-        self.pacing = replace(partner.settings, concurrency=min(account.connections, most))
-        self.guard = partner.guard
         path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
         requests = partial(_requests, account.method, path, account=account)
-        self.actions = {
-            name: replace(action, requests=requests) for name, action in partner.actions.items()
-        }
+        concurrency = min(account.connections, partner.settings.concurrency)
+        super().__init__(
+            url=f"{parts.scheme}://{parts.netloc}",
+            pacing=replace(partner.settings, concurrency=concurrency),
+            actions=[replace(action, requests=requests) for action in partner.actions.values()],
+        )
+        self.name = endpoint(account.id)
+        self.label = account.name
+        self.account = account
+        self.connections = account.connections
+        self.guard = partner.guard
 
     def headers(self) -> Mapping[str, str]:
         return {_THEIRS.get(name.lower(), name): value for name, value in self.account.headers}
-
-    def check(self) -> None:
-        """Only a notification would try its credentials."""
 
 
 def endpoint(account_id: str) -> str:
@@ -313,7 +271,3 @@ def _told(name: str, moment: int, data: dict[str, Json]) -> dict[str, Json]:
         "description": found.description,
         "attributes": data,
     }
-
-
-SETTINGS = WebhookSettings
-destination = Webhook

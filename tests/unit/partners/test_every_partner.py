@@ -17,7 +17,7 @@ from destination.errors import BadSetting, Refused, Unauthorized
 from destination.model.delivery import Delivery, Status
 from destination.model.event import read_event
 from destination.model.request import Request
-from destination.partners import Batching
+from destination.partners.base.destination import Batching
 from destination.routing.route import arrive
 from destination.settings.tables import PREFIX, Environment, Settings, rows
 from destination.store import database as databases
@@ -71,6 +71,14 @@ def notices(name, folder="valid"):
     """The bodies of a source's fixtures, as it sends them."""
     found = call_files.read_all([str(ROOT / "fixtures" / name / folder)])
     return [payload.text.encode() for payload in found]
+
+
+@pytest.mark.parametrize("name", partners.names())
+def test_a_partner_has_the_name_of_its_file(name):
+    found = [sides[name].name for sides in (SOURCES, DESTINATIONS) if name in sides]
+
+    assert found
+    assert set(found) == {name}
 
 
 # Sources.
