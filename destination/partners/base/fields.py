@@ -128,7 +128,7 @@ class ActionFields(Schema):
     error_messages = {"type": "must be an object"}  # noqa: RUF012
 
     @pre_load
-    def _drop_empty(self, data: Any, **_: Any) -> Any:
+    def _drop_empty(self, data: Json, **_: Any) -> Json:
         if not isinstance(data, dict):
             return data
         return {

@@ -7,7 +7,6 @@ what identifies a call is found in it. `docs/partners.md` says what is read how.
 import re
 import time
 from collections.abc import Callable
-from typing import Any
 
 from destination.errors import Refused
 from destination.model.delivery import Confirmation, Discard
@@ -112,14 +111,14 @@ class RehookWebhook(EngineSource):
         }
 
 
-def _one_spelling(event: Any) -> Any:
+def _one_spelling(event: Json) -> Json:
     """Rehook's page says `customer.referral.successful`, and its samples `successfull`."""
     if isinstance(event, str):
         return event.replace("referral.successfull.", "referral.successful.")
     return event
 
 
-def _cleaned(value: Any, *, no_answer: bool) -> Any:
+def _cleaned(value: Json, *, no_answer: bool) -> Json:
     """Without zero dates, and dates no finer than milliseconds; with `no_answer`, "NA" is none."""
     if isinstance(value, dict):
         return {key: _cleaned(each, no_answer=no_answer) for key, each in value.items()}

@@ -7,7 +7,6 @@ anything is sent: a user, a name, a time, a size.
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from marshmallow import ValidationError
 
@@ -40,7 +39,7 @@ MARK = {"name": "loyalty-destination"}
 _BATCH = '{"batch":[', "]}"
 
 
-def carries_our_mark(call: Mapping[str, Any]) -> bool:
+def carries_our_mark(call: Mapping[str, Json]) -> bool:
     """Whether we sent the call to Segment ourselves."""
     context = call.get("context")
     return isinstance(context, dict) and context.get("integration") == MARK

@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import uuid
 from collections.abc import Mapping
-from typing import Any
 
 from destination.errors import Refused, Unauthorized
 from destination.model.delivery import Discard
@@ -226,7 +225,7 @@ def _unwrapped(call: Json) -> Json:
     return call
 
 
-def _merged(shared: dict[str, Any], call: Json) -> Json:
+def _merged(shared: dict[str, Json], call: Json) -> Json:
     """A call of a `{"batch": [...]}` takes on what stands around the batch."""
     if not isinstance(call, dict):
         return call

@@ -7,7 +7,6 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
 
 import jsonschema
 from ruamel.yaml import YAML
@@ -81,7 +80,9 @@ class CatalogueEvent:
 def catalogue() -> Mapping[str, CatalogueEvent]:
     """Every event of the catalogue, by name, in its order."""
     file = resources.files("destination.partners.webhook") / "events.yaml"
-    parts: dict[str, dict[str, Any]] = YAML(typ="safe").load(file.read_text("utf-8"))
+    parts: dict[str, dict[str, tuple[str, dict[str, str]]]] = YAML(typ="safe").load(
+        file.read_text("utf-8")
+    )
     return {
         name: CatalogueEvent(
             name=name,
