@@ -15,8 +15,9 @@ from destination import partners
 from destination.errors import Problem
 from destination.mapping import files
 from destination.mapping.documents import Fault
-from destination.partners import Destination, Source
 from destination.partners.base.credentials import Lock
+from destination.partners.base.destination import Destination
+from destination.partners.base.source import Source
 from destination.partners.segment import Segment, SegmentSettings
 from destination.partners.webhook.destination import WebhookSettings
 from destination.registry import Registry

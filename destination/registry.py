@@ -6,7 +6,7 @@ It follows the database: what an account's owner changes holds everywhere within
 import threading
 from collections.abc import Callable, ItemsView, Iterator, Mapping, ValuesView
 
-from destination.partners import Destination
+from destination.partners.base.destination import Destination
 from destination.partners.webhook.destination import Subscriber, Webhook
 from destination.store import subscribers
 from destination.store.database import Database

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from destination.errors import Problem, Refused
-from destination.partners import Source
+from destination.partners.base.source import Source
 from destination.partners.segment import read_calls
 from destination.support import json_codec
 from destination.support.json_codec import Json

@@ -14,7 +14,7 @@ from destination.cli.sender import Sender
 from destination.errors import Refused
 from destination.model.arrival import Arrival, Outcome
 from destination.model.reason import REFUSALS
-from destination.partners import Source
+from destination.partners.base.source import Source
 from destination.routing.route import arrive
 
 #: How many calls one request of a replay carries.

@@ -13,7 +13,7 @@ from destination.mapping.files import files
 from destination.mapping.schema import schema_of
 from destination.model.verdict import Exchange
 from destination.outbound.client import Client
-from destination.partners import Destination
+from destination.partners.base.destination import Destination
 from destination.support import json_codec
 from destination.support.text import listed
 

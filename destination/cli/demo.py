@@ -30,7 +30,7 @@ from destination.cli.sender import Answer, Sender
 from destination.cli.sent import body_of
 from destination.cli.service import SANDBOX_PORT, STOP_WITHIN, sandbox_environment
 from destination.errors import Problem
-from destination.partners import Destination
+from destination.partners.base.destination import Destination
 from destination.partners.segment import Segment, SegmentSettings
 from destination.settings.tables import Environment, Settings, Table, rows
 from destination.store import database

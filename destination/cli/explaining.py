@@ -15,7 +15,7 @@ from destination.mapping.explain import Way, explain_fields, explain_trigger, sh
 from destination.mapping.files import Mapping
 from destination.model.arrival import Arrival
 from destination.model.delivery import Delivery, Discard
-from destination.partners import Action
+from destination.partners.base.destination import Action
 from destination.routing.route import Routes, arrive
 from destination.support import json_codec
 from destination.support.json_codec import Json

@@ -17,7 +17,7 @@ from destination.cli.samples import NAMED, Sample
 from destination.errors import Problem
 from destination.mapping import InvalidMapping, compile_mapping, compile_trigger, expand, files
 from destination.model.event import TYPES
-from destination.partners import Action
+from destination.partners.base.destination import Action
 from destination.support import json_codec
 from destination.support.text import did_you_mean, printable
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from destination.cli import tables
 from destination.model.delivery import Status
-from destination.partners import kind_of
+from destination.partners.base.destination import partner_of
 from destination.registry import LOOK_EVERY
 from destination.store.database import Database
 from destination.store.queries import lists
@@ -46,7 +46,7 @@ class Told:
     reason: str | None = None
     #: How many of their deliveries stand where.
     statuses: Counter[str] = field(default_factory=Counter)
-    #: What of the newest reached whom: the destination's kind, and words.
+    #: What the newest event told each partner, in words.
     reached: dict[str, str] = field(default_factory=dict)
 
 
@@ -103,7 +103,7 @@ def _all_reached(sandbox_url: str, kept: Database, after: int) -> bool:
     wanted = {
         json_codec.load_object(each["payload"])["eventId"]
         for each in made
-        if kind_of(each["destination"]) == "webhook"
+        if partner_of(each["destination"]) == "webhook"
     }
     notified = _call("GET", f"{sandbox_url}/_sandbox/notified")
     got = {each["notification"]["eventId"] for each in notified if each["signed"]}
@@ -129,9 +129,9 @@ def print_returns(kept: Database, *, after: int) -> None:
         told.reason = row["reason"]
         for delivery in full["deliveries"]:
             told.statuses[delivery["status"]] += 1
-            if (kind := kind_of(delivery["destination"])) not in told.reached:
+            if (partner := partner_of(delivery["destination"])) not in told.reached:
                 payload = (lists.delivery(kept, delivery["id"]) or {})["payload"]
-                told.reached[kind] = _sent(json_codec.load_object(payload))
+                told.reached[partner] = _sent(json_codec.load_object(payload))
     console = tables.console()
     table = tables.new_table(("the engines told", "times", "outcome", "reached", ""))
     event, times, outcome, whom, what = table.columns
@@ -144,14 +144,14 @@ def print_returns(kept: Database, *, after: int) -> None:
     what.width = max(8, console.width - taken - 14)
     what.no_wrap, what.overflow = True, "ellipsis"
     for told in sorted(found.values(), key=lambda each: each.event):
-        reached = [(STAND_INS[kind], words) for kind, words in sorted(told.reached.items())]
+        reached = [(STAND_INS[partner], words) for partner, words in sorted(told.reached.items())]
         whoms, words = zip(*reached or [("—", "")], strict=True)
         cells = (Text("\n".join(whoms)), Text("\n".join(words)))
         table.add_row(told.event, str(told.times), _outcome(told), *cells)
     console.print(table)
 
 
-#: Who is told, by the kind of destination.
+#: Who is told, by partner.
 STAND_INS = {"segment": "Segment", "webhook": "subscriber"}
 
 

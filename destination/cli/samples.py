@@ -13,7 +13,7 @@ from marshmallow.fields import Field
 from destination.cli import call_files
 from destination.mapping import expand, transform
 from destination.model.event import TYPES
-from destination.partners import Source
+from destination.partners.base.source import Source
 
 #: The types of calls that have a name of their own, and where it stands.
 NAMED = {"track": "event", "page": "name", "screen": "name"}

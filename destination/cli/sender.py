@@ -9,7 +9,7 @@ import requests
 
 from destination.errors import Problem
 from destination.model.reason import REFUSALS
-from destination.partners import Source
+from destination.partners.base.source import Source
 
 #: Seconds for which a receiver that is away, or busy, is tried again.
 PATIENCE = 60.0

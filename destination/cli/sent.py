@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from destination.partners import Destination, kind_of
+from destination.partners.base.destination import Destination, partner_of
 from destination.store.queries.lists import Row
 from destination.support import json_codec
 
@@ -13,7 +13,7 @@ def body_of(
     """The body of a delivery's request; of one with this method, where it has several. None
     where it has none.
     """
-    action = destinations[kind_of(delivery["destination"])].actions[delivery["action"]]
+    action = destinations[partner_of(delivery["destination"])].actions[delivery["action"]]
     requests = action.requests(json_codec.load_object(delivery["payload"]))
     # An account's method is its own, and its request is the only one.
     found = [request for request in requests if request.method == method] or requests

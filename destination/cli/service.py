@@ -19,7 +19,7 @@ import structlog
 
 from destination.app import Setup
 from destination.errors import BadSetting, Problem, StoreUnavailable
-from destination.partners import Destination
+from destination.partners.base.destination import Destination
 from destination.registry import Registry
 from destination.sandbox import serve as serve_sandbox
 from destination.settings.tables import Environment, Settings

@@ -36,14 +36,14 @@ class Award:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Notice:
-    """Under what a subscriber asks what became of a delivery."""
+class Notification:
+    """What we tell one subscriber. It asks by these ids what became of it."""
 
-    #: Its own: the same in every try, another for every subscriber.
+    #: Its own: the same in every attempt, another one for every subscriber.
     id: str
-    #: Of the call that caused it.
+    #: The id of the call that caused it.
     request_id: str
-    #: Of what it is about, such as a transaction.
+    #: The id of what it is about, such as a transaction.
     ref_id: str
     #: The event's name, as subscribers know it.
     name: str
@@ -77,8 +77,8 @@ class Delivery:
     mapping_set: str | None = None
     #: It may wait for everything that is not: an audience's updates, a replay.
     bulk: bool = False
-    #: For a subscriber's, or None.
-    notice: Notice | None = None
+    #: What a subscriber is told by it; None where it goes to no subscriber.
+    notification: Notification | None = None
 
     def discarded(self, reason: str, detail: str) -> "Discard":
         """What stands in its place where it is not sent."""

@@ -1,7 +1,7 @@
-"""The one HTTP client: one request, one exchange, and always to the point whether it left.
+"""The one HTTP client: it sends one request, and says what came back and whether the request left.
 
 It never resends and never follows a redirect. A call ends within its timeouts, whatever the other
-side does; at most 64 KB of its answer are kept.
+side does. At most 64 KB of an answer are kept.
 """
 
 import contextlib
@@ -57,16 +57,16 @@ class Client:
             "User-Agent": "loyalty-destination",
             "Content-Type": "application/json",
             **headers,
-            "Accept-Encoding": "identity",  # nothing to unpack, and so no bomb
+            "Accept-Encoding": "identity",  # what is not compressed cannot unpack to a bomb
         }
         self._longest = connect_timeout + read_timeout
         self._timeout = Timeout(connect=connect_timeout, read=read_timeout)
         self._adapter = _Adapter(pool_connections=1, pool_maxsize=connections)
 
     def exchange(self, request: Request) -> Exchange:
-        """Send `request` and read the answer. Never raises: what went wrong is in the exchange."""
+        """Send `request` and read the answer. Never raises: the exchange says what went wrong."""
         url = self._url + request.path
-        call = _watch.begin(self, self._longest)
+        call = _deadlines.begin(self, self._longest)
         try:
             status, retry_after, answer = self._send(request)
             if call.late:
@@ -74,43 +74,45 @@ class Client:
         except (HTTPError, http.client.HTTPException, OSError) as error:  # requests' are OSErrors
             return self.without_answer(request, _trouble(error, call), _words(error))
         finally:
-            _watch.end(call)
+            _deadlines.end(call)
         return Exchange(
             method=request.method, url=url, status=status, answer=answer, retry_after=retry_after
         )
 
     def without_answer(self, request: Request, trouble: Trouble, words: str) -> Exchange:
-        """The exchange of a request that is not sent now, or was sent by somebody who died."""
+        """The exchange of a request that is not sent now, or whose worker died before it knew the
+        answer. `words` say why.
+        """
         url = self._url + request.path
         return Exchange(method=request.method, url=url, trouble=trouble, answer=words)
 
     def cut(self) -> None:
         """End every call that is under way: each returns at once, with what is known of it."""
-        _watch.cut(self)
+        _deadlines.cut(self)
 
     def close(self) -> None:
-        """Give the idle connections up; calls that are under way go on to their ends."""
-        if "_route" in vars(self):  # the adapter lets go of its connections, and closes none
+        """Close the idle connections; calls that are under way go on to their ends."""
+        if "_route" in vars(self):  # the adapter forgets its connections, and does not close them
             self._route[0].close()
         self._adapter.close()
 
     @functools.cached_property
-    def _route(self) -> tuple[Any, str]:
-        """The connections, and what stands before a request's path.
+    def _route(self) -> tuple[HTTPConnectionPool, str]:
+        """The pool of connections, and what stands before a request's path.
 
-        requests makes the pool: certificates and proxies are as its users know them. The pool
-        is then used directly, at half of the cost of a call through a session.
+        The library requests makes the pool: certificates and proxies are as its users know them.
+        We then use the pool directly, at half of the cost of a call through a session.
         """
-        options: Any = requests.Session().merge_environment_settings(
-            self._url, {}, True, None, None
-        )
+        options = requests.Session().merge_environment_settings(self._url, {}, True, None, None)
         if self.guard:
             options["proxies"] = {}  # a proxy would connect to where we could not look
         root = requests.Request("POST", self._url + "/").prepare()
         pool = self._adapter.get_connection_with_tls_context(
             root, options["verify"], proxies=options["proxies"], cert=options["cert"]
         )
-        return pool, self._adapter.request_url(root, options["proxies"]).removesuffix("/")
+        return cast(HTTPConnectionPool, pool), self._adapter.request_url(
+            root, options["proxies"]
+        ).removesuffix("/")
 
     def _send(self, request: Request) -> tuple[int, str | None, str]:
         """The status, the Retry-After and the text of the answer."""
@@ -136,7 +138,7 @@ class Client:
         except ValueError as error:
             raise ConnectionError("a chunk of the answer has a negative size") from error
         finally:
-            # The connection went back to the pool when the answer was read to its end; else it
+            # The connection went back to the pool if the answer was read to its end. If not, it
             # is dropped here.
             response.close()
         answer = content[:MAX_ANSWER_BYTES].decode(errors="replace")
@@ -144,8 +146,9 @@ class Client:
 
 
 def _check_headers_are_whole(response: BaseHTTPResponse) -> None:
-    """The library takes headers that were cut off for whole. Then nothing announces where the
-    answer ends, which a server must do unless it says that it closes the connection.
+    """Raises ConnectionError where the answer's headers were cut off, which the library takes for
+    whole. Such an answer does not announce where it ends. A server must do that unless it says
+    that it closes the connection.
     """
     announced = "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
     closes = response.headers.get("Connection", "").lower() == "close"
@@ -163,9 +166,10 @@ def _trouble(error: Exception, call: "_Call") -> Trouble:
 
 
 def _words(error: BaseException) -> str:
-    """What the innermost cause says, `[Errno 111] Connection refused`; of an answer that cannot be
-    read only what kind of error that is, since its text quotes the answer, and these words are
-    logged: `BadStatusLine`.
+    """What the innermost cause says: `[Errno 111] Connection refused`.
+
+    Of an answer that cannot be read, only the error's name: `BadStatusLine`. Its text quotes the
+    answer, and these words are logged.
     """
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
@@ -204,18 +208,21 @@ class _Here(threading.local):
 _here = _Here()
 
 
-class _Watch:
-    """Cuts the calls that last too long: a timeout of sockets bounds only each single wait, and
-    an answer of one byte a second would never end.
+class _Deadlines:
+    """Ends the calls that last too long. A socket's timeout bounds only each single wait: an
+    answer of one byte a second would never end.
     """
 
     def __init__(self) -> None:
         self._calls: set[_Call] = set()
+        self._starting = threading.Lock()
+        self._started = False
 
     def begin(self, client: Client, seconds: float) -> _Call:
         call = _here.call = _Call(client, time.monotonic() + seconds)
         self._calls.add(call)
-        self._watching()
+        if not self._started:
+            self._start()
         return call
 
     def end(self, call: _Call) -> None:
@@ -226,10 +233,12 @@ class _Watch:
             if call.client is client:
                 call.cut()
 
-    @functools.cache  # noqa: B019 - there is one of it
-    def _watching(self) -> None:
-        """One thread, from the first call on, watches those of all clients."""
-        threading.Thread(target=self._run, name="deadlines", daemon=True).start()
+    def _start(self) -> None:
+        """Start the one thread that watches the calls of all clients, with the first of them."""
+        with self._starting:
+            if not self._started:
+                threading.Thread(target=self._run, name="deadlines", daemon=True).start()
+                self._started = True
 
     def _run(self) -> None:
         while True:
@@ -240,13 +249,12 @@ class _Watch:
                     call.cut()
 
 
-_watch = _Watch()
+_deadlines = _Deadlines()
 
 
 class _Traced:
-    """A connection that tells when a request leaves on it, and is not reused when long idle.
-
-    Where the call is guarded, it leads to an address that the guard has looked at.
+    """A connection that notes when a request leaves on it, and is not reused when it was idle for
+    long. For a client with a guard, it leads to an address that the guard permits.
     """
 
     sock: socket.socket | None
@@ -274,10 +282,10 @@ class _Traced:
         try:
             super().connect()  # type: ignore[misc]
         finally:
-            _here.call.left = False  # what a proxy or TLS exchanged was not the request
+            _here.call.left = False  # until now only a proxy or TLS has spoken
 
     def request(self, *args: Any, **options: Any) -> None:
-        """Head and body leave together: two packets, and two waits for the socket, cost more."""
+        """Send head and body together: apart, they cost two packets and two waits."""
         parts: list[bytes] = []
         self._parts = parts
         try:

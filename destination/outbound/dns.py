@@ -1,7 +1,7 @@
 """Connecting: a name is looked up and its addresses are tried, all within the connection's timeout.
 
-A resolver has patience of its own, for minutes where servers are many. It is asked in a thread, one
-for each name, so that nobody waits longer than was said.
+The system's resolver may take minutes, and cannot be told to hurry. So a thread asks it, one thread
+for each name, and nobody waits longer than the timeout.
 """
 
 import contextlib
@@ -10,15 +10,24 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any
 
-#: What is known of one address of a name, as socket.getaddrinfo tells it.
-Address = tuple[Any, ...]
+#: One address of a name, as socket.getaddrinfo gives it: family, kind, protocol, canonical name,
+#: and where to connect to, which begins with the address as text.
+Address = tuple[
+    socket.AddressFamily,
+    socket.SocketKind,
+    int,
+    str,
+    tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes],
+]
+
+#: An option of a socket: level, name and value, as socket.setsockopt takes it.
+SocketOption = tuple[int, int, int | bytes]
 
 #: Seconds that each address of a name has at least, before the next is tried.
 _SHARE = 1.0
 
-_asking: dict[tuple[str, int], "Future[list[Address]]"] = {}
+_asking: dict[tuple[str, int], "Future[Sequence[Address]]"] = {}
 _lock = threading.Lock()
 
 
@@ -27,13 +36,15 @@ def connect(
     port: int,
     *,
     timeout: float,
-    socket_options: Sequence[Any] = (),
+    socket_options: Sequence[SocketOption] = (),
     permit: Callable[[str], None] | None = None,
 ) -> socket.socket:
-    """A connection to the first address of `host` that answers, and that `permit` does not refuse
-    by an OSError; `timeout` seconds are for all of it.
+    """A connection to the first address of `host` that answers. `timeout` is in seconds, for the
+    look-up and all addresses together. `permit` raises OSError for an address that is to be left
+    out.
 
-    Raises OSError where none answers: the last one's; TimeoutError where the name is not resolved.
+    Raises the last address's OSError where none answers, TimeoutError where the name is not
+    resolved in time.
     """
     ends = time.monotonic() + timeout
     found = look_up(host, port, timeout)
@@ -57,8 +68,8 @@ def connect(
     raise problem
 
 
-def look_up(host: str, port: int, seconds: float) -> list[Address]:
-    """The addresses of a name. Raises OSError; TimeoutError where nobody knows in time."""
+def look_up(host: str, port: int, seconds: float) -> Sequence[Address]:
+    """The addresses of a name. Raises OSError, or TimeoutError where there is no answer in time."""
     with _lock:
         answer = _asking.get((host, port))
         if answer is None:
@@ -71,8 +82,8 @@ def look_up(host: str, port: int, seconds: float) -> list[Address]:
     raise TimeoutError(f"{host} was not resolved in {seconds:g} seconds")
 
 
-def _ask(host: str, port: int, answer: "Future[list[Address]]") -> None:
-    found: list[Address] = []
+def _ask(host: str, port: int, answer: "Future[Sequence[Address]]") -> None:
+    found: Sequence[Address] = []
     problem: OSError | None = None
     try:
         found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
@@ -80,7 +91,7 @@ def _ask(host: str, port: int, answer: "Future[list[Address]]") -> None:
         problem = OSError(f"{host} is no name of a host")
     except OSError as error:
         problem = error
-    with _lock:  # who asks from now on gets an answer of its own
+    with _lock:  # whoever asks from now on starts a look-up of their own
         del _asking[host, port]
     if problem:
         answer.set_exception(problem)

@@ -1,7 +1,8 @@
-"""Addresses that a stranger supplied: where they may lead, checked at save and at every connect.
+"""Guard against SSRF: where an address that a stranger supplied may lead.
 
-The connection goes to the very address that was checked. A name is resolved once for it, so an
-answer that changes meanwhile (DNS rebinding) leads nowhere.
+It is checked when it is saved and with every connection. A connection resolves the name once,
+checks the address and goes to that very address. So DNS rebinding, an answer that changes between
+the check and the connection, leads nowhere.
 """
 
 import re
@@ -9,7 +10,6 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Any
 from urllib.parse import urlsplit
 
 from destination.errors import Problem
@@ -65,9 +65,10 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 class BadAddress(Problem, OSError):
-    """An address leads where it must not, or is not one: says which part, and what to write.
+    """An address leads where it must not, or cannot be read: the message says which part is wrong,
+    and what to write.
 
-    Also an OSError, so that connecting fails as it does for other reasons.
+    It is an OSError too, so that connecting fails by it as it fails for other reasons.
     """
 
 
@@ -95,10 +96,10 @@ class Guard:
         *,
         tls: bool,
         timeout: float,
-        socket_options: Sequence[Any],
+        socket_options: Sequence[dns.SocketOption],
     ) -> socket.socket:
-        """A connection to the first address of `host` that is permitted and answers, for TLS or for
-        plain text.
+        """A connection to the first address of `host` that is permitted and answers; `tls` says
+        whether TLS will be spoken on it.
 
         Raises BadAddress where none is permitted, OSError where none answers.
         """
@@ -116,8 +117,8 @@ class Guard:
         )
 
     def _read(self, url: str) -> tuple[str, bool, int]:
-        """The host of a URL that is written plainly, whether it is an address and no name, and
-        the port. Raises BadAddress.
+        """The host of a URL, whether the host is an address and not a name, and the port. Raises
+        BadAddress for a URL that two programs might read differently.
         """
         if len(url) > MAX_URL_LENGTH or not re.fullmatch(r"[!-\[\]-~]+", url):
             raise BadAddress(
@@ -151,8 +152,8 @@ class Guard:
 
 
 def _is_address(host: str, *, bracketed: bool) -> bool:
-    """Whether it is an address and no name. Raises BadAddress for a host that one program could
-    read otherwise than another.
+    """Whether a host is an address and not a name. Raises BadAddress for a host that two programs
+    might read differently.
     """
     number = bool(_NUMBER.fullmatch(host.rpartition(".")[2]))
     try:
@@ -172,7 +173,7 @@ def _is_address(host: str, *, bracketed: bool) -> bool:
 def _resolved(host: str, port: int) -> list[str]:
     """The addresses of a name; none where it is not resolved in time."""
     if host == "localhost" or host.endswith(".localhost"):
-        return ["127.0.0.1"]  # whatever a resolver knows of it
+        return ["127.0.0.1"]  # whatever a resolver says
     try:
         return [str(found[4][0]) for found in dns.look_up(host, port, _RESOLVE_WITHIN)]
     except OSError:

@@ -4,15 +4,14 @@ It sends them in four wrappers, whole numbers now and then as floats, and again 
 answered 2xx: `eventId` tells that it is the same. Each becomes a track call about the customer.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from destination.errors import Refused
-from destination.model.delivery import Confirmation, Discard
-from destination.model.event import Event
-from destination.partners.base.credentials import Locked
+from destination.partners.base.credentials import Lock
 from destination.partners.base.notices import part, read_notices
+from destination.partners.base.partner import Partner
+from destination.partners.base.source import EngineSource
 from destination.settings.parsers import headers, one_of, text
 from destination.settings.tables import PREFIX, setting
 from destination.support import json_codec
@@ -49,7 +48,7 @@ class CapillarySettings:
     )
 
 
-class Capillary(Locked):
+class Capillary(EngineSource):
     """The source: `POST /webhooks/capillary`."""
 
     name = "capillary"
@@ -59,28 +58,26 @@ class Capillary(Locked):
         CapillarySettings.PREFIX + "WEBHOOK_PASSWORD",
         CapillarySettings.PREFIX + "WEBHOOK_HEADERS",
     )
-    warnings: Sequence[str] = ()
     remedy = (
         "The credentials do not fit. Let the event notification account at Capillary send the "
         f"headers that {CapillarySettings.PREFIX}WEBHOOK_USER, _PASSWORD and _HEADERS name."
     )
 
     def __init__(self, settings: CapillarySettings) -> None:
-        super().__init__(settings)
+        lock = Lock(
+            user=settings.webhook_user,
+            password=settings.webhook_password,
+            headers=settings.webhook_headers,
+        )
+        super().__init__(lock)
         self._settings = settings
 
-    def rule(self, _event: Event) -> Discard | None:
-        return None
-
-    def confirms(self, _event: Event) -> Confirmation | None:
-        return None
-
     def calls(self, body: bytes) -> tuple[list[Json | Refused], bool]:
-        """One notification, or a list of them."""
+        """One notification, or a list of them; one may be JSON in a text."""
         notices, batch = read_notices(body)
-        return [self._call(each) for each in notices], batch
+        return [self.call(each) for each in notices], batch
 
-    def _call(self, given: Json) -> Json | Refused:
+    def call(self, given: Json) -> Json | Refused:
         """A track call: the event's name, its data as properties, and what is told around it."""
         told = _unwrapped(given)
         if told is None:
@@ -89,7 +86,7 @@ class Capillary(Locked):
         data = told.get("data")
         properties = data if isinstance(data, dict) else {}
         around = ("eventId", "refId", "apiRequestId", "orgId", "loyaltyEventId", "eventLogId")
-        call = {
+        call: dict[str, Json] = {
             "type": "track",
             "event": told["eventName"],
             "userId": self._customer(properties.get("customerIdentifiers")),
@@ -121,7 +118,8 @@ def _unwrapped(given: Json) -> dict[str, Json] | None:
             given = _parsed(given)
         if not isinstance(given, dict):
             return None
-        if isinstance(given.get("eventName"), str) and given["eventName"].strip():
+        name = given.get("eventName")
+        if isinstance(name, str) and name.strip():
             return {**around, **given}
         inner = given.get("attributes")
         if isinstance(inner, dict):
@@ -129,8 +127,8 @@ def _unwrapped(given: Json) -> dict[str, Json] | None:
             if "eventName" not in inner and "eventName" in around:
                 return {**around, **inner}
             given = inner
-        elif isinstance(given.get("event"), dict):
-            given = given["event"].get("body")
+        elif isinstance(event := given.get("event"), dict):
+            given = event.get("body")
         else:
             if "eventId" in given:
                 around = {"eventId": given["eventId"], **around}
@@ -171,5 +169,4 @@ def _text(given: Json) -> str:
         return ""
 
 
-SETTINGS = CapillarySettings
-source = Capillary
+PARTNER = Partner(settings=CapillarySettings, source=Capillary)

@@ -7,17 +7,24 @@ address confidential. So the address has a token in it, which is a setting of ou
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar, cast
 from urllib.parse import quote
 
-from destination.errors import Refused, Unauthorized
 from destination.model.delivery import Discard
-from destination.model.event import Event, message_id
+from destination.model.event import message_id
 from destination.model.request import Request
-from destination.partners import Action
-from destination.partners.base.credentials import basic_or_bearer, fits
-from destination.partners.base.fields import ActionFields, Id, Number, Object
-from destination.partners.base.notices import first_date, part, read_notices
+from destination.partners.base.credentials import Lock
+from destination.partners.base.destination import Action, Destination
+from destination.partners.base.fields import (
+    ActionFields,
+    CustomerField,
+    IdField,
+    NumberField,
+    ObjectField,
+)
+from destination.partners.base.notices import first_date, part
+from destination.partners.base.partner import Partner
+from destination.partners.base.source import EngineSource
 from destination.settings.parsers import text, web_address
 from destination.settings.tables import PREFIX, Pacing, setting
 from destination.support import json_codec
@@ -51,77 +58,53 @@ class RewardSettings(Pacing):
 class TriggerEventFields(ActionFields):
     awards = True
 
-    trigger_id = Id(
+    trigger_id = IdField(
+        "Trigger ID",
+        "The id of a trigger of the type Custom, as Reward's dashboard has it",
+        default={"@liquid": "{{ event | downcase | replace: ' ', '_' }}"},
         required=True,
-        metadata={
-            "label": "Trigger ID",
-            "description": "The id of a trigger of the type Custom, as Reward's dashboard has it",
-            "default": {"@liquid": "{{ event | downcase | replace: ' ', '_' }}"},
-        },
     )
-    user_id = Id(
-        required=True,
-        metadata={
-            "label": "User ID",
-            "description": "The user's id in Reward: the one that the plugin was loaded with",
-            "default": "$.userId",
-            "names_customer": True,
-        },
+    user_id = CustomerField(
+        "User ID", "The user's id in Reward: the one that the plugin was loaded with"
     )
-    value = Number(
-        metadata={
-            "label": "Value",
-            "description": "What the event is worth, such as an order's total",
-            "default": "$.properties.total",
-        },
+    value = NumberField(
+        "Value", "What the event is worth, such as an order's total", default="$.properties.total"
     )
-    properties = Object(
-        metadata={
-            "label": "Properties",
-            "description": "What else is sent beside the value",
-            "default": "$.properties",
-        },
+    properties = ObjectField(
+        "Properties", "What else is sent beside the value", default="$.properties"
     )
 
 
-class Reward:
-    """The destination. Its requests carry the API key as a Bearer token."""
+class Reward(Destination):
+    """The destination. Its requests carry the API key as a Bearer token.
+
+    Nothing checks the key: firing a trigger is the only thing that Reward documents.
+    """
 
     name = "reward"
     label = "Reward"
-    integration = "Reward"
-    connections = None
-    horizon = None
-    guard = None
     credentials = (RewardSettings.PREFIX + "API_KEY",)
 
     def __init__(self, settings: RewardSettings) -> None:
-        self.url = settings.url
-        self.pacing = settings
-        self.in_use = bool(settings.api_key)
-        self._key = settings.api_key
         trigger_event = Action(
             name="triggerEvent",
             label="Trigger Event",
             description="Fire a custom trigger of Reward, whose rules then award what it earns",
-            trigger='type = "track"',
             fields=TriggerEventFields(),
-            customer="user_id",
             requests=_trigger,
             rule=_no_way,
         )
-        self.actions = {trigger_event.name: trigger_event}
+        super().__init__(url=settings.url, pacing=settings, actions=[trigger_event])
+        self.in_use = bool(settings.api_key)
+        self._key = settings.api_key
 
     def headers(self) -> Mapping[str, str]:
         return {"Authorization": f"Bearer {self._key}"}
 
-    def check(self) -> None:
-        """Firing a trigger is the only thing that Reward documents."""
-
 
 def _trigger(payload: dict[str, Json]) -> Sequence[Request]:
-    trigger, user = (quote(payload[name], safe="") for name in ("trigger_id", "user_id"))
-    body = dict(payload.get("properties", {}))
+    trigger, user = (quote(cast(str, payload[name]), safe="") for name in ("trigger_id", "user_id"))
+    body = dict(cast(dict[str, Json], payload.get("properties", {})))
     if "value" in payload:
         body["value"] = payload["value"]
     return [
@@ -144,50 +127,30 @@ def _no_way(payload: dict[str, Json]) -> Discard | None:
     return None
 
 
-class RewardWebhook:
-    """The source: `POST /webhooks/reward?token=…`."""
+class RewardWebhook(EngineSource):
+    """The source: `POST /webhooks/reward?token=…`.
+
+    It confirms nothing: a trigger is told with its value alone, and two orders may have the same.
+    """
 
     name = "reward"
-    integrations = ()
     credentials = (RewardSettings.PREFIX + "WEBHOOK_TOKEN",)
-    warnings: Sequence[str] = ()
+    remedy = (
+        "The token is missing or does not fit. The address that Reward calls must end in "
+        f"?token= and {RewardSettings.PREFIX}WEBHOOK_TOKEN."
+    )
 
     def __init__(self, settings: RewardSettings, clock: Callable[[], float] = time.time) -> None:
-        """`clock` tells seconds since 1970 UTC."""
-        self._clock = clock
-        self._token = settings.webhook_token
-        self.protected = bool(self._token)
+        super().__init__(Lock(token=settings.webhook_token), clock)
 
-    def vouch(self, _body: bytes) -> Mapping[str, str]:
-        return {"Authorization": f"Bearer {self._token}"} if self._token else {}
-
-    def authenticate(self, headers: Mapping[str, str], _body: bytes) -> None:
-        """Raises Unauthorized unless the token is there."""
-        if self._token and not fits(basic_or_bearer(headers), [self._token.encode()]):
-            raise Unauthorized(
-                "The token is missing or does not fit. The address that Reward calls must end in "
-                f"?token= and {RewardSettings.PREFIX}WEBHOOK_TOKEN."
-            )
-
-    def rule(self, _event: Event) -> None:
-        """Everything that Reward tells is wanted."""
-
-    def confirms(self, _event: Event) -> None:
-        """A trigger is told with its value alone: two orders may have the same."""
-
-    def calls(self, body: bytes) -> tuple[list[Json | Refused], bool]:
-        """A track call for each notice."""
-        notices, batch = read_notices(body)
-        return [self._call(each) if isinstance(each, dict) else each for each in notices], batch
-
-    def _call(self, notice: dict[str, Any]) -> Json:
+    def call(self, notice: dict[str, Json]) -> Json:
         """`{"id", "type", "time", "data": {"user": {"id"}, …}}` as a call of Segment's spec."""
         event, properties = notice.get("type"), notice.get("data")
         if not isinstance(properties, dict):
             properties = {}
         if event == "balance.credit_points_issued":
             properties = {**properties, "payout": "engine"}  # they are in Reward's own balance
-        now = json_codec.moment(self._clock())
+        now = self.now()
         return {
             "type": "track",
             "event": event,
@@ -199,6 +162,4 @@ class RewardWebhook:
         }
 
 
-SETTINGS = RewardSettings
-source = RewardWebhook
-destination = Reward
+PARTNER = Partner(settings=RewardSettings, source=RewardWebhook, destination=Reward)

@@ -17,7 +17,8 @@ from destination.model.arrival import Arrival
 from destination.model.delivery import Award, Delivery, Discard
 from destination.model.event import TYPES, Event, message_id, read_event
 from destination.model.reason import DiscardReason
-from destination.partners import Action, Destination, Source, kind_of
+from destination.partners.base.destination import Action, Destination, partner_of
+from destination.partners.base.source import Source
 from destination.support import json_codec
 from destination.support.json_codec import Json
 
@@ -108,15 +109,15 @@ def route_again(
     """What one mapping makes now of an event, of which it made something before; for one endpoint
     of a destination, `webhook:5e9d…`, what that one gets.
     """
-    kind = kind_of(destination)
+    partner = partner_of(destination)
     for found in routes.mappings:
-        if (found.name, found.destination) == (mapping, kind):
+        if (found.name, found.destination) == (mapping, partner):
             if _fires(found, event):
                 made = _map(event, found, routes)
-                if destination == kind:
+                if destination == partner:
                     return made
                 # A discard of all of them is this one's, too.
-                if mine := [each for each in made if each.destination in (kind, destination)]:
+                if mine := [each for each in made if each.destination in (partner, destination)]:
                     return mine
                 reason, detail = (
                     DiscardReason.NO_SUBSCRIBER,
@@ -213,18 +214,18 @@ def _make(event: Event, mapping: Mapping, routes: Routes) -> list[Delivery | Dis
         mapping_set=routes.digest,
         bulk=event.bulk,
     )
-    if action.copies is None:
+    if action.fan_out is None:
         return [delivery]
-    copies: list[Delivery | Discard] = [
+    made: list[Delivery | Discard] = [
         replace(
             delivery,
-            destination=copy.endpoint,
-            payload=_as_json(copy.payload, mapping),
-            notice=copy.notice,
+            destination=each.endpoint,
+            payload=_as_json(each.payload, mapping),
+            notification=each.notification,
         )
-        for copy in action.copies(payload, event, mapping.name)
+        for each in action.fan_out(payload, event, mapping.name)
     ]
-    return copies or discard(
+    return made or discard(
         DiscardReason.NO_SUBSCRIBER, f"Nobody has subscribed to it at {destination.label}."
     )
 

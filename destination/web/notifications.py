@@ -14,7 +14,7 @@ from marshmallow import ValidationError
 
 from destination.errors import StoreUnavailable, Unauthorized
 from destination.outbound.ssrf_guard import BadAddress
-from destination.partners.webhook.catalogue import kinds
+from destination.partners.webhook.catalogue import catalogue
 from destination.store import subscribers
 from destination.store.queries.lists import Row
 from destination.support import json_codec
@@ -106,15 +106,15 @@ def blueprint(receiver: Receiver) -> Blueprint:
     @views.get("/eventMetaData")
     def events() -> Response:
         """Every event that can be subscribed to."""
-        return _answer([{"active": True, "eventName": name} for name in kinds()])
+        return _answer([{"active": True, "eventName": name} for name in catalogue()])
 
     @views.get("/eventMetaData/<path:event_name>")
     def event(event_name: str) -> Response:
         """What a notification of an event looks like, as JSON Schema."""
-        if event_name not in kinds():
+        if event_name not in catalogue():
             message = f"No event is called {event_name}. GET eventMetaData lists them."
             raise _error(404, 404, message)
-        schema = kinds()[event_name].schema
+        schema = catalogue()[event_name].schema
         return _answer({"active": True, "eventName": event_name, "schema": schema})
 
     @views.get("/eventLog/<event_id>")
@@ -220,7 +220,7 @@ def _unknown(names: Iterable[str]) -> list[Json]:
     return [
         {"code": 400, "message": f"{name} is no event of the catalogue: is it spelt so?"}
         for name in names
-        if name not in kinds()
+        if name not in catalogue()
     ]
 
 

@@ -15,8 +15,8 @@ from destination.errors import Busy, Refused, Unauthorized
 from destination.model.arrival import Outcome, Receipt
 from destination.model.event import TYPES
 from destination.model.reason import REFUSALS
-from destination.partners import Source
 from destination.partners.base.credentials import Lock
+from destination.partners.base.source import Source
 from destination.partners.segment import Segment
 from destination.registry import Registry
 from destination.routing.reload import LiveRoutes

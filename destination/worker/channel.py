@@ -19,7 +19,7 @@ from destination.model.verdict import (
     retry_after,
 )
 from destination.outbound.client import Client
-from destination.partners import Batching, Destination
+from destination.partners.base.destination import Batching, Destination
 from destination.settings.tables import Settings
 from destination.support import json_codec, metrics
 

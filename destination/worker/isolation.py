@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 
 from destination.model.lease import Acknowledgement, Lease
 from destination.model.verdict import Trouble
-from destination.partners import Destination
+from destination.partners.base.destination import Destination
 from destination.settings.tables import Settings
 from destination.worker.channel import clock, open_channel, uncertain
 

@@ -16,7 +16,7 @@ import structlog
 from destination.errors import StoreUnavailable
 from destination.model.delivery import Status
 from destination.model.lease import Acknowledgement, Lease
-from destination.partners import Destination
+from destination.partners.base.destination import Destination
 from destination.settings.tables import Settings
 from destination.store.database import Database
 from destination.store.queue import poll, rate_limit

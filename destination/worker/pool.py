@@ -11,7 +11,7 @@ import structlog
 from destination.model.lease import Acknowledgement, Lease
 from destination.model.request import Request
 from destination.model.verdict import Trouble, Verdict
-from destination.partners import Batching
+from destination.partners.base.destination import Batching
 from destination.settings.tables import Settings
 from destination.support.logs import fault
 from destination.worker.channel import Channel, uncertain

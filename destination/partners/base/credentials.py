@@ -4,15 +4,16 @@ import hmac
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
 
 from destination.errors import Unauthorized
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lock:
-    """What a request must show: Basic auth and headers. What is empty is not asked for."""
+    """What a request must show: a token or Basic auth, and headers; nothing for what is empty."""
 
+    #: A Bearer token, or the user name of Basic auth without a password.
+    token: str = field(default="", repr=False)
     user: str = ""
     password: str = field(default="", repr=False)
     #: Names, and the values that they must have.
@@ -21,13 +22,16 @@ class Lock:
     @property
     def protects(self) -> bool:
         """Whether it keeps anybody out."""
-        return bool(self.user or self.password or self.headers)
+        return bool(self.token or self.user or self.password or self.headers)
 
     def key(self) -> Mapping[str, str]:
         """The headers that open it."""
-        if not (self.user or self.password):
-            return dict(self.headers)
-        return {**dict(self.headers), "Authorization": basic(self.user, self.password)}
+        headers = dict(self.headers)
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        elif self.user or self.password:
+            headers["Authorization"] = basic(self.user, self.password)
+        return headers
 
     def check(self, headers: Mapping[str, str], *, remedy: str) -> None:
         """Raises Unauthorized, with the remedy, unless the headers show all that is asked for."""
@@ -37,46 +41,13 @@ class Lock:
             fits(given.get(name.lower(), "").strip().encode(errors="replace"), [value.encode()])
             for name, value in self.headers
         ]
-        if self.user or self.password:
+        if self.token:
+            found.append(fits(basic_or_bearer(headers), [self.token.encode()]))
+        elif self.user or self.password:
             wanted = f"{self.user}:{self.password}".encode()
             found.append(fits(user_and_password(headers), [wanted]))
         if not all(found):
             raise Unauthorized(remedy)
-
-
-class LockSettings(Protocol):
-    """The settings of a partner that say what its webhook's calls show."""
-
-    @property
-    def webhook_user(self) -> str: ...
-
-    @property
-    def webhook_password(self) -> str: ...
-
-    @property
-    def webhook_headers(self) -> tuple[tuple[str, str], ...]: ...
-
-
-class Locked:
-    """A source whose calls show Basic auth and headers, as far as its settings name them."""
-
-    #: What to do where they do not fit.
-    remedy: ClassVar[str]
-
-    def __init__(self, settings: LockSettings) -> None:
-        self._lock = Lock(
-            user=settings.webhook_user,
-            password=settings.webhook_password,
-            headers=settings.webhook_headers,
-        )
-        self.protected = self._lock.protects
-
-    def vouch(self, _body: bytes) -> Mapping[str, str]:
-        return self._lock.key()
-
-    def authenticate(self, headers: Mapping[str, str], _body: bytes) -> None:
-        """Raises Unauthorized unless the Basic auth and every required header are there."""
-        self._lock.check(headers, remedy=self.remedy)
 
 
 def basic(user: str, password: str) -> str:

@@ -4,7 +4,8 @@ An empty text counts as missing, and so does null where the field does not allow
 booleans become text where text is wanted; fields that the action does not have are left out.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
 
@@ -12,14 +13,43 @@ from destination.model.event import problem_of_id
 from destination.support import json_codec
 from destination.support.json_codec import Json
 
+V = TypeVar("V")
+
 #: What is said of a field, after its name.
 _MESSAGES: dict[str, Any] = {"required": "is missing", "null": "must not be null"}
 
 
-class Text(fields.Field[str | None]):
-    """Text. A number or a boolean is written as text: 12345 → "12345"."""
+class ActionField(fields.Field[V]):
+    """A field of an action. Pages, editors and commands show its label and its description."""
 
     default_error_messages = _MESSAGES
+
+    #: Whether no constant can fill it, since all would be one customer.
+    names_customer = False
+
+    def __init__(
+        self,
+        label: str,
+        description: str,
+        *,
+        default: Json,
+        required: bool = False,
+        allow_none: bool = False,
+        validate: Callable[[Any], None] | None = None,
+    ) -> None:
+        """`default` is the mapping value, in the shorthand of mapping files, that a preset begins
+        with. `validate` raises ValidationError for a value that cannot be sent.
+        """
+        about = {"label": label, "description": description, "default": default}
+        if self.names_customer:
+            about["names_customer"] = True
+        super().__init__(
+            required=required, allow_none=allow_none, validate=validate, metadata=about
+        )
+
+
+class TextField(ActionField[str | None]):
+    """Text. A number or a boolean is written as text: 12345 → "12345"."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if isinstance(value, str):
@@ -31,8 +61,8 @@ class Text(fields.Field[str | None]):
         raise ValidationError("must be text")
 
 
-class Id(Text):
-    """Text or a number that names somebody: a customer's lane is found by it."""
+class IdField(TextField):
+    """Text or a number that names somebody or something."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -42,7 +72,16 @@ class Id(Text):
         return text
 
 
-class Time(Text):
+class CustomerField(IdField):
+    """The id of the customer whom a delivery concerns: its lane is found by it."""
+
+    names_customer = True
+
+    def __init__(self, label: str, description: str, *, default: Json = "$.userId") -> None:
+        super().__init__(label, description, default=default, required=True)
+
+
+class TimeField(TextField):
     """A time in ISO 8601, in UTC where it names no zone: sent in UTC with milliseconds."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
@@ -52,10 +91,8 @@ class Time(Text):
             raise ValidationError("must be a time such as 2026-03-14T09:26:53Z") from error
 
 
-class Number(fields.Field[int | float]):
+class NumberField(ActionField[int | float]):
     """A number, or text that is one: "19.99" → 19.99."""
-
-    default_error_messages = _MESSAGES
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int | float:
         try:
@@ -67,10 +104,8 @@ class Number(fields.Field[int | float]):
         return read
 
 
-class Object(fields.Field[dict[str, Json]]):
+class ObjectField(ActionField[dict[str, Json]]):
     """A JSON object, sent as it is."""
-
-    default_error_messages = _MESSAGES
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Json]:
         if not isinstance(value, dict):
@@ -81,9 +116,7 @@ class Object(fields.Field[dict[str, Json]]):
 class ActionFields(Schema):
     """The fields of an action: subclass it with one attribute a field, in the order to send.
 
-    A field's `metadata` has its `label`, `description` and `default`: the mapping value, in
-    the shorthand of mapping files, that a preset begins with. `names_customer` marks the field
-    that no constant can fill.
+    One of them is a CustomerField.
     """
 
     class Meta:
@@ -95,7 +128,7 @@ class ActionFields(Schema):
     error_messages = {"type": "must be an object"}  # noqa: RUF012
 
     @pre_load
-    def _drop_empty(self, data: Any, **_: Any) -> Any:
+    def _drop_empty(self, data: Json, **_: Any) -> Json:
         if not isinstance(data, dict):
             return data
         return {
@@ -110,5 +143,5 @@ class ActionFields(Schema):
 
         Raises ValidationError with `{field: [what is wrong]}`.
         """
-        loaded: dict[str, Json] = self.load(data)
-        return {name: loaded[name] for name in data if name in loaded}
+        loaded: dict[str, Json] = self.load(cast(dict[str, Json], data))  # or it is refused
+        return {name: loaded[name] for name in cast(dict[str, Json], data) if name in loaded}

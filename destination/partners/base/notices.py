@@ -1,7 +1,6 @@
-"""A notice is what an engine's webhook tells us: JSON that becomes a track event of a member."""
+"""A notice is what an engine's webhook tells us: JSON that becomes a track call of a member."""
 
 import contextlib
-from typing import Any
 
 from destination.errors import Refused
 from destination.support import json_codec
@@ -26,14 +25,14 @@ def read_notices(body: bytes) -> tuple[list[Json], bool]:
     return (found, True) if isinstance(found, list) else ([found], False)
 
 
-def part(notice: Json, *path: str) -> Any:
+def part(notice: Json, *path: str) -> Json:
     """What stands at a path in it; None where nothing does."""
     for key in path:
         notice = notice.get(key) if isinstance(notice, dict) else None
     return notice
 
 
-def first_date(*dates: Any) -> str | None:
+def first_date(*dates: Json) -> str | None:
     """The first of them that is a date in ISO 8601, in UTC with milliseconds."""
     for date in dates:
         with contextlib.suppress(ValueError):

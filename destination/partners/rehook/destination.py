@@ -5,93 +5,65 @@ for it, whose requests ours equal byte for byte.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 from urllib.parse import quote
 
 from destination.model.delivery import Discard
 from destination.model.request import Request
 from destination.model.verdict import Exchange
-from destination.partners import Action
 from destination.partners.base.credentials import basic
-from destination.partners.base.fields import ActionFields, Id, Object, Text
+from destination.partners.base.destination import Action, Destination
+from destination.partners.base.fields import ActionFields, CustomerField, ObjectField, TextField
 from destination.partners.rehook.settings import RehookSettings
 from destination.support import json_codec
 from destination.support.json_codec import Json
 
-_SOURCE_ID = Id(
-    required=True,
-    metadata={
-        "label": "Source ID",
-        "description": "The unique user identifier set by you",
-        "default": "$.userId",
-        "names_customer": True,  # a constant would make one customer of all
-    },
-)
+_SOURCE_ID = CustomerField("Source ID", "The unique user identifier set by you")
 
 
 class IdentifyUserFields(ActionFields):
     source_id = _SOURCE_ID
-    metadata = Object(
-        metadata={
-            "label": "User Metadata",
-            "description": "Properties to set on the user profile",
-            "default": "$.traits",
-        },
+    metadata = ObjectField(
+        "User Metadata", "Properties to set on the user profile", default="$.traits"
     )
-    referral_code = Text(
+    referral_code = TextField(
+        "Referral Code",
+        "The referral code of the user",
+        default="$.traits.referral_code",
         allow_none=True,
-        metadata={
-            "label": "Referral Code",
-            "description": "The referral code of the user",
-            "default": "$.traits.referral_code",
-        },
     )
 
 
 class TrackEventFields(ActionFields):
     awards = True
 
-    event_name = Text(
+    event_name = TextField(
+        "Event Name",
+        "The name of the event being performed",
+        default={"@if": {"exists": "$.event", "then": "$.event", "else": "$.type"}},
         required=True,
-        metadata={
-            "label": "Event Name",
-            "description": "The name of the event being performed",
-            "default": {"@if": {"exists": "$.event", "then": "$.event", "else": "$.type"}},
-        },
     )
     source_id = _SOURCE_ID
-    metadata = Object(
-        metadata={
-            "label": "Event Properties",
-            "description": "Properties to send along with the event",
-            "default": "$.properties",
-        },
+    metadata = ObjectField(
+        "Event Properties", "Properties to send along with the event", default="$.properties"
     )
 
 
-class Rehook:
+class Rehook(Destination):
     """The destination. Its requests carry Basic auth: the API key and the secret key."""
 
     name = "rehook"
     label = "Rehook"
-    integration = "Rehook"
-    connections = None
-    horizon = None
-    #: It is what the service is for: what waits for it waits until its keys are set.
-    in_use = True
-    guard = None
+    #: It is in use without them: what is sent to it waits until its keys are set.
     credentials = (RehookSettings.PREFIX + "API_KEY", RehookSettings.PREFIX + "API_SECRET")
 
     def __init__(self, settings: RehookSettings) -> None:
-        self.url = settings.url
-        self.pacing = settings
-        self._settings = settings
         identify_user = Action(
             name="identifyUser",
             label="Identify User",
             description="Create or update the customer in Rehook",
             trigger='type = "identify"',
             fields=IdentifyUserFields(),
-            customer="source_id",
             code="referral_code",
             traits="metadata",
             requests=self._identify,
@@ -100,14 +72,13 @@ class Rehook:
             name="trackEvent",
             label="Track Event",
             description="Send the event to Rehook, whose rules then award what it earns",
-            trigger='type = "track"',
             fields=TrackEventFields(),
-            customer="source_id",
             requests=self._track,
             rule=self._code_required,
             used_code=self._used_code,
         )
-        self.actions = {action.name: action for action in (identify_user, track_event)}
+        super().__init__(url=settings.url, pacing=settings, actions=[identify_user, track_event])
+        self._settings = settings
 
     def headers(self) -> Mapping[str, str]:
         return {"Authorization": basic(self._settings.api_key, self._settings.api_secret)}
@@ -123,7 +94,7 @@ class Rehook:
         code = payload.get("referral_code")
         if not (self._settings.validate_codes and code):
             return [send]
-        return [_look_up(code, payload["source_id"]), send]
+        return [_look_up(cast(str, code), cast(str, payload["source_id"])), send]
 
     def _track(self, payload: dict[str, Json]) -> Sequence[Request]:
         # Rehook documents no idempotency key: the same event sent twice is awarded twice.
@@ -137,7 +108,7 @@ class Rehook:
         name = payload["event_name"]
         if name not in self._settings.conversion_events:
             return None
-        if "referral_code" in payload.get("metadata", {}):
+        if "referral_code" in _metadata(payload):
             return None
         detail = (
             f"{name} is a conversion event: its properties need a referral_code, "
@@ -149,8 +120,12 @@ class Rehook:
         """The advocate's code of a conversion event. What is no text or number is nobody's."""
         if payload["event_name"] not in self._settings.conversion_events:
             return None
-        code = payload.get("metadata", {}).get("referral_code")
+        code = _metadata(payload).get("referral_code")
         return str(code) if isinstance(code, str | int | float) and code != "" else None
+
+
+def _metadata(payload: dict[str, Json]) -> dict[str, Json]:
+    return cast(dict[str, Json], payload.get("metadata", {}))
 
 
 def _look_up(code: str, customer: str) -> Request:
@@ -158,8 +133,8 @@ def _look_up(code: str, customer: str) -> Request:
         if answer.status == 404:
             return None  # nobody's yet
         try:
-            owner = json_codec.loads(answer.answer)["source_id"]
-        except (ValueError, KeyError, TypeError):
+            owner = json_codec.load_object(answer.answer)["source_id"]
+        except (ValueError, KeyError):
             return None  # no owner that could be compared: Rehook itself decides
         return None if owner == customer else "referral_code_taken"
 

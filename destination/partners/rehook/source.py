@@ -6,14 +6,14 @@ what identifies a call is found in it. `docs/partners.md` says what is read how.
 
 import re
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 from destination.errors import Refused
 from destination.model.delivery import Confirmation, Discard
 from destination.model.event import Event, derived_id, problem_of_id
-from destination.partners.base.credentials import Locked
-from destination.partners.base.notices import first_date, part, read_notices
+from destination.partners.base.credentials import Lock
+from destination.partners.base.notices import first_date, part
+from destination.partners.base.source import EngineSource
 from destination.partners.rehook.settings import RehookSettings
 from destination.support import json_codec
 from destination.support.json_codec import Json
@@ -34,26 +34,27 @@ _ZERO_DATE = "0001-01-01T00:00:00Z"
 _FINE_DATE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3})\d+(Z|[+-]\d\d:\d\d)")
 
 
-class RehookWebhook(Locked):
+class RehookWebhook(EngineSource):
     """The source: `POST /webhooks/rehook`."""
 
     name = "rehook"
-    integrations = ()
     credentials = (
         RehookSettings.PREFIX + "WEBHOOK_USER",
         RehookSettings.PREFIX + "WEBHOOK_PASSWORD",
         RehookSettings.PREFIX + "WEBHOOK_HEADERS",
     )
-    warnings: Sequence[str] = ()
     remedy = (
         "The credentials do not fit. Enter the same Basic authorization and headers in Rehook's "
         f"webhook configuration as in {RehookSettings.PREFIX}WEBHOOK_USER, _PASSWORD and _HEADERS."
     )
 
     def __init__(self, settings: RehookSettings, clock: Callable[[], float] = time.time) -> None:
-        """`clock` tells seconds since 1970 UTC."""
-        super().__init__(settings)
-        self._clock = clock
+        lock = Lock(
+            user=settings.webhook_user,
+            password=settings.webhook_password,
+            headers=settings.webhook_headers,
+        )
+        super().__init__(lock, clock)
         self._wanted = frozenset(map(_one_spelling, settings.webhook_events))
 
     def rule(self, event: Event) -> Discard | None:
@@ -69,27 +70,33 @@ class RehookWebhook(Locked):
         properties = event.call["properties"]
         if not (event.name and event.user_id and properties) or event.name.startswith(_OWN_EVENTS):
             return None
-        fields = {"event_name": event.name, "source_id": event.user_id, "metadata": properties}
+        fields: dict[str, Json] = {
+            "event_name": event.name,
+            "source_id": event.user_id,
+            "metadata": properties,
+        }
         return Confirmation(destination=self.name, customer=event.user_id, fields=fields)
 
     def calls(self, body: bytes) -> tuple[list[Json | Refused], bool]:
-        """A track call for each notice. What names no event is Rehook's Test button, whose body
-        is not documented: it is no call, and so is an empty body.
+        """A body that names no event comes from Rehook's Test button, whose body is not documented:
+        it is no call, and neither is an empty body.
         """
-        notices, batch = read_notices(body)
-        if not batch and part(notices[0], "event_name") is None:
-            return [], True
-        return [self._call(each) if isinstance(each, dict) else each for each in notices], batch
+        calls, batch = super().calls(body)
+        if batch or (isinstance(calls[0], dict) and calls[0].get("event") is not None):
+            return calls, batch
+        return [], True
 
-    def _call(self, notice: dict[str, Any]) -> Json:
+    def call(self, notice: dict[str, Json]) -> Json:
         """`{"event_name", "source_id", "metadata"}` as a call of Segment's spec."""
         event = _one_spelling(notice.get("event_name"))
-        own = isinstance(event, str) and event.startswith(_OWN_EVENTS)
-        properties = notice.get("metadata")
-        if not isinstance(properties, dict):
-            properties = {}
+        own = event if isinstance(event, str) and event.startswith(_OWN_EVENTS) else ""
+        metadata = notice.get("metadata")
+        properties = metadata if isinstance(metadata, dict) else {}
         if own:
-            properties = _cleaned(properties, no_answer=event.startswith("customer.referral."))
+            no_answer = own.startswith("customer.referral.")
+            properties = {
+                key: _cleaned(value, no_answer=no_answer) for key, value in properties.items()
+            }
         if event == "customer.rewarded":
             # Rehook has paid, where the reward is a transaction of its wallet.
             payout = "engine" if part(properties, "wallet", "transaction_id") else "you"
@@ -97,7 +104,7 @@ class RehookWebhook(Locked):
         ids = [f"{event}:{known}" for path in _IDS if (known := part(properties, *path))]
         known_by = [each for each in ids if own and problem_of_id(each) is None]
         dates = (part(properties, *path) for path in _DATES if own)
-        now = json_codec.moment(self._clock())
+        now = self.now()
         happened = first_date(*dates) or now
         # What has no id may truly happen again: the same order, a segment that is entered again.
         derived = derived_id(f"{happened[:10]} {json_codec.dumps(notice)}")
@@ -112,14 +119,14 @@ class RehookWebhook(Locked):
         }
 
 
-def _one_spelling(event: Any) -> Any:
+def _one_spelling(event: Json) -> Json:
     """Rehook's page says `customer.referral.successful`, and its samples `successfull`."""
     if isinstance(event, str):
         return event.replace("referral.successfull.", "referral.successful.")
     return event
 
 
-def _cleaned(value: Any, *, no_answer: bool) -> Any:
+def _cleaned(value: Json, *, no_answer: bool) -> Json:
     """Without zero dates, and dates no finer than milliseconds; with `no_answer`, "NA" is none."""
     if isinstance(value, dict):
         return {key: _cleaned(each, no_answer=no_answer) for key, each in value.items()}

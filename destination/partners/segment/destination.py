@@ -7,15 +7,20 @@ anything is sent: a user, a name, a time, a size.
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from marshmallow import ValidationError
 
 from destination.model.delivery import Discard
 from destination.model.request import Request
-from destination.partners import Action
 from destination.partners.base.credentials import basic
-from destination.partners.base.fields import ActionFields, Id, Object, Text, Time
+from destination.partners.base.destination import Action, Batching
+from destination.partners.base.fields import (
+    ActionFields,
+    CustomerField,
+    ObjectField,
+    TextField,
+    TimeField,
+)
 from destination.partners.segment.settings import SegmentSettings
 from destination.support import json_codec
 from destination.support.json_codec import Json
@@ -34,36 +39,24 @@ MARK = {"name": "loyalty-destination"}
 _BATCH = '{"batch":[', "]}"
 
 
-def carries_our_mark(call: Mapping[str, Any]) -> bool:
+def carries_our_mark(call: Mapping[str, Json]) -> bool:
     """Whether we sent the call to Segment ourselves."""
     context = call.get("context")
     return isinstance(context, dict) and context.get("integration") == MARK
 
 
-_USER_ID = Id(
-    required=True,
-    metadata={
-        "label": "User ID",
-        "description": "The user's id in Segment, which is the engine's customer",
-        "default": "$.userId",
-        "names_customer": True,
-    },
+_USER_ID = CustomerField("User ID", "The user's id in Segment, which is the engine's customer")
+_TIMESTAMP = TimeField(
+    "Timestamp",
+    "When it happened; without one, Segment takes the time of its arrival",
+    default="$.timestamp",
 )
-_TIMESTAMP = Time(
-    metadata={
-        "label": "Timestamp",
-        "description": "When it happened; without one, Segment takes the time of its arrival",
-        "default": "$.timestamp",
-    },
-)
-_MESSAGE_ID = Text(
+_MESSAGE_ID = TextField(
+    "Message ID",
+    "What tells this event from others: the id under which Segment gets it "
+    "is made of this and of the other fields",
+    default="$.messageId",
     required=True,
-    metadata={
-        "label": "Message ID",
-        "description": "What tells this event from others: the id under which Segment gets it "
-        "is made of this and of the other fields",
-        "default": "$.messageId",
-    },
 )
 
 
@@ -74,64 +67,43 @@ def _not_blank(name: str) -> None:
 
 class TrackFields(ActionFields):
     user_id = _USER_ID
-    event = Text(
+    event = TextField(
+        "Event Name",
+        "The name of the event in Segment",
+        default="$.event",
         required=True,
         validate=_not_blank,
-        metadata={
-            "label": "Event Name",
-            "description": "The name of the event in Segment",
-            "default": "$.event",
-        },
     )
-    properties = Object(
-        metadata={
-            "label": "Properties",
-            "description": "What the event tells",
-            "default": "$.properties",
-        },
-    )
+    properties = ObjectField("Properties", "What the event tells", default="$.properties")
     timestamp = _TIMESTAMP
     message_id = _MESSAGE_ID
 
 
 class IdentifyFields(ActionFields):
     user_id = _USER_ID
-    traits = Object(
-        required=True,
-        metadata={
-            "label": "Traits",
-            "description": "What is to be kept of the user",
-            "default": "$.properties",
-        },
+    traits = ObjectField(
+        "Traits", "What is to be kept of the user", default="$.properties", required=True
     )
     timestamp = _TIMESTAMP
     message_id = _MESSAGE_ID
 
 
-class Tracking:
-    """The destination. Its requests carry Basic auth: the write key, and no password."""
+class Tracking(Batching):
+    """The destination. Its requests carry Basic auth: the write key, and no password.
+
+    Nothing checks the key: the API answers 200 to any.
+    """
 
     name = "segment"
     label = "Segment"
-    integration = "Segment"
-    connections = None
-    horizon = None
-    guard = None
     credentials = (SegmentSettings.PREFIX + "TRACKING_KEY",)
 
     def __init__(self, settings: SegmentSettings) -> None:
-        self.url = settings.tracking_url or REGIONS[settings.region]
-        self.pacing = settings
-        self.in_use = bool(settings.tracking_key)
-        self._key = settings.tracking_key
-        self._integrations = {"All": True, **dict.fromkeys(settings.tracking_except, False)}
         track = Action(
             name="track",
             label="Track",
             description="Tell Segment what a member earned or did",
-            trigger='type = "track"',
             fields=TrackFields(),
-            customer="user_id",
             requests=partial(self._requests, "track", ("event", "properties")),
             rule=partial(self._too_large, "track", ("event", "properties")),
         )
@@ -139,19 +111,21 @@ class Tracking:
             name="identify",
             label="Identify",
             description="Keep traits of a member in Segment",
-            trigger='type = "track"',
             fields=IdentifyFields(),
-            customer="user_id",
             requests=partial(self._requests, "identify", ("traits",)),
             rule=partial(self._too_large, "identify", ("traits",)),
         )
-        self.actions = {action.name: action for action in (track, identify)}
+        super().__init__(
+            url=settings.tracking_url or REGIONS[settings.region],
+            pacing=settings,
+            actions=[track, identify],
+        )
+        self.in_use = bool(settings.tracking_key)
+        self._key = settings.tracking_key
+        self._integrations = {"All": True, **dict.fromkeys(settings.tracking_except, False)}
 
     def headers(self) -> Mapping[str, str]:
         return {"Authorization": basic(self._key, "")}
-
-    def check(self) -> None:
-        """The API offers nothing that would show it: it answers 200 to any write key."""
 
     def batch(self, requests: Sequence[Request]) -> tuple[Request, int]:
         """As many calls as `/v1/batch` takes. Each has its type and its id in it already."""

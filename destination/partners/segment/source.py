@@ -8,13 +8,13 @@ import contextlib
 import hashlib
 import hmac
 import uuid
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 from destination.errors import Refused, Unauthorized
 from destination.model.delivery import Discard
 from destination.model.event import Event
 from destination.partners.base.credentials import basic_or_bearer, fits
+from destination.partners.base.source import Source
 from destination.partners.segment.destination import carries_our_mark
 from destination.partners.segment.settings import SegmentSettings
 from destination.support import json_codec
@@ -24,7 +24,7 @@ from destination.support.json_codec import Json
 _SHARED = ("context", "integrations")
 
 
-class Segment:
+class Segment(Source):
     """The source: `POST /webhooks/segment`, and the Tracking API below `/v1`."""
 
     name = "segment"
@@ -37,15 +37,11 @@ class Segment:
         self._secrets = [secret.encode() for secret in settings.shared_secret]
         self._keys = [key.encode() for key in settings.write_keys]
         self.protected = bool(self._secrets or self._keys)
-
-    @property
-    def warnings(self) -> Sequence[str]:
-        if not self._settings.accept_unsigned:
-            return []
-        return [
-            f"{SegmentSettings.PREFIX}ACCEPT_UNSIGNED is yes: the unsigned rest of a batch is "
-            "accepted from anybody who can send a signed first event."
-        ]
+        if settings.accept_unsigned:
+            self.warnings = (
+                f"{SegmentSettings.PREFIX}ACCEPT_UNSIGNED is yes: the unsigned rest of a batch is "
+                "accepted from anybody who can send a signed first event.",
+            )
 
     def authenticate(self, headers: Mapping[str, str], body: bytes) -> None:
         """Raises Unauthorized unless the body is signed, or a write key vouches for it."""
@@ -72,9 +68,6 @@ class Segment:
         detail = "It carries our own mark: it was sent to Segment from here, and came round again."
         return Discard(reason="loop", detail=detail)
 
-    def confirms(self, _event: Event) -> None:
-        """Segment does not tell what became of a call."""
-
     def accepts_key(self, key: bytes) -> bool:
         """Whether it is one of the write keys; any is, where nothing protects the source."""
         return fits(key, self._keys) or not self.protected
@@ -92,8 +85,8 @@ class Segment:
         """
         key = basic_or_bearer(headers)
         if not key and self.protected:
-            with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
-                key = json_codec.loads(body.decode())["writeKey"].encode()
+            with contextlib.suppress(ValueError, KeyError):
+                key = str(json_codec.load_object(body.decode())["writeKey"]).encode()
         if not self.accepts_key(key):
             raise Unauthorized(
                 "Send a write key by Basic auth, as its user name. The accepted ones are in "
@@ -232,10 +225,10 @@ def _unwrapped(call: Json) -> Json:
     return call
 
 
-def _merged(shared: dict[str, Any], call: Json) -> Json:
+def _merged(shared: dict[str, Json], call: Json | Refused) -> Json | Refused:
     """A call of a `{"batch": [...]}` takes on what stands around the batch."""
     if not isinstance(call, dict):
         return call
     around = {key: value for key, value in shared.items() if isinstance(value, dict)}
-    inside = {key: call[key] for key in around if isinstance(call.get(key), dict)}
+    inside = {key: each for key, each in call.items() if key in around and isinstance(each, dict)}
     return {**call, **{key: {**around[key], **inside.get(key, {})} for key in around}}

@@ -1,5 +1,6 @@
 """Event notifications by webhook: everyone who subscribed to an event's name is told of it."""
 
-from destination.partners.webhook.destination import SETTINGS, destination
+from destination.partners.base.partner import Partner
+from destination.partners.webhook.destination import Webhook, WebhookSettings
 
-__all__ = ["SETTINGS", "destination"]
+PARTNER = Partner(settings=WebhookSettings, destination=Webhook)

@@ -7,7 +7,6 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
 
 import jsonschema
 from ruamel.yaml import YAML
@@ -31,7 +30,7 @@ _TYPES: dict[str, Json] = {
 }
 
 #: What every notification has, whatever it tells.
-_ENVELOPE = {
+_ENVELOPE: dict[str, Json] = {
     "eventName": {"type": "string"},
     "eventId": {"type": "string"},
     "orgId": {"type": "integer"},
@@ -42,7 +41,7 @@ _ENVELOPE = {
 _ALWAYS = [name for name in _ENVELOPE if name != "orgId"]
 
 #: What stands around the data of a behaviour.
-_BEHAVIOUR = {
+_BEHAVIOUR: dict[str, Json] = {
     "ingestionTimestamp": {"type": "integer"},
     "name": {"type": "string"},
     "description": {"type": "string"},
@@ -50,7 +49,7 @@ _BEHAVIOUR = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
+class CatalogueEvent:
     """One event of the catalogue."""
 
     name: str
@@ -64,8 +63,8 @@ class Kind:
     def schema(self) -> dict[str, Json]:
         """The JSON Schema of its notifications."""
         if self.behaviour:
-            required = [*_BEHAVIOUR, "attributes"]
-            properties = {**_BEHAVIOUR, "attributes": self.data, **_ENVELOPE}
+            required: list[Json] = [*_BEHAVIOUR, "attributes"]
+            properties: dict[str, Json] = {**_BEHAVIOUR, "attributes": self.data, **_ENVELOPE}
         else:
             required = [*_ALWAYS, "data"]
             properties = {**_ENVELOPE, "data": self.data}
@@ -78,12 +77,14 @@ class Kind:
 
 
 @functools.cache
-def kinds() -> Mapping[str, Kind]:
+def catalogue() -> Mapping[str, CatalogueEvent]:
     """Every event of the catalogue, by name, in its order."""
     file = resources.files("destination.partners.webhook") / "events.yaml"
-    parts: dict[str, dict[str, Any]] = YAML(typ="safe").load(file.read_text("utf-8"))
+    parts: dict[str, dict[str, tuple[str, dict[str, str]]]] = YAML(typ="safe").load(
+        file.read_text("utf-8")
+    )
     return {
-        name: Kind(
+        name: CatalogueEvent(
             name=name,
             description=description,
             behaviour=part == "behaviours",
@@ -98,7 +99,7 @@ def misfit(name: str, data: Json) -> str | None:
     """What of an event's data is not as the catalogue says, without showing it; None where all
     is, and for a name that the catalogue does not have.
     """
-    if name not in kinds():
+    if name not in catalogue():
         return None
     error = jsonschema.exceptions.best_match(_validator(name).iter_errors(data))
     if error is None:
@@ -113,7 +114,7 @@ def misfit(name: str, data: Json) -> str | None:
 
 @functools.cache
 def _validator(name: str) -> jsonschema.Draft4Validator:
-    return jsonschema.Draft4Validator(kinds()[name].data)
+    return jsonschema.Draft4Validator(catalogue()[name].data)
 
 
 def _data_schema(data: Mapping[str, str]) -> dict[str, Json]:
@@ -122,5 +123,5 @@ def _data_schema(data: Mapping[str, str]) -> dict[str, Json]:
         "properties": {key: _TYPES[kind.removesuffix("!")] for key, kind in data.items()},
     }
     # Draft 4 knows no empty list of what is required.
-    required = [key for key, kind in data.items() if kind.endswith("!")]
-    return schema | ({"required": required} if required else {})
+    required: list[Json] = [key for key, kind in data.items() if kind.endswith("!")]
+    return {**schema, "required": required} if required else schema

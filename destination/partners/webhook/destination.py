@@ -11,16 +11,16 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, cast
 from urllib.parse import urlsplit, urlunsplit
 
-from destination.model.delivery import Discard, Notice
+from destination.model.delivery import Discard, Notification
 from destination.model.event import Event
 from destination.model.request import Request
 from destination.outbound.ssrf_guard import Guard
-from destination.partners import Action, Copy
-from destination.partners.base.fields import ActionFields, Id, Object
-from destination.partners.webhook.catalogue import kinds, misfit
+from destination.partners.base.destination import Action, Destination, EndpointPayload
+from destination.partners.base.fields import ActionFields, CustomerField, IdField, ObjectField
+from destination.partners.webhook.catalogue import catalogue, misfit
 from destination.partners.webhook.signing import signature_headers
 from destination.settings.parsers import count, switch
 from destination.settings.tables import PREFIX, Pacing, setting
@@ -109,85 +109,48 @@ class Account:
 
 
 class NotifyFields(ActionFields):
-    eventName = Id(  # noqa: N815 - as it is sent
+    eventName = IdField(  # noqa: N815 - as it is sent
+        "Event Name",
+        "The event's name, by which subscribers choose",
+        default="$.event",
         required=True,
-        metadata={
-            "label": "Event Name",
-            "description": "The event's name, by which subscribers choose",
-            "default": "$.event",
-        },
     )
-    customer = Id(
-        required=True,
-        metadata={
-            "label": "Customer",
-            "description": "Whom it is about: one customer's notifications arrive in order",
-            "default": "$.userId",
-            "names_customer": True,
-        },
+    customer = CustomerField(
+        "Customer", "Whom it is about: one customer's notifications arrive in order"
     )
-    refId = Id(  # noqa: N815
-        metadata={
-            "label": "Reference ID",
-            "description": "What it is about, such as a transaction's id",
-            "default": "$.messageId",
-        },
+    refId = IdField(  # noqa: N815
+        "Reference ID", "What it is about, such as a transaction's id", default="$.messageId"
     )
-    apiRequestId = Id(  # noqa: N815
-        metadata={
-            "label": "Request ID",
-            "description": "The call that caused it",
-            "default": "$.messageId",
-        },
+    apiRequestId = IdField(  # noqa: N815
+        "Request ID", "The call that caused it", default="$.messageId"
     )
-    data = Object(
-        metadata={
-            "label": "Data",
-            "description": "What there is to tell",
-            "default": "$.properties",
-        },
-    )
+    data = ObjectField("Data", "What there is to tell", default="$.properties")
 
 
-class Webhook:
+class Webhook(Destination):
     """All subscribers together, as mapping files name them."""
 
     name = "webhook"
     label = "Event Notifications"
-    integration = "Event Notifications"
-    #: No address: it stands for those of the subscribers.
-    url = "webhook:*"
-    connections = None
     horizon = HORIZON
-    in_use = True
-    credentials = ()
 
     def __init__(self, settings: WebhookSettings) -> None:
+        notify = Action(
+            name="notify",
+            label="Notify",
+            description="Tell whoever subscribed to the event's name",
+            fields=NotifyFields(),
+            requests=partial(_requests, "POST", ""),
+            rule=_rule,
+            fan_out=self._fan_out,
+        )
+        # No address: it stands for those of the subscribers.
+        super().__init__(url="webhook:*", pacing=settings, actions=[notify])
         self.settings = settings
-        self.pacing = settings
         self.guard = settings.guard
-        self.actions = {
-            "notify": Action(
-                name="notify",
-                label="Notify",
-                description="Tell whoever subscribed to the event's name",
-                trigger='type = "track"',
-                fields=NotifyFields(),
-                customer="customer",
-                requests=partial(_requests, "POST", ""),
-                rule=_rule,
-                copies=self._copies,
-            )
-        }
         #: The endpoints that get an event, by its name. None until subscribers are known, as in
         #: a preview: then it is shown for all of them together.
         self._endpoints: Mapping[str, Sequence[str]] | None = None
-
-    def headers(self) -> Mapping[str, str]:
-        return {}
-
-    def check(self) -> None:
-        """Each account has credentials of its own, which only a notification would try."""
 
     def subscribe(self, accounts: Iterable[Account]) -> None:
         """Tell these accounts from now on, and no others."""
@@ -197,62 +160,61 @@ class Webhook:
                 endpoints.setdefault(event_name, []).append(endpoint(account.id))
         self._endpoints = endpoints
 
-    def _copies(self, payload: dict[str, Json], event: Event, mapping: str) -> list[Copy]:
+    def _fan_out(
+        self, payload: dict[str, Json], event: Event, mapping: str
+    ) -> list[EndpointPayload]:
         known = self._endpoints
-        names = [self.name] if known is None else known.get(payload["eventName"], ())
-        return [self._copy(name, payload, event, mapping) for name in names]
+        names = [self.name] if known is None else known.get(cast(str, payload["eventName"]), ())
+        return [self._payload_for(name, payload, event, mapping) for name in names]
 
-    def _copy(self, name: str, payload: dict[str, Json], event: Event, mapping: str) -> Copy:
+    def _payload_for(
+        self, name: str, payload: dict[str, Json], event: Event, mapping: str
+    ) -> EndpointPayload:
         key = json_codec.dumps([event.source, event.message_id, mapping, name])
-        reference = payload.get("refId") or event.message_id
-        notice = Notice(
+        reference = cast(str, payload.get("refId") or event.message_id)
+        notification = Notification(
             id=str(uuid.uuid5(_IDS, key)),
-            request_id=payload.get("apiRequestId") or event.message_id,
+            request_id=cast(str, payload.get("apiRequestId") or event.message_id),
             ref_id=f"{self.settings.org_id}_{reference}" if self.settings.org_id else reference,
-            name=payload["eventName"],
+            name=cast(str, payload["eventName"]),
         )
         moment = event.timestamp if event.timestamp is not None else time.time()
         body = {
-            "eventName": notice.name,
-            "eventId": notice.id,
+            "eventName": notification.name,
+            "eventId": notification.id,
             **({"orgId": self.settings.org_id} if self.settings.org_id else {}),
-            "refId": notice.ref_id,
-            "apiRequestId": notice.request_id,
+            "refId": notification.ref_id,
+            "apiRequestId": notification.request_id,
             "createdAt": int(moment * 1000),
-            **_told(notice.name, int(moment * 1000), _data(payload)),
+            **_told(notification.name, int(moment * 1000), _data(payload)),
         }
-        return Copy(endpoint=name, payload=body, notice=notice)
+        return EndpointPayload(endpoint=name, payload=body, notification=notification)
 
 
-class Subscriber:
-    """One account, as a destination."""
+class Subscriber(Destination):
+    """One account, as a destination. Only a notification tries its credentials."""
 
-    integration = Webhook.integration
+    integration = Webhook.label
     horizon = HORIZON
-    in_use = True
-    credentials = ()
 
-    def __init__(self, account: Account, kind: Webhook) -> None:
-        self.account = account
+    def __init__(self, account: Account, partner: Webhook) -> None:
         parts = urlsplit(account.url)
-        self.name = endpoint(account.id)
-        self.label = account.name
-        self.url = f"{parts.scheme}://{parts.netloc}"
-        self.connections = account.connections
-        most = kind.settings.concurrency
-        self.pacing = replace(kind.settings, concurrency=min(account.connections, most))
-        self.guard = kind.guard
         path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
         requests = partial(_requests, account.method, path, account=account)
-        self.actions = {
-            name: replace(action, requests=requests) for name, action in kind.actions.items()
-        }
+        concurrency = min(account.connections, partner.settings.concurrency)
+        super().__init__(
+            url=f"{parts.scheme}://{parts.netloc}",
+            pacing=replace(partner.settings, concurrency=concurrency),
+            actions=[replace(action, requests=requests) for action in partner.actions.values()],
+        )
+        self.name = endpoint(account.id)
+        self.label = account.name
+        self.account = account
+        self.connections = account.connections
+        self.guard = partner.guard
 
     def headers(self) -> Mapping[str, str]:
         return {_THEIRS.get(name.lower(), name): value for name, value in self.account.headers}
-
-    def check(self) -> None:
-        """Only a notification would try its credentials."""
 
 
 def endpoint(account_id: str) -> str:
@@ -279,7 +241,7 @@ def _requests(
     def signed(now: float) -> Mapping[str, str]:
         signing = account.signing(now) if account else []
         return signature_headers(
-            signing, message_id=payload["eventId"], timestamp=int(now), body=body
+            signing, message_id=cast(str, payload["eventId"]), timestamp=int(now), body=body
         )
 
     # A repeated notification has the same eventId, by which the subscriber ignores it.
@@ -287,7 +249,7 @@ def _requests(
 
 
 def _rule(payload: dict[str, Json]) -> Discard | None:
-    if problem := misfit(payload["eventName"], _data(payload)):
+    if problem := misfit(cast(str, payload["eventName"]), _data(payload)):
         detail = f"{payload['eventName']}: {problem}, as the catalogue of events says."
         return Discard(reason="payload_validation_failed", detail=detail)
     return None
@@ -295,21 +257,17 @@ def _rule(payload: dict[str, Json]) -> Discard | None:
 
 def _data(payload: dict[str, Json]) -> dict[str, Json]:
     """What is told; whom it is about stands where Capillary has your own id of a customer."""
-    identifiers = {"instore": {"externalId": payload["customer"]}}
-    return {"customerIdentifiers": identifiers, **payload.get("data", {})}
+    identifiers: Json = {"instore": {"externalId": payload["customer"]}}
+    return {"customerIdentifiers": identifiers, **cast(dict[str, Json], payload.get("data", {}))}
 
 
 def _told(name: str, moment: int, data: dict[str, Json]) -> dict[str, Json]:
-    kind = kinds().get(name)
-    if kind is None or not kind.behaviour:
+    found = catalogue().get(name)
+    if found is None or not found.behaviour:
         return {"data": data}
     return {
         "ingestionTimestamp": moment,
         "name": name,
-        "description": kind.description,
+        "description": found.description,
         "attributes": data,
     }
-
-
-SETTINGS = WebhookSettings
-destination = Webhook

@@ -26,7 +26,7 @@ from destination.store.rules.stale_traits import Customer, Times, without_stale
 Key = tuple[str, str]
 
 _KEEP_DELIVERIES = schema.delivery.insert()
-_KEEP_NOTICES = schema.notice.insert()
+_KEEP_NOTIFICATIONS = schema.notice.insert()
 _KEEP_DISCARDS = schema.discard.insert()
 
 #: Why calls that are here already made no delivery, the newest reason first.
@@ -161,19 +161,19 @@ def queue(within: Transaction, routed: Routed) -> Routed:
     ]
     if deliveries:
         database.insert_rows(connection, _KEEP_DELIVERIES, deliveries)
-    notices = [
+    notifications = [
         {
-            **vars(d.notice),
+            **vars(d.notification),
             "event_id": event_id,
             "destination": d.destination,
             "mapping": d.mapping,
         }
         for event_id, arrival in routed
         for d in arrival.deliveries
-        if d.notice
+        if d.notification
     ]
-    if notices:
-        database.insert_rows(connection, _KEEP_NOTICES, notices)
+    if notifications:
+        database.insert_rows(connection, _KEEP_NOTIFICATIONS, notifications)
     discards = [
         {"event_id": event_id, "at": now, **vars(d)}
         for event_id, arrival in routed

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from destination.model.arrival import Arrival
 from destination.model.delivery import Delivery, Status
 from destination.model.reason import DeliveredReason, FailureReason
-from destination.partners import Destination
+from destination.partners.base.destination import Destination
 from destination.routing.route import traits_of
 from destination.store import schema
 from destination.store.database import Database, tried_again

@@ -304,7 +304,7 @@ def test_a_process_that_slept_while_it_connected_sends_nothing(monkeypatch):
 
     monkeypatch.setattr(http_client.HTTPConnection, "connect", sleeps)
     monkeypatch.setattr(http_client, "time", clock)
-    monkeypatch.setattr(http_client._Watch, "_run", lambda _: None)
+    monkeypatch.setattr(http_client._Deadlines, "_run", lambda _: None)
     with server(lambda connection: received.append(read_request(connection))) as url:
         got = client(url).exchange(AWARD)
 

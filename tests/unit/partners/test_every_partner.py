@@ -17,7 +17,8 @@ from destination.errors import BadSetting, Refused, Unauthorized
 from destination.model.delivery import Delivery, Status
 from destination.model.event import read_event
 from destination.model.request import Request
-from destination.partners import Batching
+from destination.partners.base.destination import Batching
+from destination.partners.base.fields import ObjectField
 from destination.routing.route import arrive
 from destination.settings.tables import PREFIX, Environment, Settings, rows
 from destination.store import database as databases
@@ -71,6 +72,14 @@ def notices(name, folder="valid"):
     """The bodies of a source's fixtures, as it sends them."""
     found = call_files.read_all([str(ROOT / "fixtures" / name / folder)])
     return [payload.text.encode() for payload in found]
+
+
+@pytest.mark.parametrize("name", partners.names())
+def test_a_partner_has_the_name_of_its_file(name):
+    found = [sides[name].name for sides in (SOURCES, DESTINATIONS) if name in sides]
+
+    assert found
+    assert set(found) == {name}
 
 
 # Sources.
@@ -209,7 +218,7 @@ def test_a_destination_sends_the_same_from_a_process_of_its_own(name):
 
     assert (there.url, there.headers()) == (DESTINATIONS[name].url, DESTINATIONS[name].headers())
     for action in DESTINATIONS[name].actions.values():
-        payload = action.fields.payload(FIELDS)
+        payload = action.fields.payload(required_fields(action))
         sent, meant = there.actions[action.name].requests(payload), action.requests(payload)
         assert [one.body for one in sent] == [one.body for one in meant]
         assert [(one.method, one.path) for one in sent] == [(one.method, one.path) for one in meant]
@@ -242,33 +251,31 @@ def test_any_fields_make_requests_or_an_error_that_names_the_field(action, data)
         request.path.encode(), (request.body or "").encode()
 
 
-#: Fields with which any action makes its request.
-FIELDS = {
-    "source_id": "u1",
-    "user_id": "u1",
-    "event_name": "Order Completed",
-    "event": "Reward Earned",
-    "trigger_id": "order_completed",
-    "traits": {"points": 1},
-    "message_id": "m1",
-    "eventName": "pointsIssued",
-    "customer": "u1",
-}
+def required_fields(action, customer="u1"):
+    """Fields with which an action makes its request."""
+    given = {
+        name: {"points": 1} if isinstance(field, ObjectField) else "Order Completed"
+        for name, field in action.fields.fields.items()
+        if field.required
+    }
+    return {**given, action.customer: customer}
 
 
 def made(action, fields):
     """What is delivered of these fields: what goes to an endpoint, where there are such."""
     payload = action.fields.payload(fields)
-    if action.copies is None:
+    if action.fan_out is None:
         return payload
     call = {"type": "track", "event": "Any", "userId": "u1", "messageId": "m1"}
-    [copied] = action.copies(payload, read_event(call, source="rehook", max_bytes=1000), "Any")
-    return copied.payload
+    [made] = action.fan_out(payload, read_event(call, source="rehook", max_bytes=1000), "Any")
+    return made.payload
 
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_a_payload_makes_the_same_requests_each_time(action):
-    payload = made(action, FIELDS)  # once: a notification has the moment of its making in it
+    payload = made(
+        action, required_fields(action)
+    )  # once: a notification has the moment of its making in it
 
     def requests():
         return [(each.method, each.path, each.body) for each in action.requests(payload)]
@@ -302,19 +309,18 @@ def answer_by_customer(connection):
 @pytest.mark.parametrize("action", ACTIONS)
 def test_an_answer_means_what_the_table_says(action, tmp_path):
     [destination] = [each for each in DESTINATIONS.values() if action in each.actions.values()]
-    sent_twice = action.requests(made(action, FIELDS))[-1].idempotent
+    sent_twice = action.requests(made(action, required_fields(action)))[-1].idempotent
     database = databases.connect(f"sqlite:///{tmp_path / 'verdicts.db'}")
     database.prepare()
 
     def receive(status):
         who = f"status-{status}"
-        named = dict.fromkeys(("source_id", "user_id", "customer"), who)
         delivery = Delivery(
             mapping="Any",
             destination=destination.name,
             action=action.name,
             customer=who,
-            payload=dumps(made(action, {**FIELDS, **named})),
+            payload=dumps(made(action, required_fields(action, who))),
         )
         enqueue(database, [arrival(who, deliveries=(delivery,))])
 

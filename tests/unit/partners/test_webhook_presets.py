@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from destination.model.event import read_event
-from destination.partners.webhook.catalogue import kinds
+from destination.partners.webhook.catalogue import catalogue
 from destination.partners.webhook.destination import Account
 from destination.routing.route import route
 from tests.conftest import ROOT
@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 EVERYTHING = Account(
     id="1",
     name="A",
-    event_names=tuple(kinds()),
+    event_names=tuple(catalogue()),
     url="https://a.example/",
     method="POST",
     headers=(),
@@ -78,7 +78,7 @@ def test_an_event_of_rehook_is_told_by_both_names(told, event, properties, name,
     assert found[name]["data"] == {**identifiers, **data}
     assert found[event]["data"] == {**identifiers, **properties}
     for notification in found.values():
-        jsonschema.validate(notification, kinds()[notification["eventName"]].schema)
+        jsonschema.validate(notification, catalogue()[notification["eventName"]].schema)
 
 
 def test_points_that_reward_issues_are_told_by_both_names(told):

@@ -57,7 +57,7 @@ def test_one_that_is_not_is_refused(url, forged):
     assert notified(url) == []
 
 
-@pytest.mark.parametrize("secret", [None, 5, "abc", "whsec_!", "whsec_é"])
+@pytest.mark.parametrize("secret", [None, 5, "abc", "whsec_", "whsec_!", "whsec_é"])
 def test_what_is_no_secret_is_refused(url, secret):
     assert learn(url, secret).status_code == 400
     assert tell(url) == 200
