@@ -13,7 +13,7 @@ from destination.errors import Problem
 from destination.mapping import files
 from destination.mapping.documents import Fault
 from destination.mapping.files import Mapping
-from destination.mapping.writing import written
+from destination.mapping.yaml_writer import written
 from destination.support.json_codec import is_unicode
 
 

@@ -21,7 +21,7 @@ from destination.errors import Problem
 from destination.mapping.documents import Fault
 from destination.mapping.files import Mapping
 from destination.mapping.subscriptions import read_subscriptions
-from destination.mapping.writing import as_yaml, switched
+from destination.mapping.yaml_writer import as_yaml, switched
 from destination.support import json_codec
 from destination.support.text import did_you_mean, listed
 

@@ -14,9 +14,9 @@ from destination.mapping.arguments import Resolve, is_directive
 from destination.mapping.bounds import LONGEST_RUN, Where, metered
 from destination.mapping.conditions import Comparison, Condition, Constant, compile_condition
 from destination.mapping.directives import compile_root, compile_value
+from destination.mapping.directives.template import places
 from destination.mapping.paths import MISSING, reader
-from destination.mapping.templates import places
-from destination.mapping.text import number_text
+from destination.mapping.stringify import number_text
 from destination.mapping.triggers import parse_trigger
 from destination.support.text import kind, printable
 

@@ -17,7 +17,8 @@ import jsonschema
 from marshmallow import Schema
 
 from destination.errors import InvalidMapping, InvalidTrigger
-from destination.mapping import MISSING, ages, compile_mapping, compile_trigger, expand
+from destination.mapping import MISSING, compile_mapping, compile_trigger, durations, expand
+from destination.mapping.dead_paths import Seen, unmatched
 from destination.mapping.documents import Document, Fault
 from destination.mapping.lint import (
     check_award_key,
@@ -26,7 +27,6 @@ from destination.mapping.lint import (
     half_paths,
     misfits,
 )
-from destination.mapping.unmatched import Seen, unmatched
 from destination.support.text import did_you_mean, listed
 
 #: What a mapping file holds.
@@ -40,7 +40,7 @@ SCHEMA: dict[str, Any] = {
         "enabled": {"type": "boolean"},
         "action": {"type": "string"},
         "trigger": {"type": "string", "minLength": 1},
-        "max_age": {"type": "string", "pattern": ages.PATTERN},
+        "max_age": {"type": "string", "pattern": durations.PATTERN},
         "award_key": {},
         "fields": {"type": "object", "minProperties": 1},
     },
@@ -225,7 +225,7 @@ class _Reader:
             fields=expand(content["fields"]),
             matches=matches,
             render=render,
-            max_age=ages.seconds(content["max_age"]) if "max_age" in content else None,
+            max_age=durations.seconds(content["max_age"]) if "max_age" in content else None,
             award_key=award_key,
         )
 

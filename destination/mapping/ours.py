@@ -22,7 +22,7 @@ from destination.mapping.arguments import (
 )
 from destination.mapping.bounds import check_depth, spend
 from destination.mapping.paths import LONGEST_PATH, MISSING, parse_path
-from destination.mapping.text import as_text, number_text
+from destination.mapping.stringify import as_text, number_text
 from destination.support.text import kind
 
 #: The decimals that a number may be rounded to.

@@ -20,7 +20,7 @@ from destination.mapping.arguments import (
 )
 from destination.mapping.bounds import check_depth, spend
 from destination.mapping.paths import MISSING
-from destination.mapping.text import EXPONENT_FROM, as_json, as_text
+from destination.mapping.stringify import EXPONENT_FROM, as_json, as_text
 from destination.support.text import kind
 
 

@@ -25,10 +25,10 @@ from destination.mapping.arguments import (
     value,
 )
 from destination.mapping.directives import DIRECTIVES, Directive, compile_value
+from destination.mapping.directives.liquid import LONGEST_PROGRAM
+from destination.mapping.directives.template import LONGEST_TEMPLATE
 from destination.mapping.files import SCHEMA, Actions
-from destination.mapping.liquid import LONGEST_PROGRAM
 from destination.mapping.paths import LONGEST_PATH
-from destination.mapping.templates import LONGEST_TEMPLATE
 
 #: VS Code's YAML extension reads this draft in full, and newer ones in part.
 DRAFT = "http://json-schema.org/draft-07/schema#"

@@ -5,7 +5,7 @@ from typing import Any
 
 from destination.mapping.arguments import is_directive
 from destination.mapping.bounds import check_size
-from destination.mapping.templates import has_places
+from destination.mapping.directives.template import has_places
 
 #: The fields of a directive's argument in which a value may stand. All others are words and
 #: texts of the directive's own, in which nothing is short for something.

@@ -19,7 +19,7 @@ from destination.mapping.conditions import (
     compile_condition,
     opposite,
 )
-from destination.mapping.text import as_text
+from destination.mapping.stringify import as_text
 from destination.mapping.tokens import Token, keys_of, text_of, tokenize
 from destination.support.text import did_you_mean, nearest
 

@@ -19,12 +19,11 @@ from destination.mapping import (
     documents,
     expand,
     files,
-    liquid,
     ours,
     paths,
-    templates,
     triggers,
 )
+from destination.mapping.directives import liquid, template
 from tests.conftest import ROOT
 from tests.docs.page import (
     PAGE,
@@ -225,7 +224,7 @@ def test_the_limits_are_those_of_the_kit(setup):
         "A trigger": f"{triggers.LONGEST_TRIGGER // 1024} KB",
         "Parentheses inside one another": f"{triggers.DEEPEST_TRIGGER} levels",
         "A path": f"{paths.LONGEST_PATH:,} characters",
-        "A template": f"{templates.LONGEST_TEMPLATE:,} characters",
+        "A template": f"{template.LONGEST_TEMPLATE:,} characters",
         "A `@liquid` program": f"{liquid.LONGEST_PROGRAM:,} characters",
         "A pattern or replacement in `@replace`": "10 characters",
         "The separator in `@flatten`": "100 characters",

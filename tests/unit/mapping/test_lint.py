@@ -4,8 +4,8 @@ import pytest
 
 from destination.errors import InvalidTrigger
 from destination.mapping import expand, lint
+from destination.mapping.dead_paths import Seen, unmatched
 from destination.mapping.lint import check_trigger, doubts, half_paths, misfits
-from destination.mapping.unmatched import Seen, unmatched
 from destination.model.event import TYPES
 
 EVENTS = [

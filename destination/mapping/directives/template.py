@@ -6,7 +6,7 @@ from typing import Any
 
 from destination.mapping.bounds import spend
 from destination.mapping.paths import LONGEST_PATH, parse_path, reader
-from destination.mapping.text import as_text
+from destination.mapping.stringify import as_text
 
 #: Characters that a template may have.
 LONGEST_TEMPLATE = 10_000

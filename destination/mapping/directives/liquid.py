@@ -26,7 +26,7 @@ from liquid.tag import Tag
 from destination.errors import InvalidMapping, MappingFailed
 from destination.mapping.arguments import Argument, Resolve, run_fault
 from destination.mapping.bounds import LARGEST_OUTPUT, spend
-from destination.mapping.text import as_json, as_text
+from destination.mapping.stringify import as_json, as_text
 from destination.support.text import did_you_mean, kind
 
 #: Characters that a program may have, as at Segment.

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from destination.errors import MappingFailed
-from destination.mapping import liquid, templates
 from destination.mapping.arguments import is_directive
 from destination.mapping.bounds import Where
+from destination.mapping.compiler import compile_mapping
+from destination.mapping.directives import liquid, template
 from destination.mapping.lint import comparisons
-from destination.mapping.mappings import compile_mapping
 from destination.mapping.paths import parse_path
 from destination.mapping.triggers import parse_trigger
 from destination.support.text import nearest
@@ -103,7 +103,7 @@ def _told(
 #: The directives whose argument is a text with paths in it: how a path begins there.
 _TEXTS: dict[str, tuple[str, Callable[[str], list[Keys]]]] = {
     "@path": ("$.", lambda text: [parse_path(text.removeprefix("$."))]),
-    "@template": ("", templates.paths_of),
+    "@template": ("", template.paths_of),
     "@liquid": ("", liquid.paths_of),
 }
 

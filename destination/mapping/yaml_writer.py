@@ -1,4 +1,4 @@
-"""Mapping files are written for people: what they have written into one stays as they wrote it."""
+"""Mapping files are written for people: a change leaves everything else as its author wrote it."""
 
 import io
 from typing import Any

@@ -18,7 +18,8 @@ from destination.mapping.arguments import (
     value,
 )
 from destination.mapping.bounds import Where, spend
-from destination.mapping.liquid import compile_liquid
+from destination.mapping.directives.liquid import compile_liquid
+from destination.mapping.directives.template import compile_template
 from destination.mapping.ours import hash_text, omit, to_boolean, to_number
 from destination.mapping.paths import LONGEST_PATH, MISSING, parse_path, reader
 from destination.mapping.rewriting import (
@@ -29,7 +30,6 @@ from destination.mapping.rewriting import (
     merge,
     replace_text,
 )
-from destination.mapping.templates import compile_template
 from destination.support.text import did_you_mean, kind
 
 #: Segment's mappings may hold one directive that is applied before all fields.
