@@ -3,17 +3,17 @@
 Such a path is likely to be a typing error, of which no other check can know: `$.properties.totl`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from destination.errors import MappingFailed
+from destination.mapping.argument_types import TextWithPaths
 from destination.mapping.arguments import is_directive
 from destination.mapping.bounds import Where
 from destination.mapping.compiler import compile_mapping
-from destination.mapping.directives import liquid, template
+from destination.mapping.directives import DIRECTIVES
+from destination.mapping.directives.base import Stage
 from destination.mapping.lint import comparisons
-from destination.mapping.paths import parse_path
 from destination.mapping.triggers import parse_trigger
 from destination.support.text import nearest
 
@@ -21,7 +21,7 @@ Keys = tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unmatched:
+class DeadPath:
     """A path that no event has."""
 
     #: As it is written: `$.properties.totl` in a field, `properties.totl` in a trigger.
@@ -37,10 +37,10 @@ class Unmatched:
 class Seen:
     """Every path that some events have. One place of a list stands for all: `products[0].sku`."""
 
-    def __init__(self, events: Sequence[Any]) -> None:
+    def __init__(self, events: Sequence[object]) -> None:
         self.events = events
         self._paths: set[Keys] = {()}
-        waiting: list[tuple[Keys, Any]] = [((), event) for event in events]
+        waiting: list[tuple[Keys, object]] = [((), event) for event in events]
         while waiting:
             keys, value = waiting.pop()
             self._paths.add(keys)
@@ -71,7 +71,7 @@ class Seen:
         return min(elsewhere, key=lambda path: (len(path), path), default=None)
 
 
-def unmatched(trigger: str, values: Mapping[str, Any], seen: Seen) -> Iterator[Unmatched]:
+def dead_paths(trigger: str, values: Mapping[str, object], seen: Seen) -> Iterator[DeadPath]:
     """Each path of a mapping that compiles and that no event has, once, as the file has them.
 
     `values` are the other keys of the file that hold paths, written out as `expand` does it.
@@ -90,9 +90,9 @@ def unmatched(trigger: str, values: Mapping[str, Any], seen: Seen) -> Iterator[U
 
 def _told(
     keys: Keys, seen: Seen, where: Where, *, start: str = "", offset: int | None = None
-) -> Unmatched:
+) -> DeadPath:
     near = seen.near(keys)
-    return Unmatched(
+    return DeadPath(
         path=start + _written(keys),
         near=None if near is None else start + _written(near),
         where=where,
@@ -100,40 +100,44 @@ def _told(
     )
 
 
-#: The directives whose argument is a text with paths in it: how a path begins there.
-_TEXTS: dict[str, tuple[str, Callable[[str], list[Keys]]]] = {
-    "@path": ("$.", lambda text: [parse_path(text.removeprefix("$."))]),
-    "@template": ("", template.paths_of),
-    "@liquid": ("", liquid.paths_of),
-}
-
-
-def _paths(value: Any, seen: Seen, where: Where) -> Iterator[tuple[Keys, Seen, Where, str]]:
+def _paths(value: object, seen: Seen, where: Where) -> Iterator[tuple[Keys, Seen, Where, str]]:
     """Each path of a value, what it is looked for in, where it stands and how it begins."""
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _paths(item, seen, (*where, index))
-    if not isinstance(value, dict):
-        return
-    for key, inner in value.items():
+    for key, inner in _parts(value).items():
         here = (*where, key)
-        match inner:
-            case str() if key in _TEXTS and is_directive(value):
-                start, paths_of = _TEXTS[key]
-                for keys in paths_of(inner):
-                    yield keys, seen, here, start
-            case [path, *shape] if key == "@arrayPath":
-                path = {"@path": path} if isinstance(path, str) else path
-                yield from _paths(path, seen, (*here, 0))
-                yield from _paths(shape[0] if shape else None, _items(path, seen), (*here, 1))
-            case {"apply": apply, "mapping": mapping} if key == "@transform":
-                yield from _paths(apply, seen, (*here, "apply"))
-                yield from _paths(mapping, Seen(_made(apply, seen)), (*here, "mapping"))
-            case _:
-                yield from _paths(inner, seen, here)
+        directive = DIRECTIVES.get(str(key)) if is_directive(value) else None
+        takes = directive.takes if directive else None
+        if isinstance(takes, TextWithPaths) and isinstance(inner, str):
+            for keys in takes.paths_in(inner):
+                yield keys, seen, here, takes.path_start
+        elif directive and directive.stage:
+            yield from _paths_of_stage(directive.stage, _parts(inner), seen, here)
+        else:
+            yield from _paths(inner, seen, here)
 
 
-def _made(mapping: Any, seen: Seen) -> list[Any]:
+def _paths_of_stage(
+    stage: Stage, parts: dict[str | int, object], seen: Seen, where: Where
+) -> Iterator[tuple[Keys, Seen, Where, str]]:
+    """The same of a directive one of whose parts does not find the event, but what another part
+    makes of it.
+    """
+    source = parts[stage.of]
+    if isinstance(source, str):
+        source = {"@path": source}
+    yield from _paths(source, seen, (*where, stage.of))
+    if stage.part in parts:
+        made = _items(source, seen) if stage.each else _made(source, seen)
+        yield from _paths(parts[stage.part], Seen(made), (*where, stage.part))
+
+
+def _parts(value: object) -> dict[str | int, object]:
+    """What stands in an object or a list, by its key or place."""
+    if isinstance(value, list):
+        return dict(enumerate(value))
+    return value if isinstance(value, dict) else {}
+
+
+def _made(mapping: object, seen: Seen) -> list[object]:
     """What a part of a mapping makes of the events that it can work with."""
     run, made = compile_mapping(mapping), []
     for event in seen.events:
@@ -144,11 +148,10 @@ def _made(mapping: Any, seen: Seen) -> list[Any]:
     return made
 
 
-def _items(path: Any, seen: Seen) -> Seen:
-    """What `@arrayPath` goes through: the items of a list, or an object in place of one."""
-    found = _made(path, seen)
-    lists = [each if isinstance(each, list) else [each] for each in found]
-    return Seen([item for each in lists for item in each if isinstance(item, dict)])
+def _items(mapping: object, seen: Seen) -> list[object]:
+    """The items of the lists that it makes, or an object that it makes in place of one."""
+    lists = [each if isinstance(each, list) else [each] for each in _made(mapping, seen)]
+    return [item for each in lists for item in each if isinstance(item, dict)]
 
 
 def _written(keys: Keys) -> str:

@@ -10,10 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from destination.mapping.arguments import Resolve, is_directive
+from destination.mapping.arguments import Resolve, compile_root, is_directive
 from destination.mapping.bounds import LONGEST_RUN, Where, metered
+from destination.mapping.compiler import compile_value
 from destination.mapping.conditions import Comparison, Condition, Constant, compile_condition
-from destination.mapping.directives import compile_root, compile_value
+from destination.mapping.directives import parted
+from destination.mapping.directives.base import Directive, Told
 from destination.mapping.directives.template import places
 from destination.mapping.paths import MISSING, reader
 from destination.mapping.stringify import number_text
@@ -33,9 +35,6 @@ _FUNCTIONS = {
     "ends with": 'match({}, "*{}")',
 }
 
-#: The part of a directive that shapes what comes out, which no value goes in by.
-_SHAPES = {("@arrayPath", 1), ("@transform", "mapping")}
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unmet:
@@ -48,12 +47,12 @@ class Unmet:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Way:
+class Trace:
     """How one value of a payload came about."""
 
     #: Where it stands in the payload: `("metadata", "total")`.
     place: Where
-    #: The way in words, with what was found on it: `$.properties.total = 27.5`.
+    #: In words, with what was found on the way: `$.properties.total = 27.5`.
     text: str
     #: What is sent there, or MISSING.
     found: Any
@@ -83,7 +82,7 @@ def explain_trigger(trigger: Any, event: dict[str, Any]) -> list[Unmet]:
     return list(_unmet(parse_trigger(trigger), event))
 
 
-def explain_fields(fields: dict[str, Any], event: dict[str, Any]) -> list[Way]:
+def explain_fields(fields: dict[str, Any], event: dict[str, Any]) -> list[Trace]:
     """How each value of the payload comes about: one for each field, and for each value in the
     objects and lists that the mapping writes itself, in the order of the mapping.
 
@@ -93,7 +92,7 @@ def explain_fields(fields: dict[str, Any], event: dict[str, Any]) -> list[Way]:
     run = metered(compile_root(fields, (), watch.compile), WATCHED_RUN)
     with suppress(Exception):  # why it broke is said by whoever routes; here it is where
         run(event)
-    return [way for step in watch.steps if step.where == () for way in _ways(step)]
+    return [trace for step in watch.steps if step.where == () for trace in _traces(step)]
 
 
 def shown(value: Any) -> str:
@@ -189,25 +188,19 @@ class _Watch:
         return run
 
 
-def _places(written: Any) -> list[str]:
+def _places(written: object) -> list[str]:
     """The paths that a template brings together: they are no parts of the mapping to the kit."""
-    name, argument = _directive(written)
-    return places(argument) if name == "@template" and isinstance(argument, str) else []
+    directive, argument = parted(written)
+    by_places = directive is not None and directive.told is Told.BY_ITS_PLACES
+    return places(argument) if by_places and isinstance(argument, str) else []
 
 
-def _directive(written: Any) -> tuple[str, Any]:
-    """The name of a directive and its argument; no name for anything else."""
-    if not is_directive(written):
-        return "", written
-    return next((key, inner) for key, inner in written.items() if key.startswith("@"))
-
-
-def _ways(step: _Step) -> Iterator[Way]:
+def _traces(step: _Step) -> Iterator[Trace]:
     if step.parts and not is_directive(step.written):
         for part in step.parts:
-            yield from _ways(part)
+            yield from _traces(part)
         return
-    yield Way(
+    yield Trace(
         place=step.where,
         text=_said(step),
         found=step.found,
@@ -217,11 +210,11 @@ def _ways(step: _Step) -> Iterator[Way]:
 
 
 def _said(step: _Step) -> str:
-    """The way to one value: `$.traits.name = "Ann" → @case = "ANN"`."""
-    name, _ = _directive(step.written)
+    """The trace of one value: `$.traits.name = "Ann" → @case = "ANN"`."""
+    directive, _ = parted(step.written)
     if step.failed:
         return f"{_source(step)} fails"
-    if name in ("", "@literal", "@if"):
+    if directive is None or directive.literal or directive.told is Told.BY_ITS_BRANCH:
         return _source(step)
     if step.found is MISSING:
         return f"{_source(step)} {'makes nothing' if step.parts else 'is missing'}"
@@ -230,45 +223,64 @@ def _said(step: _Step) -> str:
 
 def _source(step: _Step) -> str:
     """The same without what it made in the end."""
-    name, argument = _directive(step.written)
-    match name, argument:
-        case "", _:
-            return shown(step.found)
-        case "@if", _:
-            return _choice(step.parts)
-        case "@literal", _:
-            return _said(step.parts[0])
-        case "@path", str():
-            return _cut(argument)
-        case "@template", str():
-            return shown(argument)
-        case ("@arrayPath", [str(argument), *_]) | (_, str(argument)):
-            return _cut(f"{name} {argument}")
-    inputs = [_said(part) for part in step.parts if not _is_shape(part, step)]
-    return f"{', '.join(inputs)} → {name}" if inputs else name
+    directive, argument = parted(step.written)
+    if directive is None:
+        return shown(step.found)
+    if directive.literal:
+        return _said(step.parts[0])
+    if directive.told is Told.BY_ITS_BRANCH:
+        return _choice(directive.name, step.parts)
+    if directive.stage and isinstance(argument, list):
+        argument = argument[0]
+    if isinstance(argument, str):
+        return _text(directive, argument)
+    inputs = [_said(part) for part in step.parts if not _is_stage(part, step)]
+    return f"{', '.join(inputs)} → {directive.name}" if inputs else directive.name
 
 
-def _choice(parts: list[_Step]) -> str:
-    """The way through an `@if`: what it asked for, and the branch that it took."""
+def _text(directive: Directive[Any], argument: str) -> str:
+    if directive.told is Told.BY_ITS_TEXT:
+        return _cut(argument)
+    if directive.told is Told.BY_ITS_PLACES:
+        return shown(argument)
+    return _cut(f"{directive.name} {argument}")
+
+
+def _choice(name: str, parts: list[_Step]) -> str:
+    """The trace of an `@if`: what it asked for, and the branch that it took."""
     test, *branch = parts
     word = test.where[-1]
     if not branch:
-        return f"@if {word} {_said(test)}" + ("" if test.failed else " → nothing")
+        return f"{name} {word} {_said(test)}" + ("" if test.failed else " → nothing")
     [taken] = branch
     asked = _source(test) if taken.written == test.written else _said(test)
     otherwise = "else " if taken.where[-1] == "else" else ""
-    return f"@if {word} {asked} → {otherwise}{_said(taken)}"
+    return f"{name} {word} {asked} → {otherwise}{_said(taken)}"
 
 
-def _is_shape(part: _Step, directive: _Step) -> bool:
-    return part.where[len(directive.where) :] in _SHAPES
+def _is_stage(part: _Step, step: _Step) -> bool:
+    """Whether a part of a directive shapes what comes out, and brings no value in."""
+    directive, _ = parted(step.written)
+    if directive is None or directive.stage is None:
+        return False
+    return part.where[len(step.where) :] == (directive.name, directive.stage.part)
 
 
 def _lost(step: _Step, *, told: bool) -> Iterator[str]:
     """The paths below a step that led to nothing, but for those that its text tells of."""
-    name, argument = _directive(step.written)
-    if name == "@path" and isinstance(argument, str) and step.found is MISSING and not told:
+    directive, argument = parted(step.written)
+    if (
+        directive is not None
+        and directive.told is Told.BY_ITS_TEXT
+        and isinstance(argument, str)
+        and step.found is MISSING
+        and not told
+    ):
         yield argument
     for part in step.parts:
-        open_to_see = name not in ("", "@template") and not _is_shape(part, step)
+        open_to_see = (
+            directive is not None
+            and directive.told is not Told.BY_ITS_PLACES
+            and not _is_stage(part, step)
+        )
         yield from _lost(part, told=told and open_to_see)

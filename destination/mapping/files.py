@@ -18,7 +18,7 @@ from marshmallow import Schema
 
 from destination.errors import InvalidMapping, InvalidTrigger
 from destination.mapping import MISSING, compile_mapping, compile_trigger, durations, expand
-from destination.mapping.dead_paths import Seen, unmatched
+from destination.mapping.dead_paths import Seen, dead_paths
 from destination.mapping.documents import Document, Fault
 from destination.mapping.lint import (
     check_award_key,
@@ -339,10 +339,10 @@ class _Reader:
     def _warn(self, seen: Seen | None) -> None:
         if seen is None:
             return
-        values = {
+        values: dict[str, object] = {
             key: self._content[key] for key in ("fields", "award_key") if key in self._content
         }
-        for each in unmatched(self._content["trigger"], expand(values), seen):
+        for each in dead_paths(self._content["trigger"], expand(values), seen):
             remedy = f"Correct it, or add an event that has it to fixtures/{self._source}."
             if each.near:
                 remedy = f"Did you mean {each.near}?"

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from marshmallow import Schema
 
@@ -10,6 +9,7 @@ from destination.errors import InvalidMapping, InvalidTrigger
 from destination.mapping.arguments import is_directive
 from destination.mapping.bounds import walk
 from destination.mapping.conditions import Comparison, Condition, Group
+from destination.mapping.directives import DIRECTIVES, parted
 from destination.mapping.paths import MISSING
 from destination.mapping.triggers import parse_trigger
 from destination.support.text import did_you_mean, kind
@@ -20,16 +20,8 @@ TYPES = ("identify", "track", "page", "screen", "group", "alias")
 #: A path whose `$.` was forgotten: `properties.total`, `$traits.email`.
 _HALF_A_PATH = re.compile(r"\$?((properties|traits|context)\.[^\s.]\S*)|\$((properties|traits)\S*)")
 
-#: What these directives always make, by an example; what the others make depends on the event.
-_MAKES: dict[str, Any] = {
-    "@template": "text",
-    "@replace": "text",
-    "@liquid": "text",
-    "@hash": "text",
-    "@number": 1,
-    "@flatten": {},
-    "@merge": {},
-}
+#: The directives in which a text means itself.
+_LITERALS = {name for name, directive in DIRECTIVES.items() if directive.literal}
 
 #: The comparisons that leave a value of the event no choice, by the keys that lead to it.
 _Fixed = Mapping[tuple[str, ...], Comparison]
@@ -81,11 +73,11 @@ def comparisons(condition: Condition) -> Iterator[Comparison]:
             yield from comparisons(each)
 
 
-def half_paths(fields: Mapping[str, Any]) -> Iterator[InvalidMapping]:
+def half_paths(fields: Mapping[str, object]) -> Iterator[InvalidMapping]:
     """The texts that are sent as they stand and look like paths; `fields` are written out."""
     for value, where in walk(fields):
         found = isinstance(value, str) and _HALF_A_PATH.fullmatch(value)
-        if found and "@literal" not in where and not str(where[-1]).startswith("@"):
+        if found and _LITERALS.isdisjoint(where) and not str(where[-1]).startswith("@"):
             path = found[1] or found[3]
             message = f"{value} is sent as this text. For what the event has there, write $.{path}."
             yield InvalidMapping(message, where)
@@ -118,7 +110,7 @@ def _clash(condition: Condition, fixed: _Fixed) -> tuple[Comparison, Comparison]
     return next(filter(None, found), None)
 
 
-def misfits(action: str, schema: Schema, fields: Mapping[str, Any]) -> Iterator[InvalidMapping]:
+def misfits(action: str, schema: Schema, fields: Mapping[str, object]) -> Iterator[InvalidMapping]:
     """The fields whose value can never be sent, whatever the event: `metadata: gold`.
 
     `fields` are written out, as `expand` does it.
@@ -140,7 +132,7 @@ def misfits(action: str, schema: Schema, fields: Mapping[str, Any]) -> Iterator[
             yield InvalidMapping(f"{complaint}.{hint}", (name,))
 
 
-def check_award_key(action: str, schema: Schema | None, written: Any) -> None:
+def check_award_key(action: str, schema: Schema | None, written: object) -> None:
     """Raise InvalidMapping for an `award_key` that names nothing, or names all awards alike."""
     if schema is not None and not getattr(schema, "awards", False):
         raise InvalidMapping(f"{action} awards nothing, so it has no award_key. Take it out.")
@@ -152,24 +144,25 @@ def check_award_key(action: str, schema: Schema | None, written: Any) -> None:
         raise InvalidMapping(f"{words} {instead}")
 
 
-def _complaint(action: str, name: str, written: Any, value: Any, wrong: list[str]) -> str:
+def _complaint(action: str, name: str, written: object, value: object, wrong: list[str]) -> str:
     if value in ("", None):
         shown = "null" if value is None else "an empty text"
         return f"{action} needs the field {name}, and {shown} is not sent"
     problem = f"{name} {' and '.join(wrong)}"
     if value is written:
         return f"{problem}, not {kind(value)}"
-    return f"{problem}, and {next(iter(written))} makes {kind(value)}"
+    directive, _ = parted(written)
+    return f"{problem}, and {directive.name if directive else written} makes {kind(value)}"
 
 
-def _is_constant(written: Any) -> bool:
-    return not is_directive(written) or "@literal" in written
+def _is_constant(written: object) -> bool:
+    directive, _ = parted(written)
+    return not is_directive(written) or (directive is not None and directive.literal)
 
 
-def _example(value: Any) -> Any:
+def _example(value: object) -> object:
     """What a value makes of every event, or MISSING where that depends on the event."""
-    if not is_directive(value):
-        return value
-    if "@literal" in value:
-        return _example(value["@literal"])
-    return next((_MAKES[key] for key in value if key in _MAKES), MISSING)
+    directive, argument = parted(value)
+    if directive is None:
+        return MISSING if is_directive(value) else value
+    return _example(argument) if directive.literal else directive.makes

@@ -7,7 +7,7 @@ from typing import Any, Final
 Read = Callable[[Any], Any]
 
 
-class _Missing:
+class Missing:
     """What a path finds where there is nothing. It is not null: null is sent, this is dropped."""
 
     def __bool__(self) -> bool:
@@ -17,7 +17,7 @@ class _Missing:
         return "MISSING"
 
 
-MISSING: Final = _Missing()
+MISSING: Final = Missing()
 
 #: Characters that a path may have.
 LONGEST_PATH = 1_000

@@ -19,11 +19,10 @@ from destination.mapping import (
     documents,
     expand,
     files,
-    ours,
     paths,
     triggers,
 )
-from destination.mapping.directives import liquid, template
+from destination.mapping.directives import liquid, number, template
 from tests.conftest import ROOT
 from tests.docs.page import (
     PAGE,
@@ -229,7 +228,7 @@ def test_the_limits_are_those_of_the_kit(setup):
         "A pattern or replacement in `@replace`": "10 characters",
         "The separator in `@flatten`": "100 characters",
         "A key in `@omit`": f"{paths.LONGEST_PATH:,} characters",
-        "The `decimals` of `@number`": f"{ours.MOST_DECIMALS}",
+        "The `decimals` of `@number`": f"{number.MOST_DECIMALS}",
         "An event that arrives": f"{setup().settings.max_event_bytes // 1024} KB",
         "What one mapping's directives write for one event": f"{bounds.LARGEST_OUTPUT:,} characters",
         "The time that one mapping takes for one event": (
