@@ -164,7 +164,7 @@ def _notes(mapping: Mapping, call: Json, action: Action) -> dict[str, str]:
             for name, found in error.messages_dict.items()
         }
     notes = {}
-    for name, made in rendered.items():
+    for name, made in rendered.items() if isinstance(rendered, dict) else ():
         if name not in sent:
             notes[name] = f"{'an empty text' if made == '' else 'no value'}, left out"
         elif json_codec.dumps(sent[name]) != json_codec.dumps(made):

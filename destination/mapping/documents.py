@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, StringMark, YAMLError
@@ -81,7 +81,7 @@ class Document:
         #: Their fault is told; whatever else is wrong with them comes of it.
         self._unreadable: set[tuple[str | int, ...]] = set()
         #: Plain JSON values; None where the file cannot be read.
-        self.content: Any = self._read()
+        self.content: object = self._read()
 
     @property
     def faulty(self) -> bool:
@@ -115,7 +115,7 @@ class Document:
         self.fault(message, where, of_value=True)
         self._unreadable.add(where)
 
-    def _read(self) -> Any:
+    def _read(self) -> object:
         try:
             self._text = self.path.read_text(encoding="utf-8-sig")
         except OSError as error:
@@ -147,7 +147,7 @@ class Document:
             self.fault(f"this is not YAML: {error}.")
         return None
 
-    def _plain(self, node: Node, where: tuple[str | int, ...], yaml: YAML) -> Any:
+    def _plain(self, node: Node, where: tuple[str | int, ...], yaml: YAML) -> object:
         self._values[where] = node
         if node.anchor is not None:
             self._unread("a YAML anchor (&name) is not taken. Write out what it means.", where)
@@ -166,7 +166,7 @@ class Document:
         self._unread(f"this is read as {_kind(kind)}. Put it in quotes.", where)
         return None
 
-    def _scalar(self, node: ScalarNode, where: tuple[str | int, ...], yaml: YAML) -> Any:
+    def _scalar(self, node: ScalarNode, where: tuple[str | int, ...], yaml: YAML) -> object:
         """A number, true, false or null, which may be marked as what it is not: `!!bool maybe`."""
         try:
             found = yaml.constructor.construct_object(node)
@@ -180,8 +180,8 @@ class Document:
             return None
         return found
 
-    def _object(self, node: MappingNode, where: tuple[str | int, ...], yaml: YAML) -> Any:
-        content: dict[str, Any] = {}
+    def _object(self, node: MappingNode, where: tuple[str | int, ...], yaml: YAML) -> object:
+        content: dict[str, object] = {}
         for key_node, value_node in node.value:
             mark = key_node.start_mark
             line, column = mark.line + 1, mark.column + 1

@@ -55,7 +55,7 @@ class Trace:
     #: In words, with what was found on the way: `$.properties.total = 27.5`.
     text: str
     #: What is sent there, or MISSING.
-    found: Any
+    found: object
     #: Paths in the middle of it that led to nothing: `properties.totl` of a template.
     lost: tuple[str, ...]
     #: Whether the mapping broke here: those behind it were never reached.
@@ -67,13 +67,13 @@ class _Step:
     """One part of a mapping at work: what is written there, and what it made."""
 
     where: Where
-    written: Any
-    found: Any = MISSING
+    written: object
+    found: object = MISSING
     failed: bool = True
     parts: list["_Step"] = field(default_factory=list)
 
 
-def explain_trigger(trigger: Any, event: dict[str, Any]) -> list[Unmet]:
+def explain_trigger(trigger: object, event: dict[str, object]) -> list[Unmet]:
     """Why a trigger does not match an event; nothing where it matches.
 
     Of conditions joined by `and` it is the first that does not hold; of those joined by `or`,
@@ -82,7 +82,7 @@ def explain_trigger(trigger: Any, event: dict[str, Any]) -> list[Unmet]:
     return list(_unmet(parse_trigger(trigger), event))
 
 
-def explain_fields(fields: dict[str, Any], event: dict[str, Any]) -> list[Trace]:
+def explain_fields(fields: dict[str, object], event: dict[str, object]) -> list[Trace]:
     """How each value of the payload comes about: one for each field, and for each value in the
     objects and lists that the mapping writes itself, in the order of the mapping.
 
@@ -95,7 +95,7 @@ def explain_fields(fields: dict[str, Any], event: dict[str, Any]) -> list[Trace]
     return [trace for step in watch.steps if step.where == () for trace in _traces(step)]
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """Write a value as JSON, cut with … where it is long."""
     if value is MISSING:
         return "missing"
@@ -107,7 +107,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 
-def _unmet(condition: Condition, event: dict[str, Any]) -> Iterator[Unmet]:
+def _unmet(condition: Condition, event: dict[str, object]) -> Iterator[Unmet]:
     if compile_condition(condition)(event):
         return
     if isinstance(condition, Comparison):
@@ -154,7 +154,7 @@ def _step_to(key: str) -> str:
     return f'["{key}"]'
 
 
-def _finding(condition: Comparison, event: dict[str, Any]) -> str:
+def _finding(condition: Comparison, event: dict[str, object]) -> str:
     found = reader(condition.keys)(event)
     name = _name(condition.keys)
     subject = name if len(condition.keys) > 1 else f"the {name}"
@@ -170,11 +170,11 @@ class _Watch:
         self.steps: list[_Step] = []
         self._around = self.steps
 
-    def compile(self, written: Any, where: Where) -> Resolve:
+    def compile(self, written: object, where: Where) -> Resolve:
         resolve = compile_value(written, where, self.compile)
         inside = [self.compile({"@path": place}, (*where, place)) for place in _places(written)]
 
-        def run(event: Any) -> Any:
+        def run(event: object) -> object:
             step = _Step(where=where, written=written)
             around, self._around = self._around, step.parts
             around.append(step)

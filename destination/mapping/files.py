@@ -11,13 +11,14 @@ from collections.abc import Mapping as Map
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import jsonschema
 from marshmallow import Schema
 
 from destination.errors import InvalidMapping, InvalidTrigger
 from destination.mapping import MISSING, compile_mapping, compile_trigger, durations, expand
+from destination.mapping.argument_types import JsonSchema
 from destination.mapping.dead_paths import Seen, dead_paths
 from destination.mapping.documents import Document, Fault
 from destination.mapping.lint import (
@@ -29,8 +30,18 @@ from destination.mapping.lint import (
 )
 from destination.support.text import did_you_mean, listed
 
+
+class FileSchema(TypedDict):
+    """The JSON Schema of a mapping file's keys."""
+
+    type: str
+    required: list[str]
+    additionalProperties: bool
+    properties: dict[str, JsonSchema]
+
+
 #: What a mapping file holds.
-SCHEMA: dict[str, Any] = {
+SCHEMA: FileSchema = {
     "type": "object",
     "required": ["name", "action", "trigger", "fields"],
     "additionalProperties": False,
@@ -53,10 +64,10 @@ MOST_MAPPINGS = 50
 Actions = Map[str, Map[str, Schema]]
 
 #: Whether a mapping fires on a call.
-Matches = Callable[[Map[str, Any]], bool]
+Matches = Callable[[Map[str, object]], bool]
 
 #: The fields that a mapping makes of a call; MISSING, or no object, where it makes none.
-Render = Callable[[Map[str, Any]], Any]
+Render = Callable[[Map[str, object]], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +84,7 @@ class Mapping:
     #: As it stands in the file.
     trigger: str
     #: In Segment's form.
-    fields: dict[str, Any]
+    fields: dict[str, object]
     matches: Matches
     render: Render
     #: Seconds: an event that is older makes nothing. None where its age does not matter.
@@ -97,7 +108,7 @@ def read_mappings(
     path: Path,
     sources: Collection[str],
     actions: Actions,
-    examples: Map[str, Sequence[Any]] | None = None,
+    examples: Map[str, Sequence[object]] | None = None,
 ) -> tuple[list[Mapping], list[Fault]]:
     """The mappings of a folder, or of one file, that can be used, and what is wrong with others.
 
@@ -323,13 +334,13 @@ class _Reader:
                 self._document.fault(each.message, each.where or ("award_key",), of_value=True)
             return None
 
-        def award_key(call: Map[str, Any]) -> Any:
+        def award_key(call: Map[str, object]) -> object:
             made = render(call)
             return made.get("award_key", MISSING) if isinstance(made, dict) else MISSING
 
         return award_key
 
-    def _check_values(self, fields: dict[str, Any]) -> None:
+    def _check_values(self, fields: dict[str, object]) -> None:
         action = str(self._content.get("action"))
         if self._actions is not None and action in self._actions:
             for fault in misfits(action, self._actions[action], fields):
@@ -366,7 +377,7 @@ def _explain(error: jsonschema.ValidationError) -> str:
     if not error.path:
         return "a mapping has a line for each of its keys. Begin with name: and what you call it."
     name = error.path[0]
-    rule: Any = error.validator_value
+    rule = str(error.validator_value)
     if name == "max_age":
         return "max_age is a whole number and a unit: 12h or 7d, for example (s, m, h, d, w)."
     if error.validator == "type" and error.instance is not None:

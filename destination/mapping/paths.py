@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
-Read = Callable[[Any], Any]
+Read = Callable[[object], object]
 
 
 class Missing:
@@ -64,7 +64,7 @@ def reader(keys: Sequence[str]) -> Read:
     if len(keys) == 1:
         return _key_reader(keys[0])
 
-    def read(value: Any) -> Any:
+    def read(value: object) -> object:
         for key in keys:
             value = value.get(key, MISSING) if type(value) is dict else _step(value, key)
         return value
@@ -72,12 +72,12 @@ def reader(keys: Sequence[str]) -> Read:
     return read
 
 
-def _whole(value: Any) -> Any:
+def _whole(value: object) -> object:
     return value
 
 
 def _key_reader(key: str) -> Read:
-    def read(value: Any) -> Any:
+    def read(value: object) -> object:
         return value.get(key, MISSING) if type(value) is dict else _step(value, key)
 
     return read
@@ -86,7 +86,7 @@ def _key_reader(key: str) -> Read:
 def _dotted_reader(keys: Sequence[str]) -> Read:
     """Read `a["b.c"]`: the key b.c of a if there is one, else the key c of b of a."""
 
-    def read(value: Any) -> Any:
+    def read(value: object) -> object:
         for key in keys:
             found = _step(value, key)
             if found is MISSING and isinstance(key, _Dotted):
@@ -99,7 +99,7 @@ def _dotted_reader(keys: Sequence[str]) -> Read:
     return read
 
 
-def _step(value: Any, key: str) -> Any:
+def _step(value: object, key: str) -> object:
     """Go one key further: into an object, to a place of a list, to a character of a text."""
     if isinstance(value, dict):
         return value.get(key, MISSING)
