@@ -1,7 +1,7 @@
 """Mapping files: YAML or JSON, one mapping a file, a folder per direction.
 
 `mappings/segment-to-rehook/identify-user.yaml` maps what `segment` sends to what `rehook` takes.
-A file is read, checked and compiled once; every fault names its file, line and remedy.
+A file is read, checked and compiled once; every finding names its file, line and remedy.
 """
 
 import os
@@ -20,7 +20,7 @@ from destination.errors import InvalidMapping, InvalidTrigger
 from destination.mapping import MISSING, compile_mapping, compile_trigger, durations, expand
 from destination.mapping.argument_types import JsonSchema
 from destination.mapping.dead_paths import Seen, dead_paths
-from destination.mapping.documents import Document, Fault
+from destination.mapping.documents import Document, Finding
 from destination.mapping.lint import (
     check_award_key,
     check_trigger,
@@ -96,11 +96,11 @@ class Mapping:
 def load_mappings(folder: Path, sources: Collection[str], actions: Actions) -> list[Mapping]:
     """The mappings of a folder, in the order of their file names.
 
-    Raises InvalidMapping that lists every fault, a line each.
+    Raises InvalidMapping that lists every finding, a line each.
     """
-    mappings, faults = read_mappings(folder, sources, actions)
-    if faults:
-        raise InvalidMapping("\n".join(map(str, faults)))
+    mappings, findings = read_mappings(folder, sources, actions)
+    if findings:
+        raise InvalidMapping("\n".join(map(str, findings)))
     return mappings
 
 
@@ -109,10 +109,10 @@ def read_mappings(
     sources: Collection[str],
     actions: Actions,
     examples: Map[str, Sequence[object]] | None = None,
-) -> tuple[list[Mapping], list[Fault]]:
+) -> tuple[list[Mapping], list[Finding]]:
     """The mappings of a folder, or of one file, that can be used, and what is wrong with others.
 
-    Faults stand in the order of the files, and as the files have them. Warnings are among them
+    Findings stand in the order of the files, and of the lines in a file. Warnings are among them
     only where there are `examples`: events by their source.
     """
     found = files(path)
@@ -123,26 +123,26 @@ def read_mappings(
             else "there is no such file or folder. DESTINATION_MAPPINGS names the folder of "
             "mappings."
         )
-        return [], [Fault(path=path, line=1, column=1, message=message)]
+        return [], [Finding(path=path, line=1, column=1, message=message)]
     seen = {source: Seen(events) for source, events in (examples or {}).items() if events}
     mappings: list[Mapping] = []
-    faults: list[Fault] = []
+    findings: list[Finding] = []
     others = _Others()
     for each in found:
         document = Document(each)
         if not document.legible:
-            faults += document.faults
+            findings += document.findings
             continue
         if len(each.relative_to(path).parts) > 2:
-            document.fault(f"the file stands too deep. Move it to {path}/{each.parent.name}.")
+            document.report(f"the file stands too deep. Move it to {path}/{each.parent.name}.")
         reader = _Reader(document, sources, actions, others)
         mapping = reader.read(seen)
         if examples is not None:
             reader.doubt()
         if mapping:
             mappings.append(mapping)
-        faults += sorted(document.faults, key=lambda fault: (fault.line, fault.column))
-    return mappings, faults
+        findings += sorted(document.findings, key=lambda each: (each.line, each.column))
+    return mappings, findings
 
 
 def files(path: Path) -> list[Path]:
@@ -206,14 +206,14 @@ class _Reader:
         to_itself = self._source == self._destination  # what it sends would come round again
         if to_itself or self._source not in sources or self._actions is None:
             known = [f"{one}-to-{other}" for one in sources for other in actions if one != other]
-            document.fault(
+            document.report(
                 f"the folder {folder} names no direction that we know. "
                 f"Move the file to {listed(known, 'or')}."
             )
 
     def read(self, seen: Map[str, Seen]) -> Mapping | None:
-        """The mapping, compiled; or None, and the document's faults say why."""
-        readable = self._document.content is not None or not self._document.faults
+        """The mapping, compiled; or None, and the document's findings say why."""
+        readable = self._document.content is not None or not self._document.findings
         if readable:
             self._check_shape()
             self._check_fields()
@@ -223,7 +223,7 @@ class _Reader:
         if matches and render and self._content.get("enabled") is not False:
             self._warn(seen.get(self._source))
         content = self._content
-        if matches is None or render is None or self._document.faulty:
+        if matches is None or render is None or self._document.has_errors:
             return None
         return Mapping(
             name=content["name"],
@@ -242,13 +242,13 @@ class _Reader:
 
     def doubt(self) -> None:
         """Warn of what is likely to be a mistake, whatever the events are."""
-        if self._document.faulty or self._content.get("enabled") is False:
+        if self._document.has_errors or self._content.get("enabled") is False:
             return
         for message, offset in doubts(self._content["trigger"]):
-            self._document.fault(message, ("trigger",), offset=offset, severity="warning")
+            self._document.report(message, ("trigger",), offset=offset, severity="warning")
         for each in half_paths(expand(self._content["fields"])):
             where = ("fields", *each.where)
-            self._document.fault(each.message, where, of_value=True, severity="warning")
+            self._document.report(each.message, where, of_value=True, severity="warning")
 
     def _check_shape(self) -> None:
         validator = jsonschema.Draft202012Validator(SCHEMA)
@@ -256,14 +256,14 @@ class _Reader:
             if error.validator == "additionalProperties":
                 for key in self._content.keys() - SCHEMA["properties"].keys():
                     hint = did_you_mean(key, SCHEMA["properties"])
-                    self._document.fault(f"unknown key {key}. {hint}", (key,))
+                    self._document.report(f"unknown key {key}. {hint}", (key,))
             elif error.validator == "required":
                 continue
             else:
-                self._document.fault(_explain(error), tuple(error.path))
+                self._document.report(_explain(error), tuple(error.path))
         for key in SCHEMA["required"]:
             if isinstance(self._document.content, dict) and key not in self._content:
-                self._document.fault(f"the mapping needs the key {key}. Add it.")
+                self._document.report(f"the mapping needs the key {key}. Add it.")
 
     def _check_fields(self) -> None:
         action, fields = self._content.get("action"), self._content.get("fields")
@@ -271,15 +271,17 @@ class _Reader:
             return
         if action not in self._actions:
             hint = did_you_mean(action, self._actions)
-            self._document.fault(f"{self._destination} has no action {action}. {hint}", ("action",))
+            self._document.report(
+                f"{self._destination} has no action {action}. {hint}", ("action",)
+            )
         elif isinstance(fields, dict):
             known = self._actions[action].fields
             for name in fields.keys() - known.keys():
                 hint = did_you_mean(name, known)
-                self._document.fault(f"{action} has no field {name}. {hint}", ("fields", name))
+                self._document.report(f"{action} has no field {name}. {hint}", ("fields", name))
             for name, field in known.items():
                 if field.required and name not in fields:
-                    self._document.fault(f"{action} needs the field {name}. Add it.", ("fields",))
+                    self._document.report(f"{action} needs the field {name}. Add it.", ("fields",))
 
     def _check_others(self) -> None:
         """A mapping fires once for an event: by its name, which no other may have."""
@@ -289,10 +291,10 @@ class _Reader:
             twin = self._others.paths.setdefault(key, self._document.path)
             if twin != self._document.path:
                 message = f"{twin} is named {name!r} too. Give this one another name."
-                self._document.fault(message, ("name",))
+                self._document.report(message, ("name",))
         self._others.enabled[destination] += self._content.get("enabled") is not False
         if self._others.enabled[destination] == MOST_MAPPINGS + 1:
-            self._document.fault(
+            self._document.report(
                 f"{destination} has {MOST_MAPPINGS} mappings before this one, and no more are "
                 "taken. Take one out, or switch it off with enabled: false."
             )
@@ -305,7 +307,7 @@ class _Reader:
             check_trigger(trigger)
             return compile_trigger(trigger)
         except InvalidTrigger as error:
-            self._document.fault(error.message, ("trigger",), offset=error.position)
+            self._document.report(error.message, ("trigger",), offset=error.position)
             return None
 
     def _compile_fields(self) -> Render | None:
@@ -318,7 +320,7 @@ class _Reader:
             return compile_mapping(written)
         except InvalidMapping as error:
             for each in error.every:
-                self._document.fault(each.message, ("fields", *each.where))
+                self._document.report(each.message, ("fields", *each.where))
             return None
 
     def _compile_award_key(self) -> Render | None:
@@ -331,7 +333,7 @@ class _Reader:
             render = compile_mapping(value)
         except InvalidMapping as error:
             for each in error.every:
-                self._document.fault(each.message, each.where or ("award_key",), of_value=True)
+                self._document.report(each.message, each.where or ("award_key",), of_value=True)
             return None
 
         def award_key(call: Map[str, object]) -> object:
@@ -343,9 +345,9 @@ class _Reader:
     def _check_values(self, fields: dict[str, object]) -> None:
         action = str(self._content.get("action"))
         if self._actions is not None and action in self._actions:
-            for fault in misfits(action, self._actions[action], fields):
-                where = ("fields", *fault.where)
-                self._document.fault(fault.message, where, of_value=True)
+            for error in misfits(action, self._actions[action], fields):
+                where = ("fields", *error.where)
+                self._document.report(error.message, where, of_value=True)
 
     def _warn(self, seen: Seen | None) -> None:
         if seen is None:
@@ -357,7 +359,7 @@ class _Reader:
             remedy = f"Correct it, or add an event that has it to fixtures/{self._source}."
             if each.near:
                 remedy = f"Did you mean {each.near}?"
-            self._document.fault(
+            self._document.report(
                 f"no fixture has {each.path}. {remedy}",
                 each.where,
                 offset=each.offset,
