@@ -22,7 +22,7 @@ from destination.mapping import (
     paths,
     triggers,
 )
-from destination.mapping.directives import liquid, number, template
+from destination.mapping.directives import join, liquid, number, template
 from tests.conftest import ROOT
 from tests.docs.page import (
     PAGE,
@@ -227,6 +227,7 @@ def test_the_limits_are_those_of_the_kit(setup):
         "A `@liquid` program": f"{liquid.LONGEST_PROGRAM:,} characters",
         "A pattern or replacement in `@replace`": "10 characters",
         "The separator in `@flatten`": "100 characters",
+        "The separator in `@join`": f"{join.LONGEST_SEPARATOR} characters",
         "A key in `@omit`": f"{paths.LONGEST_PATH:,} characters",
         "The `decimals` of `@number`": f"{number.MOST_DECIMALS}",
         "An event that arrives": f"{setup().settings.max_event_bytes // 1024} KB",
@@ -247,6 +248,10 @@ def test_the_limits_are_those_of_the_kit(setup):
         (
             "The separator in `@flatten`",
             lambda text: {"@flatten": {"value": {}, "separator": text}},
+        ),
+        (
+            "The separator in `@join`",
+            lambda text: {"@join": {"values": ["x"], "separator": text}},
         ),
         (
             "A key in `@omit`",

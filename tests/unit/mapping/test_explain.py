@@ -192,6 +192,10 @@ def test_what_is_unmet_is_a_condition_that_does_not_hold(trigger, event):
             '{"k": "Order Completed"} → @transform = {"n": "Order Completed"}',
         ),
         (
+            {"@join": {"values": ["$.traits.name", "$.traits.last"]}},
+            '$.traits.name = "Ann", $.traits.last is missing → @join = "Ann"',
+        ),
+        (
             {"@excludeWhenNull": "$.traits.email"},
             "$.traits.email = null → @excludeWhenNull makes nothing",
         ),
