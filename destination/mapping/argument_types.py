@@ -20,7 +20,7 @@ from destination.mapping.arguments import (
     run_fault,
     shown,
 )
-from destination.mapping.paths import MISSING, Missing
+from destination.mapping.paths import MISSING, Keys, Missing
 from destination.support.text import did_you_mean, kind, listed
 
 T = TypeVar("T")
@@ -28,9 +28,6 @@ T_co = TypeVar("T_co", covariant=True)
 
 #: A JSON Schema.
 JsonSchema = dict[str, object]
-
-#: A path as its keys.
-Keys = tuple[str, ...]
 
 #: What the schema of a mapping file defines: any value, and one that is a directive.
 VALUE_SCHEMA: JsonSchema = {"$ref": "#/definitions/value"}

@@ -21,7 +21,7 @@ from destination.mapping.directives.base import Cost
 from destination.mapping.paths import MISSING
 from destination.support.text import did_you_mean, kind
 
-#: So many directives may each send the whole event before the size of it all is counted.
+#: Directives that may each send the whole event. With more, the payload is counted as a whole.
 _FEW = 30
 
 
@@ -67,10 +67,10 @@ def transform(mapping: object, event: object) -> object:
 
 
 def compile_value(found: object, where: Where, inner: Compile | None = None) -> Resolve:
-    """Compile whatever may stand in a mapping.
+    """Compile a value of a mapping: a constant, an object, a list or a directive.
 
-    `inner` compiles what stands inside it; without one this function does. Whoever watches the
-    parts at work gives one.
+    `inner` compiles the values inside it. It is this function, unless explaining gives one that
+    watches them at work.
 
     Raises InvalidMapping at the first fault, with the others behind it.
     """

@@ -1,6 +1,6 @@
-"""Paths that lead nowhere: a mapping asks for what no event among some examples has.
+"""A dead path asks for what no example event has: `$.properties.totl`.
 
-Such a path is likely to be a typing error, of which no other check can know: `$.properties.totl`.
+It is likely to be a typing error, and no other check finds it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,10 +14,9 @@ from destination.mapping.compiler import compile_mapping
 from destination.mapping.directives import DIRECTIVES
 from destination.mapping.directives.base import Stage
 from destination.mapping.lint import comparisons
+from destination.mapping.paths import Keys
 from destination.mapping.triggers import parse_trigger
 from destination.support.text import nearest
-
-Keys = tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +34,10 @@ class DeadPath:
 
 
 class Seen:
-    """Every path that some events have. One place of a list stands for all: `products[0].sku`."""
+    """Every path that the example events have.
+
+    The items of a list are not told apart: `products[0].sku` stands for each of them.
+    """
 
     def __init__(self, events: Sequence[object]) -> None:
         self.events = events
@@ -50,13 +52,15 @@ class Seen:
                 waiting += [((*keys, "0"), inner) for inner in value]
 
     def has(self, keys: Keys) -> bool:
-        """Whether an event has this path. A key with a dot in it may be two: see parse_path."""
+        """Return whether an event has this path. A key with a dot may be two: see parse_path."""
         places = tuple("0" if key.isdigit() else key for key in keys)
         return places in self._paths or tuple(".".join(places).split(".")) in self._paths
 
     def near(self, keys: Keys) -> Keys | None:
-        """The path that is likely to be meant: each key put right in its place, or the same
-        last key in another one.
+        """Return the path that is likely to be meant, or None.
+
+        It is the one with the nearest key at each place, or the shortest one with the same last
+        key.
         """
         found: Keys = ()
         for key in keys:
@@ -72,9 +76,10 @@ class Seen:
 
 
 def dead_paths(trigger: str, values: Mapping[str, object], seen: Seen) -> Iterator[DeadPath]:
-    """Each path of a mapping that compiles and that no event has, once, as the file has them.
+    """Yield each path of a mapping file that no event has: once, in the order of the file.
 
-    `values` are the other keys of the file that hold paths, written out as `expand` does it.
+    The trigger and the values compile. `values` are the keys of the file that hold paths, such
+    as `fields`, in Segment's form.
     """
     told: set[Keys] = set()
     for one in comparisons(parse_trigger(trigger)):
@@ -118,12 +123,13 @@ def _paths(value: object, seen: Seen, where: Where) -> Iterator[tuple[Keys, Seen
 def _paths_of_stage(
     stage: Stage, parts: dict[str | int, object], seen: Seen, where: Where
 ) -> Iterator[tuple[Keys, Seen, Where, str]]:
-    """The same of a directive one of whose parts does not find the event, but what another part
-    makes of it.
+    """Each path of a directive one of whose parts is run on what another part makes.
+
+    So its paths are looked for in that, and not in the events.
     """
     source = parts[stage.of]
     if isinstance(source, str):
-        source = {"@path": source}
+        source = {"@path": source}  # as in @arrayPath: a fixed text would be no list
     yield from _paths(source, seen, (*where, stage.of))
     if stage.part in parts:
         made = _items(source, seen) if stage.each else _made(source, seen)
@@ -149,7 +155,7 @@ def _made(mapping: object, seen: Seen) -> list[object]:
 
 
 def _items(mapping: object, seen: Seen) -> list[object]:
-    """The items of the lists that it makes, or an object that it makes in place of one."""
+    """The objects in the lists that a part makes; an object in place of a list is its only item."""
     lists = [each if isinstance(each, list) else [each] for each in _made(mapping, seen)]
     return [item for each in lists for item in each if isinstance(item, dict)]
 

@@ -15,7 +15,7 @@ from destination.mapping.bounds import LONGEST_RUN, Where, metered
 from destination.mapping.compiler import compile_value
 from destination.mapping.conditions import Comparison, Condition, Constant, compile_condition
 from destination.mapping.directives import parted
-from destination.mapping.directives.base import Directive, Told
+from destination.mapping.directives.base import Directive, Traced
 from destination.mapping.directives.template import places
 from destination.mapping.paths import MISSING, reader
 from destination.mapping.stringify import number_text
@@ -58,7 +58,7 @@ class Trace:
     found: object
     #: Paths in the middle of it that led to nothing: `properties.totl` of a template.
     lost: tuple[str, ...]
-    #: Whether the mapping broke here: those behind it were never reached.
+    #: Whether the mapping broke here. The values behind it were never reached.
     failed: bool
 
 
@@ -74,23 +74,23 @@ class _Step:
 
 
 def explain_trigger(trigger: object, event: dict[str, object]) -> list[Unmet]:
-    """Why a trigger does not match an event; nothing where it matches.
+    """Return the conditions that keep a trigger from matching an event: none where it matches.
 
-    Of conditions joined by `and` it is the first that does not hold; of those joined by `or`,
-    of which one would have been enough, it is all. Raises InvalidTrigger.
+    Of conditions joined by `and` it is the first that does not hold, of those joined by `or` it
+    is all of them. Raises InvalidTrigger if the trigger cannot be read.
     """
     return list(_unmet(parse_trigger(trigger), event))
 
 
 def explain_fields(fields: dict[str, object], event: dict[str, object]) -> list[Trace]:
-    """How each value of the payload comes about: one for each field, and for each value in the
-    objects and lists that the mapping writes itself, in the order of the mapping.
+    """Return the trace of each value of the payload, in the order of the mapping.
 
-    `fields` are in Segment's form. Raises InvalidMapping.
+    Where the mapping itself writes an object or a list, each value inside has a trace of its own.
+    `fields` are in Segment's form. Raises InvalidMapping if they do not compile.
     """
     watch = _Watch()
     run = metered(compile_root(fields, (), watch.compile), WATCHED_RUN)
-    with suppress(Exception):  # why it broke is said by whoever routes; here it is where
+    with suppress(Exception):  # the steps show where it broke; routing says why
         run(event)
     return [trace for step in watch.steps if step.where == () for trace in _traces(step)]
 
@@ -189,9 +189,9 @@ class _Watch:
 
 
 def _places(written: object) -> list[str]:
-    """The paths that a template brings together: they are no parts of the mapping to the kit."""
+    """The paths in a template's places, which are watched as if the mapping held them."""
     directive, argument = parted(written)
-    by_places = directive is not None and directive.told is Told.BY_ITS_PLACES
+    by_places = directive is not None and directive.traced is Traced.BY_ITS_PLACES
     return places(argument) if by_places and isinstance(argument, str) else []
 
 
@@ -214,7 +214,7 @@ def _said(step: _Step) -> str:
     directive, _ = parted(step.written)
     if step.failed:
         return f"{_source(step)} fails"
-    if directive is None or directive.literal or directive.told is Told.BY_ITS_BRANCH:
+    if directive is None or directive.literal or directive.traced is Traced.BY_ITS_BRANCH:
         return _source(step)
     if step.found is MISSING:
         return f"{_source(step)} {'makes nothing' if step.parts else 'is missing'}"
@@ -222,13 +222,13 @@ def _said(step: _Step) -> str:
 
 
 def _source(step: _Step) -> str:
-    """The same without what it made in the end."""
+    """The trace of one value without the value: `$.traits.name = "Ann" → @case`."""
     directive, argument = parted(step.written)
     if directive is None:
         return shown(step.found)
     if directive.literal:
         return _said(step.parts[0])
-    if directive.told is Told.BY_ITS_BRANCH:
+    if directive.traced is Traced.BY_ITS_BRANCH:
         return _choice(directive.name, step.parts)
     if directive.stage and isinstance(argument, list):
         argument = argument[0]
@@ -239,9 +239,10 @@ def _source(step: _Step) -> str:
 
 
 def _text(directive: Directive[Any], argument: str) -> str:
-    if directive.told is Told.BY_ITS_TEXT:
+    """A directive whose argument is a text, in the trace."""
+    if directive.traced is Traced.BY_ITS_TEXT:
         return _cut(argument)
-    if directive.told is Told.BY_ITS_PLACES:
+    if directive.traced is Traced.BY_ITS_PLACES:
         return shown(argument)
     return _cut(f"{directive.name} {argument}")
 
@@ -267,20 +268,13 @@ def _is_stage(part: _Step, step: _Step) -> bool:
 
 
 def _lost(step: _Step, *, told: bool) -> Iterator[str]:
-    """The paths below a step that led to nothing, but for those that its text tells of."""
+    """The paths below a step that led to nothing. `told`: the trace's text shows this step."""
     directive, argument = parted(step.written)
-    if (
-        directive is not None
-        and directive.told is Told.BY_ITS_TEXT
-        and isinstance(argument, str)
-        and step.found is MISSING
-        and not told
-    ):
-        yield argument
+    how = directive.traced if directive else None
+    if how is Traced.BY_ITS_TEXT and isinstance(argument, str):
+        if step.found is MISSING and not told:
+            yield argument
+        return
+    shows_parts = how is not None and how is not Traced.BY_ITS_PLACES
     for part in step.parts:
-        open_to_see = (
-            directive is not None
-            and directive.told is not Told.BY_ITS_PLACES
-            and not _is_stage(part, step)
-        )
-        yield from _lost(part, told=told and open_to_see)
+        yield from _lost(part, told=told and shows_parts and not _is_stage(part, step))

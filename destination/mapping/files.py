@@ -94,7 +94,7 @@ class Mapping:
 
 
 def load_mappings(folder: Path, sources: Collection[str], actions: Actions) -> list[Mapping]:
-    """The mappings of a folder, in the order of their file names.
+    """Return the mappings of a folder, in the order of their file names.
 
     Raises InvalidMapping that lists every finding, a line each.
     """
@@ -110,7 +110,7 @@ def read_mappings(
     actions: Actions,
     examples: Map[str, Sequence[object]] | None = None,
 ) -> tuple[list[Mapping], list[Finding]]:
-    """The mappings of a folder, or of one file, that can be used, and what is wrong with others.
+    """Return the mappings of a folder or of one file, and what is wrong with those left out.
 
     Findings stand in the order of the files, and of the lines in a file. Warnings are among them
     only where there are `examples`: events by their source.
@@ -146,8 +146,9 @@ def read_mappings(
 
 
 def files(path: Path) -> list[Path]:
-    """The mapping files of a folder, in the order of their names; a file is itself one. A folder
-    of a direction that cannot be looked into is among them: reading it says why.
+    """Return the mapping files of a folder, in the order of their names; of a file, itself.
+
+    The folder of a direction that cannot be opened is among them: reading it says why.
     """
     found: list[Path] = []
 
@@ -168,8 +169,10 @@ def files(path: Path) -> list[Path]:
 
 
 def stamps(roots: Sequence[Path]) -> dict[Path, tuple[int, int, int]]:
-    """What changes when one of these files does, who may read it, or one in these folders. An
-    editor may take a file away for a moment: what cannot be looked at is left out.
+    """Return a stamp of each file in these folders, by its path; a file is its own folder.
+
+    It changes when the file's content does, or who may read it. An editor may take a file away
+    for a moment: a file that cannot be looked at is left out.
     """
     found = {}
     for root in roots:
@@ -191,7 +194,7 @@ class _Others:
 
 
 class _Reader:
-    """Reads one document as a mapping, and goes on behind a fault as far as it makes sense."""
+    """Reads one document as a mapping. It goes on after an error, to report others as well."""
 
     def __init__(
         self, document: Document, sources: Collection[str], actions: Actions, others: _Others
@@ -212,7 +215,7 @@ class _Reader:
             )
 
     def read(self, seen: Map[str, Seen]) -> Mapping | None:
-        """The mapping, compiled; or None, and the document's findings say why."""
+        """Return the mapping, compiled, or None where the document's findings say why not."""
         readable = self._document.content is not None or not self._document.findings
         if readable:
             self._check_shape()
@@ -241,7 +244,7 @@ class _Reader:
         )
 
     def doubt(self) -> None:
-        """Warn of what is likely to be a mistake, whatever the events are."""
+        """Warn of what is likely to be a mistake for any event."""
         if self._document.has_errors or self._content.get("enabled") is False:
             return
         for message, offset in doubts(self._content["trigger"]):
@@ -284,7 +287,7 @@ class _Reader:
                     self._document.report(f"{action} needs the field {name}. Add it.", ("fields",))
 
     def _check_others(self) -> None:
-        """A mapping fires once for an event: by its name, which no other may have."""
+        """Report a name that another mapping has: a mapping is known by its name."""
         name, destination = self._content.get("name"), self._destination
         if isinstance(name, str):
             key = (destination, name.casefold())

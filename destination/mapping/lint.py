@@ -1,4 +1,4 @@
-"""What can never work in a mapping that compiles, or is likely to be a mistake."""
+"""Lint finds in a mapping that compiles what can never work, and what is likely to be a mistake."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from destination.mapping.paths import MISSING
 from destination.mapping.triggers import parse_trigger
 from destination.support.text import did_you_mean, kind
 
-#: What a call's type can be; what a trigger asks for is compared with it letter by letter.
+#: The types of a call. A trigger compares with them letter by letter: `Track` is none.
 TYPES = ("identify", "track", "page", "screen", "group", "alias")
 
 #: A path whose `$.` was forgotten: `properties.total`, `$traits.email`.
@@ -41,7 +41,10 @@ def check_trigger(trigger: str) -> None:
 
 
 def doubts(trigger: str) -> Iterator[tuple[str, int]]:
-    """What keeps a trigger, or a part of it, from ever firing: the message, and the offset."""
+    """Yield why a trigger, or a part of it, never fires: the message, and the offset in its text.
+
+    Raises InvalidTrigger if it cannot be read.
+    """
     condition = parse_trigger(trigger)
     for each in comparisons(condition):
         wanted = each.constant
@@ -65,7 +68,7 @@ def doubts(trigger: str) -> Iterator[tuple[str, int]]:
 
 
 def comparisons(condition: Condition) -> Iterator[Comparison]:
-    """Every comparison of a condition, in order."""
+    """Yield every comparison of a condition, in order."""
     if isinstance(condition, Comparison):
         yield condition
     else:
@@ -74,7 +77,10 @@ def comparisons(condition: Condition) -> Iterator[Comparison]:
 
 
 def half_paths(fields: Mapping[str, object]) -> Iterator[InvalidMapping]:
-    """The texts that are sent as they stand and look like paths; `fields` are written out."""
+    """Yield each text that is sent as it stands and looks like a path.
+
+    `fields` are in Segment's form.
+    """
     for value, where in walk(fields):
         found = isinstance(value, str) and _HALF_A_PATH.fullmatch(value)
         if found and _LITERALS.isdisjoint(where) and not str(where[-1]).startswith("@"):
@@ -111,9 +117,9 @@ def _clash(condition: Condition, fixed: _Fixed) -> tuple[Comparison, Comparison]
 
 
 def misfits(action: str, schema: Schema, fields: Mapping[str, object]) -> Iterator[InvalidMapping]:
-    """The fields whose value can never be sent, whatever the event: `metadata: gold`.
+    """Yield each field whose value can be sent of no event: `metadata: gold`.
 
-    `fields` are written out, as `expand` does it.
+    `fields` are in Segment's form.
     """
     for name, written in fields.items():
         value = _example(written)

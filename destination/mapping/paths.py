@@ -4,6 +4,10 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
+#: A path as its keys: `("properties", "products", "0", "price")`.
+Keys = tuple[str, ...]
+
+#: Follows a path through an event to a value, or to MISSING.
 Read = Callable[[object], object]
 
 
@@ -36,7 +40,7 @@ class _Dotted(str):
     __slots__ = ()
 
 
-def parse_path(text: str) -> tuple[str, ...]:
+def parse_path(text: str) -> Keys:
     """Divide a path into its keys, as Segment's mapping kit does; no keys mean the whole event.
 
     `a.b[0].c` and `a['b'][0].c` have the keys a, b, 0 and c. Quotes are never part of a key.

@@ -17,8 +17,7 @@ def expand(value: object) -> object:
     """Write a mapping out in Segment's form, wherever a value may stand.
 
     A text that begins with `$.` becomes a `@path`, one with `{{ }}` a `@template`, and anything
-    else stays itself. What is given is not changed. To send such a text as it stands, write it
-    as a `@literal`.
+    else stays as it is. What is given is not changed.
 
     Raises InvalidMapping if the mapping is too large or nested too deep.
     """
@@ -31,10 +30,10 @@ def shorten(value: dict[str, object]) -> dict[str, object]: ...
 @overload
 def shorten(value: object) -> object: ...
 def shorten(value: object) -> object:
-    """Write a mapping in Segment's form the short way: what `expand` gives back, and no more.
+    """Write a mapping in Segment's form the short way. `expand` makes the same mapping of it.
 
-    A text that Segment sends as it stands, and that is short for something here, becomes a
-    `@literal`. What is given is not changed.
+    A text that Segment sends as it stands becomes a `@literal` where it is short for something
+    here. What is given is not changed.
 
     Raises InvalidMapping if the mapping is too large or nested too deep.
     """
@@ -72,6 +71,6 @@ def _inside(value: object, change: Callable[[object], object]) -> object:
 
 
 def _argument(name: object, argument: object, change: Callable[[object], object]) -> object:
-    """Change the values of a directive's argument: those of one that we do not know have none."""
+    """Change the values of a directive's argument. In one that we do not know, we see none."""
     directive = DIRECTIVES.get(str(name))
     return directive.takes.rewrite(argument, change) if directive else argument

@@ -26,7 +26,7 @@ class Cost(Enum):
     THE_PAYLOAD = "the payload"
 
 
-class Told(Enum):
+class Traced(Enum):
     """How a trace tells of a directive."""
 
     #: `$.traits.name = "Ann" → @case = "ANN"`
@@ -71,7 +71,7 @@ class Directive(Generic[T]):
     #: Whether it stands for the value inside it, which is no path and no template.
     literal: bool = False
     cost: Cost = Cost.ITS_OUTPUT
-    told: Told = Told.AS_A_STEP
+    traced: Traced = Traced.AS_A_STEP
     stage: Stage | None = None
 
     def compile(self, argument: Argument) -> Resolve:

@@ -7,7 +7,7 @@ Segment's mapping kit `blank` takes `then` when the value is *not* blank, and pe
 
 from destination.mapping.argument_types import AnyValue, Field, Fields, Values
 from destination.mapping.arguments import Argument, Resolve
-from destination.mapping.directives.base import Cost, Directive, Told
+from destination.mapping.directives.base import Cost, Directive, Traced
 from destination.mapping.paths import MISSING
 
 
@@ -59,5 +59,5 @@ IF = Directive(
     takes=Fields(EXISTS, BLANK, THEN, ELSE, needs_one_of=("exists", "blank")),
     build=_build,
     cost=Cost.NOTHING,
-    told=Told.BY_ITS_BRANCH,
+    traced=Traced.BY_ITS_BRANCH,
 )

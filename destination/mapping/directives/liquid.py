@@ -24,10 +24,11 @@ from liquid.stream import TokenStream
 from liquid.tag import Tag
 
 from destination.errors import InvalidMapping, MappingFailed
-from destination.mapping.argument_types import JsonSchema, Keys, TextWithPaths
+from destination.mapping.argument_types import JsonSchema, TextWithPaths
 from destination.mapping.arguments import Argument, Resolve, run_fault
 from destination.mapping.bounds import LARGEST_OUTPUT, Where, spend
 from destination.mapping.directives.base import Directive, as_read
+from destination.mapping.paths import Keys
 from destination.mapping.stringify import as_json, as_text
 from destination.support.text import did_you_mean, kind
 

@@ -1,9 +1,9 @@
 """`@path` takes a value from the event."""
 
-from destination.mapping.argument_types import Expression, Keys
+from destination.mapping.argument_types import Expression
 from destination.mapping.arguments import Resolve
-from destination.mapping.directives.base import Cost, Directive, Told, as_read
-from destination.mapping.paths import LONGEST_PATH, parse_path, reader
+from destination.mapping.directives.base import Cost, Directive, Traced, as_read
+from destination.mapping.paths import LONGEST_PATH, Keys, parse_path, reader
 
 
 def _compile(text: str) -> Resolve:
@@ -31,5 +31,5 @@ PATH = Directive(
     takes=PATH_TEXT,
     build=as_read,
     cost=Cost.NOTHING,
-    told=Told.BY_ITS_TEXT,
+    traced=Traced.BY_ITS_TEXT,
 )

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Callable, Iterator
 
-from destination.mapping.argument_types import Expression, Keys
+from destination.mapping.argument_types import Expression
 from destination.mapping.bounds import spend
-from destination.mapping.directives.base import Directive, Told, as_read
-from destination.mapping.paths import LONGEST_PATH, parse_path, reader
+from destination.mapping.directives.base import Directive, Traced, as_read
+from destination.mapping.paths import LONGEST_PATH, Keys, parse_path, reader
 from destination.mapping.stringify import as_text
 
 #: Characters that a template may have.
@@ -92,5 +92,5 @@ TEMPLATE = Directive(
     takes=Expression(longest=LONGEST_TEMPLATE, compile=compile_template, paths=_paths),
     build=as_read,
     makes="text",
-    told=Told.BY_ITS_PLACES,
+    traced=Traced.BY_ITS_PLACES,
 )
