@@ -14,7 +14,7 @@ import structlog
 from destination import partners
 from destination.errors import Problem
 from destination.mapping import files
-from destination.mapping.documents import Fault
+from destination.mapping.documents import Finding
 from destination.partners.base.credentials import Lock
 from destination.partners.base.destination import Destination
 from destination.partners.base.source import Source
@@ -104,7 +104,7 @@ class Setup:
 
     def read_mappings(
         self, path: Path, examples: Mapping[str, Sequence[Any]] | None = None
-    ) -> tuple[list[files.Mapping], list[Fault]]:
+    ) -> tuple[list[files.Mapping], list[Finding]]:
         """The mappings of a file or a folder that can be used, and what is wrong with the others;
         with `examples`, the calls of each source, warnings too.
         """

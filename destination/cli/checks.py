@@ -36,21 +36,21 @@ def lint(path: Path | None, as_json: bool) -> None:
     setup = Setup.read()
     path = path or setup.settings.mappings
     examples = {name: _examples(setup, name) for name in setup.sources}
-    _, faults = setup.read_mappings(path, examples)
-    for fault in faults:
+    _, findings = setup.read_mappings(path, examples)
+    for finding in findings:
         if as_json:
-            row = {"file": str(fault.path), "line": fault.line, "column": fault.column}
+            row = {"file": str(finding.path), "line": finding.line, "column": finding.column}
             click.echo(
-                json_codec.dumps({**row, "severity": fault.severity, "message": fault.message})
+                json_codec.dumps({**row, "severity": finding.severity, "message": finding.message})
             )
         else:
-            place = click.style(f"{fault.path}:{fault.line}:{fault.column}:", bold=True)
-            mark = click.style("warning: ", fg="yellow") if fault.severity == "warning" else ""
-            click.echo(f"{place} {mark}{fault.message}")
-    counts = Counter(fault.severity for fault in faults)
+            place = click.style(f"{finding.path}:{finding.line}:{finding.column}:", bold=True)
+            mark = click.style("warning: ", fg="yellow") if finding.severity == "warning" else ""
+            click.echo(f"{place} {mark}{finding.message}")
+    counts = Counter(finding.severity for finding in findings)
     if not as_json:
         found = [_counted(count, word) for word, count in sorted(counts.items())]
-        colour = "red" if counts["error"] else "yellow" if faults else "green"
+        colour = "red" if counts["error"] else "yellow" if findings else "green"
         outcome = click.style(listed(found) if found else "all well", fg=colour)
         click.echo(f"{_counted(len(files(path)), 'mapping')} in {path}: {outcome}.")
     if counts["error"]:

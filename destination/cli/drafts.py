@@ -11,9 +11,9 @@ from typing import Any
 from destination.app import Setup
 from destination.errors import Problem
 from destination.mapping import files
-from destination.mapping.documents import Fault
+from destination.mapping.documents import Finding
 from destination.mapping.files import Mapping
-from destination.mapping.writing import written
+from destination.mapping.yaml_writer import written
 from destination.support.json_codec import is_unicode
 
 
@@ -98,7 +98,7 @@ def _is_free(setup: Setup, direction: str, name: str) -> bool:
     return True
 
 
-def faults(setup: Setup, drafts: Sequence[Draft]) -> list[Fault]:
+def findings(setup: Setup, drafts: Sequence[Draft]) -> list[Finding]:
     """What lint would say of the drafts, were they written, and does not say without them."""
     folder = setup.settings.mappings
     with TemporaryDirectory() as temporary:
@@ -110,12 +110,12 @@ def faults(setup: Setup, drafts: Sequence[Draft]) -> list[Fault]:
             _copy(each.text.encode(), trial / each.path.relative_to(folder))
         return [
             replace(
-                fault,
-                path=folder / fault.path.relative_to(trial),
-                message=fault.message.replace(str(trial), str(folder)),
+                finding,
+                path=folder / finding.path.relative_to(trial),
+                message=finding.message.replace(str(trial), str(folder)),
             )
-            for fault in setup.read_mappings(trial)[1]
-            if fault not in before
+            for finding in setup.read_mappings(trial)[1]
+            if finding not in before
         ]
 
 

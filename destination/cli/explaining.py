@@ -11,7 +11,7 @@ from destination.cli import tables
 from destination.cli.call_files import Payload
 from destination.cli.calls import outcome_of
 from destination.mapping import MISSING
-from destination.mapping.explain import Way, explain_fields, explain_trigger, shown
+from destination.mapping.explain import Trace, explain_fields, explain_trigger, shown
 from destination.mapping.files import Mapping
 from destination.model.arrival import Arrival
 from destination.model.delivery import Delivery, Discard
@@ -121,11 +121,11 @@ class Explainer:
 
     def _explain_fields(self, mapping: Mapping, call: dict[str, Json], action: Action) -> None:
         notes = _notes(mapping, call, action)
-        ways = explain_fields(mapping.fields, call)
-        for field, group in itertools.groupby(ways, key=lambda way: str(way.place[0])):
-            for way in group:
-                whole = len(way.place) == 1
-                self._line(_way(way, notes.pop(field, None) if whole else None), indent=4)
+        traces = explain_fields(mapping.fields, call)
+        for field, group in itertools.groupby(traces, key=lambda trace: str(trace.place[0])):
+            for trace in group:
+                whole = len(trace.place) == 1
+                self._line(_trace(trace, notes.pop(field, None) if whole else None), indent=4)
             if note := notes.get(field):
                 self._line(Text.assemble((field, "cyan"), (f": {note}", "yellow")), indent=4)
 
@@ -141,14 +141,14 @@ def _unmatched(arrival: Arrival) -> bool:
     return any(discard.reason == "no_matching_mapping" for discard in arrival.discards)
 
 
-def _way(way: Way, note: str | None) -> Text:
+def _trace(trace: Trace, note: str | None) -> Text:
     """`source_id ← $.userId = 12345: becomes "12345"`."""
-    place = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in way.place)
-    text = Text.assemble((place.removeprefix("."), "cyan"), (" ← ", "dim"), way.text)
-    if way.lost:
-        text.append(f" (nothing at {listed(way.lost)})", "yellow")
-    if note is None and way.found is MISSING and not way.failed:
-        note = "null keeps its place" if isinstance(way.place[-1], int) else "left out"
+    place = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in trace.place)
+    text = Text.assemble((place.removeprefix("."), "cyan"), (" ← ", "dim"), trace.text)
+    if trace.lost:
+        text.append(f" (nothing at {listed(trace.lost)})", "yellow")
+    if note is None and trace.found is MISSING and not trace.failed:
+        note = "null keeps its place" if isinstance(trace.place[-1], int) else "left out"
     if note is not None:
         text.append(f": {note}", "yellow")
     return text
@@ -168,7 +168,7 @@ def _notes(mapping: Mapping, call: dict[str, Json], action: Action) -> dict[str,
             for name, found in error.messages_dict.items()
         }
     notes = {}
-    for name, made in rendered.items():
+    for name, made in rendered.items() if isinstance(rendered, dict) else ():
         if name not in sent:
             notes[name] = f"{'an empty text' if made == '' else 'no value'}, left out"
         elif json_codec.dumps(sent[name]) != json_codec.dumps(made):

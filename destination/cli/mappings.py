@@ -18,10 +18,10 @@ from destination.cli import drafts, tables
 from destination.cli.drafts import Draft
 from destination.cli.new_mapping import new
 from destination.errors import Problem
-from destination.mapping.documents import Fault
+from destination.mapping.documents import Finding
 from destination.mapping.files import Mapping
 from destination.mapping.subscriptions import read_subscriptions
-from destination.mapping.writing import as_yaml, switched
+from destination.mapping.yaml_writer import as_yaml, switched
 from destination.support import json_codec
 from destination.support.text import did_you_mean, listed
 
@@ -162,9 +162,9 @@ def import_file(file: Any, direction: str | None, dry_run: bool) -> None:
     if dry_run:
         for each in made:
             click.echo(f"# {each.path}\n{each.text}")
-    found = drafts.faults(setup, made)
+    found = drafts.findings(setup, made)
     if found:
-        lines = "\n".join(_complaint(fault, made) for fault in found)
+        lines = "\n".join(_complaint(each, made) for each in found)
         raise Problem(f"Nothing is written. Change this first:\n{lines}")
     if not dry_run:
         drafts.write(made)
@@ -283,8 +283,8 @@ def _direction(setup: Setup, content: Map[str, Any]) -> str:
     return candidates[0]
 
 
-def _complaint(fault: Fault, made: Sequence[Draft]) -> str:
-    """A fault with the line that it is about, since the file is not there to look into."""
-    texts = [each.text for each in made if each.path == fault.path]
-    line = texts[0].splitlines()[fault.line - 1].strip() if texts else ""
-    return f"{fault}\n  {line}" if line else str(fault)
+def _complaint(finding: Finding, made: Sequence[Draft]) -> str:
+    """A finding with the line that it is about, since the file is not there to look into."""
+    texts = [each.text for each in made if each.path == finding.path]
+    line = texts[0].splitlines()[finding.line - 1].strip() if texts else ""
+    return f"{finding}\n  {line}" if line else str(finding)

@@ -103,8 +103,8 @@ def new(
             "be sent. Say another event or other fields, or change that file."
         )
     made = drafts.draft(setup, direction, content)
-    if found_faults := drafts.faults(setup, [made]):
-        raise Problem("\n".join(["Nothing is written:", *map(str, found_faults)]))
+    if findings := drafts.findings(setup, [made]):
+        raise Problem("\n".join(["Nothing is written:", *map(str, findings)]))
     calls = [{"type": type_, NAMED.get(type_, ""): event}, *(each.call for each in matching)]
     others = [
         each.name

@@ -9,7 +9,7 @@ It knows nothing of web, store or partners: events and payloads are plain JSON v
 """
 
 from destination.errors import InvalidMapping, InvalidTrigger, MappingFailed
-from destination.mapping.mappings import compile_mapping, transform
+from destination.mapping.compiler import compile_mapping, transform
 from destination.mapping.paths import MISSING
 from destination.mapping.shorthand import expand, shorten
 from destination.mapping.triggers import compile_trigger, matches

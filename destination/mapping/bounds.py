@@ -8,11 +8,14 @@ write, and a mapping without such directives counts nothing.
 import threading
 from collections.abc import Callable, Iterator
 from time import thread_time
-from typing import Any
 
 from destination.errors import InvalidMapping, MappingFailed
 
+#: From the root of a mapping to a part of it: `("fields", "metadata", "@if")`.
 Where = tuple[str | int, ...]
+
+#: A compiled mapping: from an event to what is sent of it.
+Run = Callable[[object], object]
 
 #: Characters that a mapping may hold, its keys, texts and numbers together.
 LARGEST_MAPPING = 200_000
@@ -46,10 +49,10 @@ class _Meter(threading.local):
 _meter = _Meter()
 
 
-def metered(run: Callable[[Any], Any], seconds: float = LONGEST_RUN) -> Callable[[Any], Any]:
+def metered(run: Run, seconds: float = LONGEST_RUN) -> Run:
     """Give each run of a mapping its own budget, from which its directives `spend`."""
 
-    def measured(event: Any) -> Any:
+    def measured(event: object) -> object:
         _meter.left = LARGEST_OUTPUT
         _meter.look_at = LARGEST_OUTPUT - _LOOK_EVERY
         _meter.until = thread_time() + seconds
@@ -77,7 +80,7 @@ def _look(left: int) -> None:
     _meter.look_at = max(left - _LOOK_EVERY, 0)
 
 
-def spend_on(value: Any) -> None:
+def spend_on(value: object) -> None:
     """Count a whole JSON value, however often its parts are shared.
 
     Two `@transform` of which each names its input twice hold one event four times: in memory
@@ -102,7 +105,7 @@ def check_depth(depth: int) -> None:
         raise MappingFailed(f"the event is nested deeper than {DEEPEST} levels")
 
 
-def check_size(mapping: Any) -> None:
+def check_size(mapping: object) -> None:
     """Raise InvalidMapping if a mapping is nested too deep or too large to be taken."""
     left = LARGEST_MAPPING
     for value, where in walk(mapping):
@@ -121,9 +124,9 @@ def check_size(mapping: Any) -> None:
             )
 
 
-def walk(value: Any) -> Iterator[tuple[Any, Where]]:
+def walk(value: object) -> Iterator[tuple[object, Where]]:
     """Go through a mapping in the order in which it is written: each value, and where it is."""
-    waiting: list[tuple[Any, Where]] = [(value, ())]
+    waiting: list[tuple[object, Where]] = [(value, ())]
     while waiting:
         value, where = waiting.pop()
         yield value, where

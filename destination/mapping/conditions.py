@@ -3,15 +3,15 @@
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import cast
 
 from destination.mapping.paths import MISSING, Read, reader
 
 #: A compiled condition: from an event to whether it holds.
-Test = Callable[[Any], bool]
+Test = Callable[[object], bool]
 
 #: Makes a test of the way to a value and the constant that it is compared with.
-Make = Callable[[Read, Any], Test]
+Make = Callable[[Read, "Constant"], Test]
 
 Constant = str | bool | int | float | None
 
@@ -26,7 +26,7 @@ class Comparison:
     #: Where it stands in the trigger: its first character, and the one behind its last.
     span: tuple[int, int] = field(default=(0, 0), compare=False)
 
-    def holds_for(self, value: Any) -> bool:
+    def holds_for(self, value: object) -> bool:
         """Whether it holds where the event has this value."""
         return _TESTS[self.operator, _kind(self.constant)](lambda _: value, self.constant)(None)
 
@@ -98,55 +98,59 @@ def _kind(constant: Constant) -> str:
     return "number"
 
 
-def _equal(read: Read, constant: Any) -> Test:
+def _equal(read: Read, constant: Constant) -> Test:
     return lambda event: read(event) == constant
 
 
-def _unequal(read: Read, constant: Any) -> Test:
+def _unequal(read: Read, constant: Constant) -> Test:
     return lambda event: read(event) != constant
 
 
-def _same(read: Read, constant: Any) -> Test:
+def _same(read: Read, constant: Constant) -> Test:
     return lambda event: read(event) is constant
 
 
-def _not_same(read: Read, constant: Any) -> Test:
+def _not_same(read: Read, constant: Constant) -> Test:
     return lambda event: read(event) is not constant
 
 
-def _is_absent(read: Read, _: Any) -> Test:
-    def holds(event: Any) -> bool:
+def _is_absent(read: Read, _: Constant) -> Test:
+    def holds(event: object) -> bool:
         found = read(event)
         return found is None or found is MISSING
 
     return holds
 
 
-def _is_there(read: Read, _: Any) -> Test:
+def _is_there(read: Read, _: Constant) -> Test:
     absent = _is_absent(read, None)
     return lambda event: not absent(event)
 
 
-def _of_number(compare: Callable[[Any, Any], bool]) -> Make:
+def _of_number(compare: Callable[[float, float], bool]) -> Make:
     """Compare numbers only: to a trigger, "100" is a text, and true is not 1."""
 
-    def make(read: Read, constant: Any) -> Test:
-        def holds(event: Any) -> bool:
+    def make(read: Read, constant: Constant) -> Test:
+        number = cast(float, constant)
+
+        def holds(event: object) -> bool:
             found = read(event)
-            return (type(found) is float or type(found) is int) and compare(found, constant)
+            return (type(found) is float or type(found) is int) and compare(found, number)
 
         return holds
 
     return make
 
 
-def _of_text(compare: Callable[[Any, Any], bool], wanted: bool) -> Make:
+def _of_text(compare: Callable[[str, str], bool], wanted: bool) -> Make:
     """Look into texts only: `contains` and `not contains` are both false of a number."""
 
-    def make(read: Read, constant: Any) -> Test:
-        def holds(event: Any) -> bool:
+    def make(read: Read, constant: Constant) -> Test:
+        text = cast(str, constant)
+
+        def holds(event: object) -> bool:
             found = read(event)
-            return isinstance(found, str) and compare(found, constant) is wanted
+            return isinstance(found, str) and compare(found, text) is wanted
 
         return holds
 

@@ -1,25 +1,23 @@
 """A document is one mapping file as it is written: its content, and where each part stands."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, StringMark, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from destination.mapping.bounds import Where
+
 #: A mapping file is small; a larger one is something else.
 MAX_BYTES = 256 * 1024
 
-#: From the root of a document to a part of it: `("fields", "metadata", "@if")`.
-Where = Sequence[str | int]
-
 
 @dataclass(frozen=True, kw_only=True)
-class Fault:
-    """What is wrong with a mapping file, where, and what to write."""
+class Finding:
+    """What lint says of a mapping file: what is wrong, where, and what to write."""
 
     path: Path
     #: Both count from 1.
@@ -68,27 +66,27 @@ _LOW_HALF = re.compile(r"\\u[dD][c-fC-F]")
 
 
 class Document:
-    """One mapping file. Its `faults` are those found so far."""
+    """One mapping file. Its `findings` are those so far."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.faults: list[Fault] = []
+        self.findings: list[Finding] = []
         #: Whether it could be read at all.
         self.legible = True
         self._text = ""
-        self._keys: dict[tuple[str | int, ...], Node] = {}
-        self._values: dict[tuple[str | int, ...], Node] = {}
-        #: Their fault is told; whatever else is wrong with them comes of it.
-        self._unreadable: set[tuple[str | int, ...]] = set()
+        self._keys: dict[Where, Node] = {}
+        self._values: dict[Where, Node] = {}
+        #: What is wrong with them is told already; whatever else is wrong comes of it.
+        self._unreadable: set[Where] = set()
         #: Plain JSON values; None where the file cannot be read.
-        self.content: Any = self._read()
+        self.content: object = self._read()
 
     @property
-    def faulty(self) -> bool:
+    def has_errors(self) -> bool:
         """Whether there is more than warnings."""
-        return any(fault.severity == "error" for fault in self.faults)
+        return any(finding.severity == "error" for finding in self.findings)
 
-    def fault(
+    def report(
         self,
         message: str,
         where: Where = (),
@@ -97,43 +95,45 @@ class Document:
         offset: int | None = None,
         severity: Literal["error", "warning"] = "error",
     ) -> None:
-        """Note a fault of the part that `where` leads to, or of what is nearest to it: at its
+        """Note a finding about the part that `where` leads to, or of what is nearest to it: at its
         key, at its value, or at the character `offset` of its text.
         """
-        if tuple(where) not in self._unreadable:
-            line, column = self._place(tuple(where), of_value, offset)
-            self._fault_at(line, column, message, severity)
+        if where not in self._unreadable:
+            line, column = self._place(where, of_value, offset)
+            self._report_at(line, column, message, severity)
 
-    def _fault_at(
+    def _report_at(
         self, line: int, column: int, message: str, severity: Literal["error", "warning"] = "error"
     ) -> None:
-        fault = Fault(path=self.path, line=line, column=column, message=message, severity=severity)
-        if fault not in self.faults:
-            self.faults.append(fault)
+        finding = Finding(
+            path=self.path, line=line, column=column, message=message, severity=severity
+        )
+        if finding not in self.findings:
+            self.findings.append(finding)
 
-    def _unread(self, message: str, where: tuple[str | int, ...]) -> None:
-        self.fault(message, where, of_value=True)
+    def _unread(self, message: str, where: Where) -> None:
+        self.report(message, where, of_value=True)
         self._unreadable.add(where)
 
-    def _read(self) -> Any:
+    def _read(self) -> object:
         try:
             self._text = self.path.read_text(encoding="utf-8-sig")
         except OSError as error:
             self.legible = False
-            self.fault(
+            self.report(
                 f"it cannot be read: {error.strerror}. Let the user that the service runs as read "
                 "it, or take it away."
             )
             return None
         except UnicodeDecodeError as error:
-            self.fault(f"the file cannot be read as UTF-8 text: {error}.")
+            self.report(f"the file cannot be read as UTF-8 text: {error}.")
             return None
         if len(self._text) > MAX_BYTES:
-            self.fault(f"the file has {len(self._text):,} characters; {MAX_BYTES:,} are allowed.")
+            self.report(f"the file has {len(self._text):,} characters; {MAX_BYTES:,} are allowed.")
             return None
         if version := _OTHER_VERSION.search(self._text):
             line = self._text.count("\n", 0, version.start()) + 1
-            self._fault_at(line, 1, "this is not YAML 1.2. Take this line out.")
+            self._report_at(line, 1, "this is not YAML 1.2. Take this line out.")
             return None
         try:
             yaml = YAML(typ="safe", pure=True)
@@ -142,12 +142,12 @@ class Document:
         except MarkedYAMLError as error:
             message, mark = _in_our_words(error)
             line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            self._fault_at(line, column, f"this is not YAML: {message}.")
+            self._report_at(line, column, f"this is not YAML: {message}.")
         except (YAMLError, RecursionError, ValueError) as error:
-            self.fault(f"this is not YAML: {error}.")
+            self.report(f"this is not YAML: {error}.")
         return None
 
-    def _plain(self, node: Node, where: tuple[str | int, ...], yaml: YAML) -> Any:
+    def _plain(self, node: Node, where: Where, yaml: YAML) -> object:
         self._values[where] = node
         if node.anchor is not None:
             self._unread("a YAML anchor (&name) is not taken. Write out what it means.", where)
@@ -166,7 +166,7 @@ class Document:
         self._unread(f"this is read as {_kind(kind)}. Put it in quotes.", where)
         return None
 
-    def _scalar(self, node: ScalarNode, where: tuple[str | int, ...], yaml: YAML) -> Any:
+    def _scalar(self, node: ScalarNode, where: Where, yaml: YAML) -> object:
         """A number, true, false or null, which may be marked as what it is not: `!!bool maybe`."""
         try:
             found = yaml.constructor.construct_object(node)
@@ -180,25 +180,25 @@ class Document:
             return None
         return found
 
-    def _object(self, node: MappingNode, where: tuple[str | int, ...], yaml: YAML) -> Any:
-        content: dict[str, Any] = {}
+    def _object(self, node: MappingNode, where: Where, yaml: YAML) -> object:
+        content: dict[str, object] = {}
         for key_node, value_node in node.value:
             mark = key_node.start_mark
             line, column = mark.line + 1, mark.column + 1
             if key_node.tag not in (_TAG + "str", _TAG + "int"):
                 message = "a key is a text. Put it in quotes, and a {{ template }} as well."
-                self._fault_at(line, column, message)
+                self._report_at(line, column, message)
                 self._unreadable.add(where)
                 continue
             key = self._joined(key_node, where)
             if key in content:
-                self._fault_at(line, column, f"the key {key} stands here twice. Take one out.")
+                self._report_at(line, column, f"the key {key} stands here twice. Take one out.")
                 continue
             self._keys[*where, key] = key_node
             content[key] = self._plain(value_node, (*where, key), yaml)
         return content
 
-    def _joined(self, node: ScalarNode, where: tuple[str | int, ...]) -> str:
+    def _joined(self, node: ScalarNode, where: Where) -> str:
         """JSON writes some characters as two halves, which YAML does not join."""
         try:
             node.value = node.value.encode("utf-16", "surrogatepass").decode("utf-16")
@@ -206,9 +206,7 @@ class Document:
             self._unread("half of a character stands alone. Write the whole one.", where)
         return str(node.value)
 
-    def _place(
-        self, where: tuple[str | int, ...], of_value: bool, offset: int | None
-    ) -> tuple[int, int]:
+    def _place(self, where: Where, of_value: bool, offset: int | None) -> tuple[int, int]:
         """Both count from 1."""
         near = where
         while near and near not in self._values:

@@ -5,18 +5,20 @@ It has no rules of its own: conditions and directives are compiled as ever, and 
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from destination.mapping.arguments import Resolve, is_directive
+from destination.mapping.arguments import Resolve, compile_root, is_directive
 from destination.mapping.bounds import LONGEST_RUN, Where, metered
+from destination.mapping.compiler import compile_value
 from destination.mapping.conditions import Comparison, Condition, Constant, compile_condition
-from destination.mapping.directives import compile_root, compile_value
+from destination.mapping.directives import parted
+from destination.mapping.directives.base import Directive, Traced
+from destination.mapping.directives.template import places
 from destination.mapping.paths import MISSING, reader
-from destination.mapping.templates import places
-from destination.mapping.text import number_text
+from destination.mapping.stringify import number_text
 from destination.mapping.triggers import parse_trigger
 from destination.support.text import kind, printable
 
@@ -33,9 +35,6 @@ _FUNCTIONS = {
     "ends with": 'match({}, "*{}")',
 }
 
-#: The part of a directive that shapes what comes out, which no value goes in by.
-_SHAPES = {("@arrayPath", 1), ("@transform", "mapping")}
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unmet:
@@ -48,18 +47,18 @@ class Unmet:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Way:
+class Trace:
     """How one value of a payload came about."""
 
     #: Where it stands in the payload: `("metadata", "total")`.
     place: Where
-    #: The way in words, with what was found on it: `$.properties.total = 27.5`.
+    #: In words, with what was found on the way: `$.properties.total = 27.5`.
     text: str
     #: What is sent there, or MISSING.
-    found: Any
+    found: object
     #: Paths in the middle of it that led to nothing: `properties.totl` of a template.
     lost: tuple[str, ...]
-    #: Whether the mapping broke here: those behind it were never reached.
+    #: Whether the mapping broke here. The values behind it were never reached.
     failed: bool
 
 
@@ -68,35 +67,35 @@ class _Step:
     """One part of a mapping at work: what is written there, and what it made."""
 
     where: Where
-    written: Any
-    found: Any = MISSING
+    written: object
+    found: object = MISSING
     failed: bool = True
     parts: list["_Step"] = field(default_factory=list)
 
 
-def explain_trigger(trigger: Any, event: dict[str, Any]) -> list[Unmet]:
-    """Why a trigger does not match an event; nothing where it matches.
+def explain_trigger(trigger: object, event: Mapping[str, object]) -> list[Unmet]:
+    """Return the conditions that keep a trigger from matching an event: none where it matches.
 
-    Of conditions joined by `and` it is the first that does not hold; of those joined by `or`,
-    of which one would have been enough, it is all. Raises InvalidTrigger.
+    Of conditions joined by `and` it is the first that does not hold, of those joined by `or` it
+    is all of them. Raises InvalidTrigger if the trigger cannot be read.
     """
     return list(_unmet(parse_trigger(trigger), event))
 
 
-def explain_fields(fields: dict[str, Any], event: dict[str, Any]) -> list[Way]:
-    """How each value of the payload comes about: one for each field, and for each value in the
-    objects and lists that the mapping writes itself, in the order of the mapping.
+def explain_fields(fields: dict[str, object], event: Mapping[str, object]) -> list[Trace]:
+    """Return the trace of each value of the payload, in the order of the mapping.
 
-    `fields` are in Segment's form. Raises InvalidMapping.
+    Where the mapping itself writes an object or a list, each value inside has a trace of its own.
+    `fields` are in Segment's form. Raises InvalidMapping if they do not compile.
     """
     watch = _Watch()
     run = metered(compile_root(fields, (), watch.compile), WATCHED_RUN)
-    with suppress(Exception):  # why it broke is said by whoever routes; here it is where
+    with suppress(Exception):  # the steps show where it broke; routing says why
         run(event)
-    return [way for step in watch.steps if step.where == () for way in _ways(step)]
+    return [trace for step in watch.steps if step.where == () for trace in _traces(step)]
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """Write a value as JSON, cut with … where it is long."""
     if value is MISSING:
         return "missing"
@@ -108,7 +107,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 
-def _unmet(condition: Condition, event: dict[str, Any]) -> Iterator[Unmet]:
+def _unmet(condition: Condition, event: Mapping[str, object]) -> Iterator[Unmet]:
     if compile_condition(condition)(event):
         return
     if isinstance(condition, Comparison):
@@ -155,7 +154,7 @@ def _step_to(key: str) -> str:
     return f'["{key}"]'
 
 
-def _finding(condition: Comparison, event: dict[str, Any]) -> str:
+def _finding(condition: Comparison, event: Mapping[str, object]) -> str:
     found = reader(condition.keys)(event)
     name = _name(condition.keys)
     subject = name if len(condition.keys) > 1 else f"the {name}"
@@ -171,11 +170,11 @@ class _Watch:
         self.steps: list[_Step] = []
         self._around = self.steps
 
-    def compile(self, written: Any, where: Where) -> Resolve:
+    def compile(self, written: object, where: Where) -> Resolve:
         resolve = compile_value(written, where, self.compile)
         inside = [self.compile({"@path": place}, (*where, place)) for place in _places(written)]
 
-        def run(event: Any) -> Any:
+        def run(event: object) -> object:
             step = _Step(where=where, written=written)
             around, self._around = self._around, step.parts
             around.append(step)
@@ -189,25 +188,19 @@ class _Watch:
         return run
 
 
-def _places(written: Any) -> list[str]:
-    """The paths that a template brings together: they are no parts of the mapping to the kit."""
-    name, argument = _directive(written)
-    return places(argument) if name == "@template" and isinstance(argument, str) else []
+def _places(written: object) -> list[str]:
+    """The paths in a template's places, which are watched as if the mapping held them."""
+    directive, argument = parted(written)
+    by_places = directive is not None and directive.traced is Traced.BY_ITS_PLACES
+    return places(argument) if by_places and isinstance(argument, str) else []
 
 
-def _directive(written: Any) -> tuple[str, Any]:
-    """The name of a directive and its argument; no name for anything else."""
-    if not is_directive(written):
-        return "", written
-    return next((key, inner) for key, inner in written.items() if key.startswith("@"))
-
-
-def _ways(step: _Step) -> Iterator[Way]:
+def _traces(step: _Step) -> Iterator[Trace]:
     if step.parts and not is_directive(step.written):
         for part in step.parts:
-            yield from _ways(part)
+            yield from _traces(part)
         return
-    yield Way(
+    yield Trace(
         place=step.where,
         text=_said(step),
         found=step.found,
@@ -217,11 +210,11 @@ def _ways(step: _Step) -> Iterator[Way]:
 
 
 def _said(step: _Step) -> str:
-    """The way to one value: `$.traits.name = "Ann" → @case = "ANN"`."""
-    name, _ = _directive(step.written)
+    """The trace of one value: `$.traits.name = "Ann" → @case = "ANN"`."""
+    directive, _ = parted(step.written)
     if step.failed:
         return f"{_source(step)} fails"
-    if name in ("", "@literal", "@if"):
+    if directive is None or directive.literal or directive.traced is Traced.BY_ITS_BRANCH:
         return _source(step)
     if step.found is MISSING:
         return f"{_source(step)} {'makes nothing' if step.parts else 'is missing'}"
@@ -229,46 +222,59 @@ def _said(step: _Step) -> str:
 
 
 def _source(step: _Step) -> str:
-    """The same without what it made in the end."""
-    name, argument = _directive(step.written)
-    match name, argument:
-        case "", _:
-            return shown(step.found)
-        case "@if", _:
-            return _choice(step.parts)
-        case "@literal", _:
-            return _said(step.parts[0])
-        case "@path", str():
-            return _cut(argument)
-        case "@template", str():
-            return shown(argument)
-        case ("@arrayPath", [str(argument), *_]) | (_, str(argument)):
-            return _cut(f"{name} {argument}")
-    inputs = [_said(part) for part in step.parts if not _is_shape(part, step)]
-    return f"{', '.join(inputs)} → {name}" if inputs else name
+    """The trace of one value without the value: `$.traits.name = "Ann" → @case`."""
+    directive, argument = parted(step.written)
+    if directive is None:
+        return shown(step.found)
+    if directive.literal:
+        return _said(step.parts[0])
+    if directive.traced is Traced.BY_ITS_BRANCH:
+        return _choice(directive.name, step.parts)
+    if directive.stage and isinstance(argument, list):
+        argument = argument[0]
+    if isinstance(argument, str):
+        return _text(directive, argument)
+    inputs = [_said(part) for part in step.parts if not _is_stage(part, step)]
+    return f"{', '.join(inputs)} → {directive.name}" if inputs else directive.name
 
 
-def _choice(parts: list[_Step]) -> str:
-    """The way through an `@if`: what it asked for, and the branch that it took."""
+def _text(directive: Directive[Any], argument: str) -> str:
+    """A directive whose argument is a text, in the trace."""
+    if directive.traced is Traced.BY_ITS_TEXT:
+        return _cut(argument)
+    if directive.traced is Traced.BY_ITS_PLACES:
+        return shown(argument)
+    return _cut(f"{directive.name} {argument}")
+
+
+def _choice(name: str, parts: list[_Step]) -> str:
+    """The trace of an `@if`: what it asked for, and the branch that it took."""
     test, *branch = parts
     word = test.where[-1]
     if not branch:
-        return f"@if {word} {_said(test)}" + ("" if test.failed else " → nothing")
+        return f"{name} {word} {_said(test)}" + ("" if test.failed else " → nothing")
     [taken] = branch
     asked = _source(test) if taken.written == test.written else _said(test)
     otherwise = "else " if taken.where[-1] == "else" else ""
-    return f"@if {word} {asked} → {otherwise}{_said(taken)}"
+    return f"{name} {word} {asked} → {otherwise}{_said(taken)}"
 
 
-def _is_shape(part: _Step, directive: _Step) -> bool:
-    return part.where[len(directive.where) :] in _SHAPES
+def _is_stage(part: _Step, step: _Step) -> bool:
+    """Whether a part of a directive shapes what comes out, and brings no value in."""
+    directive, _ = parted(step.written)
+    if directive is None or directive.stage is None:
+        return False
+    return part.where[len(step.where) :] == (directive.name, directive.stage.part)
 
 
 def _lost(step: _Step, *, told: bool) -> Iterator[str]:
-    """The paths below a step that led to nothing, but for those that its text tells of."""
-    name, argument = _directive(step.written)
-    if name == "@path" and isinstance(argument, str) and step.found is MISSING and not told:
-        yield argument
+    """The paths below a step that led to nothing. `told`: the trace's text shows this step."""
+    directive, argument = parted(step.written)
+    how = directive.traced if directive else None
+    if how is Traced.BY_ITS_TEXT and isinstance(argument, str):
+        if step.found is MISSING and not told:
+            yield argument
+        return
+    shows_parts = how is not None and how is not Traced.BY_ITS_PLACES
     for part in step.parts:
-        open_to_see = name not in ("", "@template") and not _is_shape(part, step)
-        yield from _lost(part, told=told and open_to_see)
+        yield from _lost(part, told=told and shows_parts and not _is_stage(part, step))

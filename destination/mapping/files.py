@@ -1,7 +1,7 @@
 """Mapping files: YAML or JSON, one mapping a file, a folder per direction.
 
 `mappings/segment-to-rehook/identify-user.yaml` maps what `segment` sends to what `rehook` takes.
-A file is read, checked and compiled once; every fault names its file, line and remedy.
+A file is read, checked and compiled once; every finding names its file, line and remedy.
 """
 
 import os
@@ -11,14 +11,16 @@ from collections.abc import Mapping as Map
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import jsonschema
 from marshmallow import Schema
 
 from destination.errors import InvalidMapping, InvalidTrigger
-from destination.mapping import MISSING, ages, compile_mapping, compile_trigger, expand
-from destination.mapping.documents import Document, Fault
+from destination.mapping import MISSING, compile_mapping, compile_trigger, durations, expand
+from destination.mapping.argument_types import JsonSchema
+from destination.mapping.dead_paths import Seen, dead_paths
+from destination.mapping.documents import Document, Finding
 from destination.mapping.lint import (
     check_award_key,
     check_trigger,
@@ -26,11 +28,20 @@ from destination.mapping.lint import (
     half_paths,
     misfits,
 )
-from destination.mapping.unmatched import Seen, unmatched
 from destination.support.text import did_you_mean, listed
 
+
+class FileSchema(TypedDict):
+    """The JSON Schema of a mapping file's keys."""
+
+    type: str
+    required: list[str]
+    additionalProperties: bool
+    properties: dict[str, JsonSchema]
+
+
 #: What a mapping file holds.
-SCHEMA: dict[str, Any] = {
+SCHEMA: FileSchema = {
     "type": "object",
     "required": ["name", "action", "trigger", "fields"],
     "additionalProperties": False,
@@ -40,7 +51,7 @@ SCHEMA: dict[str, Any] = {
         "enabled": {"type": "boolean"},
         "action": {"type": "string"},
         "trigger": {"type": "string", "minLength": 1},
-        "max_age": {"type": "string", "pattern": ages.PATTERN},
+        "max_age": {"type": "string", "pattern": durations.PATTERN},
         "award_key": {},
         "fields": {"type": "object", "minProperties": 1},
     },
@@ -53,10 +64,10 @@ MOST_MAPPINGS = 50
 Actions = Map[str, Map[str, Schema]]
 
 #: Whether a mapping fires on a call.
-Matches = Callable[[Map[str, Any]], bool]
+Matches = Callable[[Map[str, object]], bool]
 
 #: The fields that a mapping makes of a call; MISSING, or no object, where it makes none.
-Render = Callable[[Map[str, Any]], Any]
+Render = Callable[[Map[str, object]], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +84,7 @@ class Mapping:
     #: As it stands in the file.
     trigger: str
     #: In Segment's form.
-    fields: dict[str, Any]
+    fields: dict[str, object]
     matches: Matches
     render: Render
     #: Seconds: an event that is older makes nothing. None where its age does not matter.
@@ -83,13 +94,13 @@ class Mapping:
 
 
 def load_mappings(folder: Path, sources: Collection[str], actions: Actions) -> list[Mapping]:
-    """The mappings of a folder, in the order of their file names.
+    """Return the mappings of a folder, in the order of their file names.
 
-    Raises InvalidMapping that lists every fault, a line each.
+    Raises InvalidMapping that lists every finding, a line each.
     """
-    mappings, faults = read_mappings(folder, sources, actions)
-    if faults:
-        raise InvalidMapping("\n".join(map(str, faults)))
+    mappings, findings = read_mappings(folder, sources, actions)
+    if findings:
+        raise InvalidMapping("\n".join(map(str, findings)))
     return mappings
 
 
@@ -97,11 +108,11 @@ def read_mappings(
     path: Path,
     sources: Collection[str],
     actions: Actions,
-    examples: Map[str, Sequence[Any]] | None = None,
-) -> tuple[list[Mapping], list[Fault]]:
-    """The mappings of a folder, or of one file, that can be used, and what is wrong with others.
+    examples: Map[str, Sequence[object]] | None = None,
+) -> tuple[list[Mapping], list[Finding]]:
+    """Return the mappings of a folder or of one file, and what is wrong with those left out.
 
-    Faults stand in the order of the files, and as the files have them. Warnings are among them
+    Findings stand in the order of the files, and of the lines in a file. Warnings are among them
     only where there are `examples`: events by their source.
     """
     found = files(path)
@@ -112,31 +123,32 @@ def read_mappings(
             else "there is no such file or folder. DESTINATION_MAPPINGS names the folder of "
             "mappings."
         )
-        return [], [Fault(path=path, line=1, column=1, message=message)]
+        return [], [Finding(path=path, line=1, column=1, message=message)]
     seen = {source: Seen(events) for source, events in (examples or {}).items() if events}
     mappings: list[Mapping] = []
-    faults: list[Fault] = []
+    findings: list[Finding] = []
     others = _Others()
     for each in found:
         document = Document(each)
         if not document.legible:
-            faults += document.faults
+            findings += document.findings
             continue
         if len(each.relative_to(path).parts) > 2:
-            document.fault(f"the file stands too deep. Move it to {path}/{each.parent.name}.")
+            document.report(f"the file stands too deep. Move it to {path}/{each.parent.name}.")
         reader = _Reader(document, sources, actions, others)
         mapping = reader.read(seen)
         if examples is not None:
             reader.doubt()
         if mapping:
             mappings.append(mapping)
-        faults += sorted(document.faults, key=lambda fault: (fault.line, fault.column))
-    return mappings, faults
+        findings += sorted(document.findings, key=lambda each: (each.line, each.column))
+    return mappings, findings
 
 
 def files(path: Path) -> list[Path]:
-    """The mapping files of a folder, in the order of their names; a file is itself one. A folder
-    of a direction that cannot be looked into is among them: reading it says why.
+    """Return the mapping files of a folder, in the order of their names; of a file, itself.
+
+    The folder of a direction that cannot be opened is among them: reading it says why.
     """
     found: list[Path] = []
 
@@ -157,8 +169,10 @@ def files(path: Path) -> list[Path]:
 
 
 def stamps(roots: Sequence[Path]) -> dict[Path, tuple[int, int, int]]:
-    """What changes when one of these files does, who may read it, or one in these folders. An
-    editor may take a file away for a moment: what cannot be looked at is left out.
+    """Return a stamp of each file in these folders, by its path; a file is its own folder.
+
+    It changes when the file's content does, or who may read it. An editor may take a file away
+    for a moment: a file that cannot be looked at is left out.
     """
     found = {}
     for root in roots:
@@ -180,7 +194,7 @@ class _Others:
 
 
 class _Reader:
-    """Reads one document as a mapping, and goes on behind a fault as far as it makes sense."""
+    """Reads one document as a mapping. It goes on after an error, to report others as well."""
 
     def __init__(
         self, document: Document, sources: Collection[str], actions: Actions, others: _Others
@@ -195,14 +209,14 @@ class _Reader:
         to_itself = self._source == self._destination  # what it sends would come round again
         if to_itself or self._source not in sources or self._actions is None:
             known = [f"{one}-to-{other}" for one in sources for other in actions if one != other]
-            document.fault(
+            document.report(
                 f"the folder {folder} names no direction that we know. "
                 f"Move the file to {listed(known, 'or')}."
             )
 
     def read(self, seen: Map[str, Seen]) -> Mapping | None:
-        """The mapping, compiled; or None, and the document's faults say why."""
-        readable = self._document.content is not None or not self._document.faults
+        """Return the mapping, compiled, or None where the document's findings say why not."""
+        readable = self._document.content is not None or not self._document.findings
         if readable:
             self._check_shape()
             self._check_fields()
@@ -212,7 +226,7 @@ class _Reader:
         if matches and render and self._content.get("enabled") is not False:
             self._warn(seen.get(self._source))
         content = self._content
-        if matches is None or render is None or self._document.faulty:
+        if matches is None or render is None or self._document.has_errors:
             return None
         return Mapping(
             name=content["name"],
@@ -225,19 +239,19 @@ class _Reader:
             fields=expand(content["fields"]),
             matches=matches,
             render=render,
-            max_age=ages.seconds(content["max_age"]) if "max_age" in content else None,
+            max_age=durations.seconds(content["max_age"]) if "max_age" in content else None,
             award_key=award_key,
         )
 
     def doubt(self) -> None:
-        """Warn of what is likely to be a mistake, whatever the events are."""
-        if self._document.faulty or self._content.get("enabled") is False:
+        """Warn of what is likely to be a mistake for any event."""
+        if self._document.has_errors or self._content.get("enabled") is False:
             return
         for message, offset in doubts(self._content["trigger"]):
-            self._document.fault(message, ("trigger",), offset=offset, severity="warning")
+            self._document.report(message, ("trigger",), offset=offset, severity="warning")
         for each in half_paths(expand(self._content["fields"])):
             where = ("fields", *each.where)
-            self._document.fault(each.message, where, of_value=True, severity="warning")
+            self._document.report(each.message, where, of_value=True, severity="warning")
 
     def _check_shape(self) -> None:
         validator = jsonschema.Draft202012Validator(SCHEMA)
@@ -245,14 +259,14 @@ class _Reader:
             if error.validator == "additionalProperties":
                 for key in self._content.keys() - SCHEMA["properties"].keys():
                     hint = did_you_mean(key, SCHEMA["properties"])
-                    self._document.fault(f"unknown key {key}. {hint}", (key,))
+                    self._document.report(f"unknown key {key}. {hint}", (key,))
             elif error.validator == "required":
                 continue
             else:
-                self._document.fault(_explain(error), tuple(error.path))
+                self._document.report(_explain(error), tuple(error.path))
         for key in SCHEMA["required"]:
             if isinstance(self._document.content, dict) and key not in self._content:
-                self._document.fault(f"the mapping needs the key {key}. Add it.")
+                self._document.report(f"the mapping needs the key {key}. Add it.")
 
     def _check_fields(self) -> None:
         action, fields = self._content.get("action"), self._content.get("fields")
@@ -260,28 +274,30 @@ class _Reader:
             return
         if action not in self._actions:
             hint = did_you_mean(action, self._actions)
-            self._document.fault(f"{self._destination} has no action {action}. {hint}", ("action",))
+            self._document.report(
+                f"{self._destination} has no action {action}. {hint}", ("action",)
+            )
         elif isinstance(fields, dict):
             known = self._actions[action].fields
             for name in fields.keys() - known.keys():
                 hint = did_you_mean(name, known)
-                self._document.fault(f"{action} has no field {name}. {hint}", ("fields", name))
+                self._document.report(f"{action} has no field {name}. {hint}", ("fields", name))
             for name, field in known.items():
                 if field.required and name not in fields:
-                    self._document.fault(f"{action} needs the field {name}. Add it.", ("fields",))
+                    self._document.report(f"{action} needs the field {name}. Add it.", ("fields",))
 
     def _check_others(self) -> None:
-        """A mapping fires once for an event: by its name, which no other may have."""
+        """Report a name that another mapping has: a mapping is known by its name."""
         name, destination = self._content.get("name"), self._destination
         if isinstance(name, str):
             key = (destination, name.casefold())
             twin = self._others.paths.setdefault(key, self._document.path)
             if twin != self._document.path:
                 message = f"{twin} is named {name!r} too. Give this one another name."
-                self._document.fault(message, ("name",))
+                self._document.report(message, ("name",))
         self._others.enabled[destination] += self._content.get("enabled") is not False
         if self._others.enabled[destination] == MOST_MAPPINGS + 1:
-            self._document.fault(
+            self._document.report(
                 f"{destination} has {MOST_MAPPINGS} mappings before this one, and no more are "
                 "taken. Take one out, or switch it off with enabled: false."
             )
@@ -294,7 +310,7 @@ class _Reader:
             check_trigger(trigger)
             return compile_trigger(trigger)
         except InvalidTrigger as error:
-            self._document.fault(error.message, ("trigger",), offset=error.position)
+            self._document.report(error.message, ("trigger",), offset=error.position)
             return None
 
     def _compile_fields(self) -> Render | None:
@@ -307,7 +323,7 @@ class _Reader:
             return compile_mapping(written)
         except InvalidMapping as error:
             for each in error.every:
-                self._document.fault(each.message, ("fields", *each.where))
+                self._document.report(each.message, ("fields", *each.where))
             return None
 
     def _compile_award_key(self) -> Render | None:
@@ -320,33 +336,33 @@ class _Reader:
             render = compile_mapping(value)
         except InvalidMapping as error:
             for each in error.every:
-                self._document.fault(each.message, each.where or ("award_key",), of_value=True)
+                self._document.report(each.message, each.where or ("award_key",), of_value=True)
             return None
 
-        def award_key(call: Map[str, Any]) -> Any:
+        def award_key(call: Map[str, object]) -> object:
             made = render(call)
             return made.get("award_key", MISSING) if isinstance(made, dict) else MISSING
 
         return award_key
 
-    def _check_values(self, fields: dict[str, Any]) -> None:
+    def _check_values(self, fields: dict[str, object]) -> None:
         action = str(self._content.get("action"))
         if self._actions is not None and action in self._actions:
-            for fault in misfits(action, self._actions[action], fields):
-                where = ("fields", *fault.where)
-                self._document.fault(fault.message, where, of_value=True)
+            for error in misfits(action, self._actions[action], fields):
+                where = ("fields", *error.where)
+                self._document.report(error.message, where, of_value=True)
 
     def _warn(self, seen: Seen | None) -> None:
         if seen is None:
             return
-        values = {
+        values: dict[str, object] = {
             key: self._content[key] for key in ("fields", "award_key") if key in self._content
         }
-        for each in unmatched(self._content["trigger"], expand(values), seen):
+        for each in dead_paths(self._content["trigger"], expand(values), seen):
             remedy = f"Correct it, or add an event that has it to fixtures/{self._source}."
             if each.near:
                 remedy = f"Did you mean {each.near}?"
-            self._document.fault(
+            self._document.report(
                 f"no fixture has {each.path}. {remedy}",
                 each.where,
                 offset=each.offset,
@@ -366,7 +382,7 @@ def _explain(error: jsonschema.ValidationError) -> str:
     if not error.path:
         return "a mapping has a line for each of its keys. Begin with name: and what you call it."
     name = error.path[0]
-    rule: Any = error.validator_value
+    rule = str(error.validator_value)
     if name == "max_age":
         return "max_age is a whole number and a unit: 12h or 7d, for example (s, m, h, d, w)."
     if error.validator == "type" and error.instance is not None:

@@ -1,8 +1,7 @@
-"""What can never work in a mapping that compiles, or is likely to be a mistake."""
+"""Lint finds in a mapping that compiles what can never work, and what is likely to be a mistake."""
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from marshmallow import Schema
 
@@ -10,26 +9,19 @@ from destination.errors import InvalidMapping, InvalidTrigger
 from destination.mapping.arguments import is_directive
 from destination.mapping.bounds import walk
 from destination.mapping.conditions import Comparison, Condition, Group
+from destination.mapping.directives import DIRECTIVES, parted
 from destination.mapping.paths import MISSING
 from destination.mapping.triggers import parse_trigger
 from destination.support.text import did_you_mean, kind
 
-#: What a call's type can be; what a trigger asks for is compared with it letter by letter.
+#: The types of a call. A trigger compares with them letter by letter: `Track` is none.
 TYPES = ("identify", "track", "page", "screen", "group", "alias")
 
 #: A path whose `$.` was forgotten: `properties.total`, `$traits.email`.
 _HALF_A_PATH = re.compile(r"\$?((properties|traits|context)\.[^\s.]\S*)|\$((properties|traits)\S*)")
 
-#: What these directives always make, by an example; what the others make depends on the event.
-_MAKES: dict[str, Any] = {
-    "@template": "text",
-    "@replace": "text",
-    "@liquid": "text",
-    "@hash": "text",
-    "@number": 1,
-    "@flatten": {},
-    "@merge": {},
-}
+#: The directives in which a text means itself.
+_LITERALS = {name for name, directive in DIRECTIVES.items() if directive.literal}
 
 #: The comparisons that leave a value of the event no choice, by the keys that lead to it.
 _Fixed = Mapping[tuple[str, ...], Comparison]
@@ -49,7 +41,10 @@ def check_trigger(trigger: str) -> None:
 
 
 def doubts(trigger: str) -> Iterator[tuple[str, int]]:
-    """What keeps a trigger, or a part of it, from ever firing: the message, and the offset."""
+    """Yield why a trigger, or a part of it, never fires: the message, and the offset in its text.
+
+    Raises InvalidTrigger if it cannot be read.
+    """
     condition = parse_trigger(trigger)
     for each in comparisons(condition):
         wanted = each.constant
@@ -73,7 +68,7 @@ def doubts(trigger: str) -> Iterator[tuple[str, int]]:
 
 
 def comparisons(condition: Condition) -> Iterator[Comparison]:
-    """Every comparison of a condition, in order."""
+    """Yield every comparison of a condition, in order."""
     if isinstance(condition, Comparison):
         yield condition
     else:
@@ -81,11 +76,14 @@ def comparisons(condition: Condition) -> Iterator[Comparison]:
             yield from comparisons(each)
 
 
-def half_paths(fields: Mapping[str, Any]) -> Iterator[InvalidMapping]:
-    """The texts that are sent as they stand and look like paths; `fields` are written out."""
+def half_paths(fields: Mapping[str, object]) -> Iterator[InvalidMapping]:
+    """Yield each text that is sent as it stands and looks like a path.
+
+    `fields` are in Segment's form.
+    """
     for value, where in walk(fields):
         found = isinstance(value, str) and _HALF_A_PATH.fullmatch(value)
-        if found and "@literal" not in where and not str(where[-1]).startswith("@"):
+        if found and _LITERALS.isdisjoint(where) and not str(where[-1]).startswith("@"):
             path = found[1] or found[3]
             message = f"{value} is sent as this text. For what the event has there, write $.{path}."
             yield InvalidMapping(message, where)
@@ -118,10 +116,10 @@ def _clash(condition: Condition, fixed: _Fixed) -> tuple[Comparison, Comparison]
     return next(filter(None, found), None)
 
 
-def misfits(action: str, schema: Schema, fields: Mapping[str, Any]) -> Iterator[InvalidMapping]:
-    """The fields whose value can never be sent, whatever the event: `metadata: gold`.
+def misfits(action: str, schema: Schema, fields: Mapping[str, object]) -> Iterator[InvalidMapping]:
+    """Yield each field whose value can be sent of no event: `metadata: gold`.
 
-    `fields` are written out, as `expand` does it.
+    `fields` are in Segment's form.
     """
     for name, written in fields.items():
         value = _example(written)
@@ -140,7 +138,7 @@ def misfits(action: str, schema: Schema, fields: Mapping[str, Any]) -> Iterator[
             yield InvalidMapping(f"{complaint}.{hint}", (name,))
 
 
-def check_award_key(action: str, schema: Schema | None, written: Any) -> None:
+def check_award_key(action: str, schema: Schema | None, written: object) -> None:
     """Raise InvalidMapping for an `award_key` that names nothing, or names all awards alike."""
     if schema is not None and not getattr(schema, "awards", False):
         raise InvalidMapping(f"{action} awards nothing, so it has no award_key. Take it out.")
@@ -152,24 +150,25 @@ def check_award_key(action: str, schema: Schema | None, written: Any) -> None:
         raise InvalidMapping(f"{words} {instead}")
 
 
-def _complaint(action: str, name: str, written: Any, value: Any, wrong: list[str]) -> str:
+def _complaint(action: str, name: str, written: object, value: object, wrong: list[str]) -> str:
     if value in ("", None):
         shown = "null" if value is None else "an empty text"
         return f"{action} needs the field {name}, and {shown} is not sent"
     problem = f"{name} {' and '.join(wrong)}"
     if value is written:
         return f"{problem}, not {kind(value)}"
-    return f"{problem}, and {next(iter(written))} makes {kind(value)}"
+    directive, _ = parted(written)
+    return f"{problem}, and {directive.name if directive else written} makes {kind(value)}"
 
 
-def _is_constant(written: Any) -> bool:
-    return not is_directive(written) or "@literal" in written
+def _is_constant(written: object) -> bool:
+    directive, _ = parted(written)
+    return not is_directive(written) or (directive is not None and directive.literal)
 
 
-def _example(value: Any) -> Any:
+def _example(value: object) -> object:
     """What a value makes of every event, or MISSING where that depends on the event."""
-    if not is_directive(value):
-        return value
-    if "@literal" in value:
-        return _example(value["@literal"])
-    return next((_MAKES[key] for key in value if key in _MAKES), MISSING)
+    directive, argument = parted(value)
+    if directive is None:
+        return MISSING if is_directive(value) else value
+    return _example(argument) if directive.literal else directive.makes

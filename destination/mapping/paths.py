@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
-Read = Callable[[Any], Any]
+#: A path as its keys: `("properties", "products", "0", "price")`.
+Keys = tuple[str, ...]
+
+#: Follows a path through an event to a value, or to MISSING.
+Read = Callable[[object], object]
 
 
-class _Missing:
+class Missing:
     """What a path finds where there is nothing. It is not null: null is sent, this is dropped."""
 
     def __bool__(self) -> bool:
@@ -17,7 +21,7 @@ class _Missing:
         return "MISSING"
 
 
-MISSING: Final = _Missing()
+MISSING: Final = Missing()
 
 #: Characters that a path may have.
 LONGEST_PATH = 1_000
@@ -36,7 +40,7 @@ class _Dotted(str):
     __slots__ = ()
 
 
-def parse_path(text: str) -> tuple[str, ...]:
+def parse_path(text: str) -> Keys:
     """Divide a path into its keys, as Segment's mapping kit does; no keys mean the whole event.
 
     `a.b[0].c` and `a['b'][0].c` have the keys a, b, 0 and c. Quotes are never part of a key.
@@ -64,7 +68,7 @@ def reader(keys: Sequence[str]) -> Read:
     if len(keys) == 1:
         return _key_reader(keys[0])
 
-    def read(value: Any) -> Any:
+    def read(value: object) -> object:
         for key in keys:
             value = value.get(key, MISSING) if type(value) is dict else _step(value, key)
         return value
@@ -72,12 +76,12 @@ def reader(keys: Sequence[str]) -> Read:
     return read
 
 
-def _whole(value: Any) -> Any:
+def _whole(value: object) -> object:
     return value
 
 
 def _key_reader(key: str) -> Read:
-    def read(value: Any) -> Any:
+    def read(value: object) -> object:
         return value.get(key, MISSING) if type(value) is dict else _step(value, key)
 
     return read
@@ -86,7 +90,7 @@ def _key_reader(key: str) -> Read:
 def _dotted_reader(keys: Sequence[str]) -> Read:
     """Read `a["b.c"]`: the key b.c of a if there is one, else the key c of b of a."""
 
-    def read(value: Any) -> Any:
+    def read(value: object) -> object:
         for key in keys:
             found = _step(value, key)
             if found is MISSING and isinstance(key, _Dotted):
@@ -99,7 +103,7 @@ def _dotted_reader(keys: Sequence[str]) -> Read:
     return read
 
 
-def _step(value: Any, key: str) -> Any:
+def _step(value: object, key: str) -> object:
     """Go one key further: into an object, to a place of a list, to a character of a text."""
     if isinstance(value, dict):
         return value.get(key, MISSING)

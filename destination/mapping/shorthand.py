@@ -1,38 +1,23 @@
 """The short way to write a mapping: `$.traits.email` is a path, `Hi {{event}}` a template."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import overload
 
 from destination.mapping.arguments import is_directive
 from destination.mapping.bounds import check_size
-from destination.mapping.templates import has_places
-
-#: The fields of a directive's argument in which a value may stand. All others are words and
-#: texts of the directive's own, in which nothing is short for something.
-_VALUES = {
-    "@if": ("exists", "blank", "then", "else"),
-    "@case": ("value",),
-    "@replace": ("value",),
-    "@json": ("value",),
-    "@flatten": ("value",),
-    "@merge": ("objects",),
-    "@transform": ("apply", "mapping"),
-    "@hash": ("value",),
-    "@omit": ("value",),
-    "@number": ("value",),
-    "@boolean": ("value",),
-}
-
-#: A text that is their whole argument is theirs; a directive in its place is a value.
-_TAKES_TEXT = ("@path", "@template")
+from destination.mapping.directives import DIRECTIVES
+from destination.mapping.directives.template import has_places
 
 
-def expand(value: Any) -> Any:
+@overload
+def expand(value: dict[str, object]) -> dict[str, object]: ...
+@overload
+def expand(value: object) -> object: ...
+def expand(value: object) -> object:
     """Write a mapping out in Segment's form, wherever a value may stand.
 
     A text that begins with `$.` becomes a `@path`, one with `{{ }}` a `@template`, and anything
-    else stays itself. What is given is not changed. To send such a text as it stands, write it
-    as a `@literal`.
+    else stays as it is. What is given is not changed.
 
     Raises InvalidMapping if the mapping is too large or nested too deep.
     """
@@ -40,11 +25,15 @@ def expand(value: Any) -> Any:
     return _expanded(value)
 
 
-def shorten(value: Any) -> Any:
-    """Write a mapping in Segment's form the short way: what `expand` gives back, and no more.
+@overload
+def shorten(value: dict[str, object]) -> dict[str, object]: ...
+@overload
+def shorten(value: object) -> object: ...
+def shorten(value: object) -> object:
+    """Write a mapping in Segment's form the short way. `expand` makes the same mapping of it.
 
-    A text that Segment sends as it stands, and that is short for something here, becomes a
-    `@literal`. What is given is not changed.
+    A text that Segment sends as it stands becomes a `@literal` where it is short for something
+    here. What is given is not changed.
 
     Raises InvalidMapping if the mapping is too large or nested too deep.
     """
@@ -52,7 +41,7 @@ def shorten(value: Any) -> Any:
     return _shortened(value)
 
 
-def _expanded(value: Any) -> Any:
+def _expanded(value: object) -> object:
     if isinstance(value, str):
         if value.startswith("$."):
             return {"@path": str(value)}
@@ -60,7 +49,7 @@ def _expanded(value: Any) -> Any:
     return _inside(value, _expanded)
 
 
-def _shortened(value: Any) -> Any:
+def _shortened(value: object) -> object:
     if isinstance(value, str):
         return value if _expanded(value) == value else {"@literal": value}
     if is_directive(value) and len(value) == 1:
@@ -70,7 +59,7 @@ def _shortened(value: Any) -> Any:
     return _inside(value, _shortened)
 
 
-def _inside(value: Any, change: Callable[[Any], Any]) -> Any:
+def _inside(value: object, change: Callable[[object], object]) -> object:
     """Change the values that stand in a list, an object or a directive."""
     if isinstance(value, list):
         return [change(item) for item in value]
@@ -81,18 +70,7 @@ def _inside(value: Any, change: Callable[[Any], Any]) -> Any:
     return value
 
 
-def _argument(directive: Any, argument: Any, change: Callable[[Any], Any]) -> Any:
-    """Change the values of a directive's argument. Those of `@literal` and `@liquid`, and of a
-    directive that we do not know, mean what they say.
-    """
-    if directive in _TAKES_TEXT:
-        return argument if isinstance(argument, str) else change(argument)
-    if directive == "@excludeWhenNull":
-        return change(argument)
-    if directive == "@arrayPath" and isinstance(argument, list):
-        path, shape = argument[:1], argument[1:]
-        return [_argument("@path", each, change) for each in path] + [change(s) for s in shape]
-    if directive in _VALUES and isinstance(argument, dict):
-        values = _VALUES[directive]
-        return {key: change(each) if key in values else each for key, each in argument.items()}
-    return argument
+def _argument(name: object, argument: object, change: Callable[[object], object]) -> object:
+    """Change the values of a directive's argument. In one that we do not know, we see none."""
+    directive = DIRECTIVES.get(str(name))
+    return directive.takes.rewrite(argument, change) if directive else argument

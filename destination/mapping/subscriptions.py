@@ -1,7 +1,7 @@
 """A subscription is what Segment calls a mapping: read from its JSON, as people copy it."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from destination.errors import InvalidMapping, Problem
 from destination.mapping.shorthand import shorten
@@ -31,7 +31,7 @@ _PARTS = {
 _WRAPPERS = ("subscriptions", "subscription", "data")
 
 
-def read_subscriptions(found: Any) -> list[dict[str, Any]]:
+def read_subscriptions(found: object) -> list[dict[str, object]]:
     """Return what the mapping files of subscriptions hold: `name`, `action`, `trigger`,
     `fields` in the short way, and where they are said `enabled` and `description`.
 
@@ -47,20 +47,20 @@ def read_subscriptions(found: Any) -> list[dict[str, Any]]:
     return [_content(each, place) for place, each in enumerate(subscriptions, 1)]
 
 
-def _unwrapped(found: Any) -> Iterator[Any]:
+def _unwrapped(found: object) -> Iterator[object]:
     waiting = [found]
     while waiting:
         each = waiting.pop()
         inner = [each[key] for key in _WRAPPERS if key in each] if isinstance(each, dict) else []
         if isinstance(each, list):
             waiting += reversed(each)
-        elif inner and _part(each, "trigger") is None:
+        elif isinstance(each, dict) and inner and _part(each, "trigger") is None:
             waiting += reversed(inner)
         else:
             yield each
 
 
-def _content(found: Any, place: int) -> dict[str, Any]:
+def _content(found: object, place: int) -> dict[str, object]:
     if not isinstance(found, dict):
         raise Problem(f"Mapping {place} is {kind(found)}, not an object.")
     content = {key: part for key in _PARTS if (part := _part(found, key)) is not None}
@@ -81,7 +81,7 @@ def _content(found: Any, place: int) -> dict[str, Any]:
     return {"name": content["action"], **content}
 
 
-def _part(found: dict[str, Any], key: str) -> Any:
+def _part(found: dict[str, object], key: str) -> object:
     """One part of a subscription, by the first of its names that has a value; None without."""
     named = (found[name] for name in _PARTS[key].names if found.get(name) is not None)
     part = next(named, None)

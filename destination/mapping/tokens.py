@@ -32,8 +32,8 @@ class Token(NamedTuple):
 def tokenize(trigger: str) -> Iterator[Token]:
     """Divide a trigger into words. The last is of the kind `end`, with no text.
 
-    Where a character is not part of any word, the last is of the kind `fault`: its text says
-    what is wrong, and is for whoever reads as far.
+    Where a character is not part of any word, the last is of the kind `fault`, and its text says
+    what is wrong. It matters only to a reader that gets as far.
     """
     position = 0
     while position < len(trigger):

@@ -8,7 +8,6 @@ to write instead.
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from destination.errors import InvalidTrigger
 from destination.mapping.conditions import (
@@ -19,7 +18,7 @@ from destination.mapping.conditions import (
     compile_condition,
     opposite,
 )
-from destination.mapping.text import as_text
+from destination.mapping.stringify import as_text
 from destination.mapping.tokens import Token, keys_of, text_of, tokenize
 from destination.support.text import did_you_mean, nearest
 
@@ -54,7 +53,7 @@ _WORDS: dict[str, Constant] = {"true": True, "false": False, "null": None}
 _FUNCTIONS = ("contains", "match")
 
 
-def compile_trigger(trigger: Any) -> Callable[[Any], bool]:
+def compile_trigger(trigger: object) -> Callable[[object], bool]:
     """Compile a trigger into the function from an event to whether a mapping fires on it.
 
     The function never raises: a value that is missing, null or of another kind than the one
@@ -66,7 +65,7 @@ def compile_trigger(trigger: Any) -> Callable[[Any], bool]:
     return lambda event: isinstance(event, dict) and holds(event)
 
 
-def parse_trigger(trigger: Any) -> Condition:
+def parse_trigger(trigger: object) -> Condition:
     """Read a trigger into its conditions.
 
     Raises InvalidTrigger, its `position` at the character where the fault begins.
@@ -78,7 +77,7 @@ def parse_trigger(trigger: Any) -> Condition:
     return _Parser(trigger).parse()
 
 
-def matches(trigger: Any, event: Any) -> bool:
+def matches(trigger: object, event: object) -> bool:
     """Compile a trigger and ask it about one event: for trying things out."""
     return compile_trigger(trigger)(event)
 

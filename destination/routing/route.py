@@ -11,7 +11,7 @@ from marshmallow import ValidationError
 from marshmallow.exceptions import SCHEMA
 
 from destination.errors import MappingFailed, Refused
-from destination.mapping import MISSING, ages
+from destination.mapping import MISSING, durations
 from destination.mapping.files import Mapping
 from destination.model.arrival import Arrival
 from destination.model.delivery import Award, Delivery, Discard
@@ -183,7 +183,8 @@ def _make(event: Event, mapping: Mapping, routes: Routes) -> list[Delivery | Dis
         return discard(DiscardReason.FILTERED_BY_INTEGRATIONS_OBJECT, detail)
     age = 0.0 if event.timestamp is None else event.received_at - event.timestamp
     if mapping.max_age is not None and age > mapping.max_age:
-        detail = f"It is {ages.words(age)} old, and may be {ages.words(mapping.max_age)} at most."
+        most = durations.words(mapping.max_age)
+        detail = f"It is {durations.words(age)} old, and may be {most} at most."
         return discard(DiscardReason.TOO_OLD, detail)
     action = destination.actions[mapping.action]
     try:

@@ -19,12 +19,10 @@ from destination.mapping import (
     documents,
     expand,
     files,
-    liquid,
-    ours,
     paths,
-    templates,
     triggers,
 )
+from destination.mapping.directives import join, liquid, number, template
 from tests.conftest import ROOT
 from tests.docs.page import (
     PAGES,
@@ -225,12 +223,13 @@ def test_the_limits_are_those_of_the_kit(setup):
         "A trigger": f"{triggers.LONGEST_TRIGGER // 1024} KB",
         "Parentheses inside one another": f"{triggers.DEEPEST_TRIGGER} levels",
         "A path": f"{paths.LONGEST_PATH:,} characters",
-        "A template": f"{templates.LONGEST_TEMPLATE:,} characters",
+        "A template": f"{template.LONGEST_TEMPLATE:,} characters",
         "A `@liquid` program": f"{liquid.LONGEST_PROGRAM:,} characters",
         "A pattern or replacement in `@replace`": "10 characters",
         "The separator in `@flatten`": "100 characters",
+        "The separator in `@join`": f"{join.LONGEST_SEPARATOR} characters",
         "A key in `@omit`": f"{paths.LONGEST_PATH:,} characters",
-        "The `decimals` of `@number`": f"{ours.MOST_DECIMALS}",
+        "The `decimals` of `@number`": f"{number.MOST_DECIMALS}",
         "An event that arrives": f"{setup().settings.max_event_bytes // 1024} KB",
         "What one mapping's directives write for one event": f"{bounds.LARGEST_OUTPUT:,} characters",
         "The time that one mapping takes for one event": (
@@ -249,6 +248,10 @@ def test_the_limits_are_those_of_the_kit(setup):
         (
             "The separator in `@flatten`",
             lambda text: {"@flatten": {"value": {}, "separator": text}},
+        ),
+        (
+            "The separator in `@join`",
+            lambda text: {"@join": {"values": ["x"], "separator": text}},
         ),
         (
             "A key in `@omit`",

@@ -129,6 +129,10 @@ def test_every_field_on_the_page_is_offered(validator):
         with_metadata({"a": {"@flatten": {"value": "$.a"}}}),
         with_metadata({"a": {"@transform": {"apply": {}}}}),
         with_metadata({"a": {"@liquid": {"@path": "$.a"}}}),
+        with_metadata({"a": {"@join": {"values": []}}}),
+        with_metadata({"a": {"@join": {"values": "Ann"}}}),
+        with_metadata({"a": {"@join": {"values": {"first": "$.a"}}}}),
+        with_metadata({"a": {"@join": {"separator": " "}}}),
     ],
     ids=str,
 )
@@ -144,6 +148,7 @@ def test_a_typing_error_does_not_pass(wrong, validator):
         {"a": {"@excludeWhenNull": [None, 1, "$.event"]}},
         {"a": {"@arrayPath": [{"@path": "$.a"}]}},
         {"a": {"@arrayPath": ["$.a", "$.b"]}},
+        {"a": {"@join": {"values": "$.a"}}, "b": {"@join": {"values": [1, {"@path": "$.a"}]}}},
         {"@merge": {"objects": ["$.a", {"b": "$.leave.out"}], "direction": "right"}},
         {"": {"": None}},
         "$.properties",

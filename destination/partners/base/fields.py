@@ -138,7 +138,7 @@ class ActionFields(Schema):
             and (value is not None or (name in self.fields and self.fields[name].allow_none))
         }
 
-    def payload(self, data: Json) -> dict[str, Json]:
+    def payload(self, data: object) -> dict[str, Json]:
         """The fields, coerced and checked, in the order in which the mapping gave them.
 
         Raises ValidationError with `{field: [what is wrong]}`.

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from destination.mapping import ages
+from destination.mapping import durations
 from destination.model.delivery import Discard, Status
 from destination.model.event import read_event
 from destination.routing.route import arrive, route
@@ -97,7 +97,7 @@ def statuses(database):
     [("30s", 30), ("90m", 5400), ("12h", 43_200), ("7d", 7 * DAY), ("2w", 14 * DAY)],
 )
 def test_an_age_is_a_number_and_a_unit(age, seconds):
-    assert ages.seconds(age) == seconds
+    assert durations.seconds(age) == seconds
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_an_age_is_a_number_and_a_unit(age, seconds):
     [(30, "30 seconds"), (5400, "90 minutes"), (9 * 3600.0, "9 hours"), (9.31 * DAY, "9.3 days")],
 )
 def test_an_age_is_told_in_words(age, words):
-    assert ages.words(age) == words
+    assert durations.words(age) == words
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ GREEDY = {
     "case": [{"@case": {"operator": "upper", "value": {"@path": "text"}}}] * 200,
     "excludeWhenNull": [{"@excludeWhenNull": {"@path": "object"}}] * 2_000,
     "path": [WHOLE] * 5_000,
+    "join": {"@join": {"values": [{"@path": "text"}] * 1_000, "separator": "_" * 100}},
     "hash": [{"@hash": {"value": {"@path": "text"}}}] * 200,
     "omit": [{"@omit": {"value": WHOLE, "keys": ["list.s", "object.x"]}}] * 2_000,
     "number": [{"@number": {"value": {"@path": "text"}}}] * 200,

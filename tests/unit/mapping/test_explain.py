@@ -31,8 +31,8 @@ def unmet(trigger, event=ORDER):
     return [f"{each.condition}: {each.finding}" for each in explain_trigger(trigger, event)]
 
 
-def ways(fields, event=ORDER):
-    return [way.text for way in explain_fields(expand(fields), event)]
+def traces(fields, event=ORDER):
+    return [trace.text for trace in explain_fields(expand(fields), event)]
 
 
 # Triggers.
@@ -143,7 +143,7 @@ def test_what_is_unmet_is_a_condition_that_does_not_hold(trigger, event):
 
 
 @pytest.mark.parametrize(
-    ("value", "way"),
+    ("value", "trace"),
     [
         ("$.userId", "$.userId = 7"),
         ("$.traits.email", "$.traits.email = null"),
@@ -192,6 +192,10 @@ def test_what_is_unmet_is_a_condition_that_does_not_hold(trigger, event):
             '{"k": "Order Completed"} → @transform = {"n": "Order Completed"}',
         ),
         (
+            {"@join": {"values": ["$.traits.name", "$.traits.last"]}},
+            '$.traits.name = "Ann", $.traits.last is missing → @join = "Ann"',
+        ),
+        (
             {"@excludeWhenNull": "$.traits.email"},
             "$.traits.email = null → @excludeWhenNull makes nothing",
         ),
@@ -202,16 +206,16 @@ def test_what_is_unmet_is_a_condition_that_does_not_hold(trigger, event):
         ),
     ],
 )
-def test_a_value_has_a_way(value, way):
-    assert ways({"field": value}) == [way]
+def test_a_value_has_a_trace(value, trace):
+    assert traces({"field": value}) == [trace]
 
 
-def test_each_value_of_an_object_has_a_way_of_its_own():
+def test_each_value_of_an_object_has_a_trace_of_its_own():
     found = explain_fields(
         expand({"a": {"b": "$.type", "c": ["$.x", "$.userId"]}, "d": "$.event"}), ORDER
     )
 
-    assert [(way.place, way.found) for way in found] == [
+    assert [(trace.place, trace.found) for trace in found] == [
         (("a", "b"), "track"),
         (("a", "c", 0), MISSING),
         (("a", "c", 1), 7),
@@ -231,17 +235,17 @@ def test_each_value_of_an_object_has_a_way_of_its_own():
     ],
 )
 def test_a_path_in_the_middle_that_leads_to_nothing_is_named_once(value, lost):
-    [way] = explain_fields(expand({"field": value}), ORDER)
+    [trace] = explain_fields(expand({"field": value}), ORDER)
 
-    assert way.lost == lost
+    assert trace.lost == lost
 
 
-def test_the_way_of_a_mapping_that_breaks_ends_where_it_breaks():
+def test_the_trace_of_a_mapping_that_breaks_ends_where_it_breaks():
     found = explain_fields(
         expand({"a": "$.type", "b": {"@liquid": "{{ 1 | divided_by: 0 }}"}, "c": "$.event"}), ORDER
     )
 
-    assert [(way.text, way.failed) for way in found] == [
+    assert [(trace.text, trace.failed) for trace in found] == [
         ('$.type = "track"', False),
         ("@liquid {{ 1 | divided_by: 0 }} fails", True),
     ]
@@ -251,16 +255,16 @@ def test_a_directive_that_comes_before_all_fields_changes_what_they_find():
     before = {"@transform": {"apply": {"who": {"@path": "$.userId"}}}}
     fields = {"__segment_internal_directive": before, "id": {"@path": "$.who"}}
 
-    assert [way.text for way in explain_fields(fields, ORDER)] == ["$.who = 7"]
+    assert [trace.text for trace in explain_fields(fields, ORDER)] == ["$.who = 7"]
 
 
-def test_a_mapping_as_deep_as_may_be_has_a_way():
+def test_a_mapping_as_deep_as_may_be_has_a_trace():
     value = {"@path": "$.type"}
     for _ in range(97):
         value = {"@excludeWhenNull": value}
 
-    [way] = explain_fields({"field": value}, ORDER)
-    assert way.found == "track"
+    [trace] = explain_fields({"field": value}, ORDER)
+    assert trace.found == "track"
 
 
 def test_a_long_value_is_cut_and_one_that_a_terminal_obeys_is_written_out():
@@ -271,20 +275,20 @@ def test_a_long_value_is_cut_and_one_that_a_terminal_obeys_is_written_out():
 
 @given(fields=st.dictionaries(st.sampled_from(["a", "b", "c"]), MAPPINGS, max_size=3), event=EVENTS)
 @settings(max_examples=300)
-def test_every_way_ends_at_what_the_payload_has(fields, event):
+def test_every_trace_ends_at_what_the_payload_has(fields, event):
     before = copy.deepcopy((fields, event))
     try:
         payload = compile_mapping(fields)(event)
     except (InvalidMapping, MappingFailed):
         return
 
-    for way in explain_fields(fields, event):
-        assert not way.failed
+    for trace in explain_fields(fields, event):
+        assert not trace.failed
         inside = payload
-        for key in way.place:
+        for key in trace.place:
             there = not isinstance(inside, dict) or key in inside
             inside = inside[key] if there else MISSING
-        in_a_list = way.place and isinstance(way.place[-1], int)
-        expected = None if in_a_list and way.found is MISSING else way.found
+        in_a_list = trace.place and isinstance(trace.place[-1], int)
+        expected = None if in_a_list and trace.found is MISSING else trace.found
         assert inside is expected or json.dumps(inside) == json.dumps(expected)
     assert (fields, event) == before

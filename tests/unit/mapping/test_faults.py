@@ -102,6 +102,13 @@ def fault(mapping):
         ({"@number": {"value": V, "decimal": 2}}, ("@number", "decimal"), "Did you mean decimals?"),
         ({"@nubmer": V}, ("@nubmer",), "Did you mean @number?"),
         ({"@boolean": V}, ("@boolean",), '@boolean needs "value"'),
+        ({"@join": {"separator": ","}}, ("@join",), '@join needs "values"'),
+        ({"@join": {"values": []}}, ("@join", "values"), "not an empty one"),
+        ({"@join": {"values": "Ann"}}, ("@join", "values"), "a list of values belongs here"),
+        ({"@join": {"values": {"a": V}}}, ("@join", "values"), "not an object"),
+        ({"@join": {"values": [V, {"@x": 1}]}}, ("@join", "values", 1, "@x"), "unknown directive"),
+        ({"@join": {"values": [V], "separator": V}}, ("@join", "separator"), "not a directive"),
+        ({"@join": {"values": [V], "seperator": ""}}, ("@join", "seperator"), "mean separator?"),
         (
             {"a": 1, "__segment_internal_directive": {"@path": "$.a"}},
             ("__segment_internal_directive",),

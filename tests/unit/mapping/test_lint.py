@@ -4,8 +4,8 @@ import pytest
 
 from destination.errors import InvalidTrigger
 from destination.mapping import expand, lint
+from destination.mapping.dead_paths import Seen, dead_paths
 from destination.mapping.lint import check_trigger, doubts, half_paths, misfits
-from destination.mapping.unmatched import Seen, unmatched
 from destination.model.event import TYPES
 
 EVENTS = [
@@ -111,7 +111,7 @@ def test_a_value_that_its_field_may_take_is_none(setup, fields):
 
 
 def paths(fields, trigger='type = "track"', events=EVENTS):
-    found = unmatched(trigger, {"fields": expand(fields)}, Seen(events))
+    found = dead_paths(trigger, {"fields": expand(fields)}, Seen(events))
     return [(each.path, each.near) for each in found]
 
 
@@ -184,7 +184,7 @@ def test_a_path_that_an_event_has_is_not(fields):
 
 def test_a_trigger_is_looked_at_too_and_points_at_its_field():
     trigger = 'type = "track" and !contains(properties.totl, "x")'
-    [found] = unmatched(trigger, {}, Seen(EVENTS))
+    [found] = dead_paths(trigger, {}, Seen(EVENTS))
 
     assert (found.path, found.near) == ("properties.totl", "properties.total")
     assert trigger[found.offset :].startswith("properties.totl")

@@ -70,6 +70,9 @@ def directives(value):
         st.builds(lambda each, keys: {"@omit": {"value": each, "keys": keys}}, value, KEYS),
         st.builds(lambda each: {"@boolean": {"value": each}}, value),
         st.builds(
+            lambda one, two: {"@join": {"values": [one, two], "separator": ", "}}, path, value
+        ),
+        st.builds(
             lambda each, times, decimals: {
                 "@number": {"value": each, "times": times, "decimals": decimals}
             },

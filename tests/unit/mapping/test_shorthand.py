@@ -62,6 +62,11 @@ TEMPLATE = {"@template": "Hi {{a}}"}
             {"@omit": {"value": PATH, "keys": ["$.a"]}},
         ),
         ({"@number": {"value": "{{a}}"}}, {"@number": {"value": {"@template": "{{a}}"}}}),
+        (
+            {"@join": {"values": ["$.a", "Hi {{a}}", "b"], "separator": "$."}},
+            {"@join": {"values": [PATH, TEMPLATE, "b"], "separator": "$."}},
+        ),
+        ({"@join": {"values": "$.a"}}, {"@join": {"values": PATH}}),
         ({"@boolean": {"value": "$.a"}}, {"@boolean": {"value": {"@path": "$.a"}}}),
         (
             {"@arrayPath": ["$.list", {"b": "$.a"}]},

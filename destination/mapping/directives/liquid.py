@@ -10,7 +10,7 @@ from contextlib import suppress
 from decimal import ROUND_HALF_UP, Decimal
 from functools import wraps
 from itertools import takewhile
-from typing import Any, ClassVar, TextIO
+from typing import ClassVar, TextIO
 
 from liquid import BoundTemplate, Environment, RenderContext, Undefined
 from liquid.ast import Node
@@ -24,9 +24,12 @@ from liquid.stream import TokenStream
 from liquid.tag import Tag
 
 from destination.errors import InvalidMapping, MappingFailed
+from destination.mapping.argument_types import JsonSchema, TextWithPaths
 from destination.mapping.arguments import Argument, Resolve, run_fault
-from destination.mapping.bounds import LARGEST_OUTPUT, spend
-from destination.mapping.text import as_json, as_text
+from destination.mapping.bounds import LARGEST_OUTPUT, Where, spend
+from destination.mapping.directives.base import Directive, as_read
+from destination.mapping.paths import Keys
+from destination.mapping.stringify import as_json, as_text
 from destination.support.text import did_you_mean, kind
 
 #: Characters that a program may have, as at Segment.
@@ -69,62 +72,66 @@ _ITEM = 10
 _LARGEST_NUMBER = 1 << 4_096
 
 
-def compile_liquid(argument: Argument) -> Resolve:
-    """Compile `@liquid`. The program stands in the mapping: an event cannot bring one."""
-    if not isinstance(argument.value, str):
-        raise argument.fault(f"@liquid takes a text, not {kind(argument.value)}")
-    if len(argument.value) > LONGEST_PROGRAM:
-        raise InvalidMapping(
-            f"@liquid takes at most {LONGEST_PROGRAM:,} characters, not {len(argument.value):,}",
-            argument.where,
-        )
-    program = _parse(argument)
+class Program(TextWithPaths):
+    """A program that stands in the mapping: an event cannot bring one."""
 
-    def run(payload: Any) -> str:
-        try:
-            return program.render(payload if isinstance(payload, dict) else {})
-        except MappingFailed:
-            raise
-        except Exception as error:
-            # Whatever a filter makes of the data, it is this event that fails and nothing else.
-            # What it says of the data is left out: an event's data belongs in no log.
-            reason = f"@liquid cannot work with this event: {type(error).__name__}"
-            raise run_fault(argument, reason) from None
+    def read(self, argument: Argument) -> Resolve:
+        if not isinstance(argument.value, str):
+            raise argument.fault(f"@liquid takes a text, not {kind(argument.value)}")
+        if len(argument.value) > LONGEST_PROGRAM:
+            raise InvalidMapping(
+                f"@liquid takes at most {LONGEST_PROGRAM:,} characters, not "
+                f"{len(argument.value):,}",
+                argument.where,
+            )
+        program = _parse(argument.value, argument.where)
 
-    return run
+        def run(payload: object) -> str:
+            try:
+                return program.render(payload if isinstance(payload, dict) else {})
+            except MappingFailed:
+                raise
+            except Exception as error:
+                # Whatever a filter makes of the data, it is this event that fails and nothing
+                # else. What it says of the data is left out: an event's data belongs in no log.
+                reason = f"@liquid cannot work with this event: {type(error).__name__}"
+                raise run_fault(argument, reason) from None
+
+        return run
+
+    def schema(self) -> JsonSchema:
+        return {"type": "string", "maxLength": LONGEST_PROGRAM}
+
+    def paths_in(self, text: str) -> list[Keys]:
+        """A path ends before what is no key of the event: a number of items, another value's
+        key.
+        """
+        names = _ENVIRONMENT.from_string(text).analyze(include_partials=False).globals.values()
+        segments = (variable.segments for variables in names for variable in variables)
+        return [tuple(map(str, takewhile(_is_key, each))) for each in segments]
 
 
-def paths_of(text: str) -> list[tuple[str, ...]]:
-    """Return the paths of the event that a program reads, each as its keys.
-
-    A path ends before what is no key of the event: a number of items, another value's key.
-    """
-    names = _ENVIRONMENT.from_string(text).analyze(include_partials=False).globals.values()
-    segments = (variable.segments for variables in names for variable in variables)
-    return [tuple(map(str, takewhile(_is_key, each))) for each in segments]
-
-
-def _is_key(segment: Any) -> bool:
+def _is_key(segment: object) -> bool:
     return isinstance(segment, str | int) and segment not in ("size", "first", "last")
 
 
-def _parse(argument: Argument) -> BoundTemplate:
+def _parse(text: str, where: Where) -> BoundTemplate:
     try:
-        program = _ENVIRONMENT.from_string(argument.value)
+        program = _ENVIRONMENT.from_string(text)
     except LiquidError as error:
-        raise InvalidMapping(f"@liquid cannot be read: {error.message}", argument.where) from error
+        raise InvalidMapping(f"@liquid cannot be read: {error.message}", where) from error
     for name in program.analyze(include_partials=False).filters:
         if name in _FILTERS_OFF:
             raise InvalidMapping(
-                f"the filter {name} is switched off in @liquid, as at Segment", argument.where
+                f"the filter {name} is switched off in @liquid, as at Segment", where
             )
         if name not in _ENVIRONMENT.filters:
             hint = did_you_mean(name, _ENVIRONMENT.filters)
-            raise InvalidMapping(f"@liquid has no filter {name}. {hint}", argument.where)
+            raise InvalidMapping(f"@liquid has no filter {name}. {hint}", where)
     return program
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """Write a value as Segment's Liquid does: items of a list with nothing between them."""
     if isinstance(value, list | tuple):
         return "".join(map(_shown, value))
@@ -186,14 +193,14 @@ class _Environment(Environment):
         self.filters = {name: _metered(name, run) for name, run in self.filters.items()}
 
 
-def _metered(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
+def _metered(name: str, run: Callable[..., object]) -> Callable[..., object]:
     """Wrap a filter, so that what it reads and writes is counted before memory holds it."""
     longest = _LONGEST_INPUT.get(name, LARGEST_OUTPUT)
     # python-liquid makes texts of other values as Python does: True, 8.0, {'a': 1}.
     writes_text = run.__module__ == "liquid.builtin.filters.string" and name != "slice"
 
     @wraps(run)
-    def filtered(*values: Any, **settings: Any) -> Any:
+    def filtered(*values: object, **settings: object) -> object:
         if writes_text:
             values = tuple(map(_shown, values))
         for value in values:
@@ -210,7 +217,7 @@ def _metered(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
     return filtered
 
 
-def _size(value: Any) -> int:
+def _size(value: object) -> int:
     if isinstance(value, str):
         return len(value)
     if isinstance(value, list | tuple | dict | range):
@@ -220,11 +227,11 @@ def _size(value: Any) -> int:
     return 1
 
 
-def _replaced(text: str, old: str, new: str = "", *_: Any) -> int:
+def _replaced(text: str, old: str, new: str = "", *_: object) -> int:
     return text.count(old) * len(new)
 
 
-def _joined(items: Any, separator: Any = " ") -> int:
+def _joined(items: object, separator: object = " ") -> int:
     return len(items) * len(_shown(separator)) if isinstance(items, list | range) else 0
 
 
@@ -232,29 +239,29 @@ def _joined(items: Any, separator: Any = " ") -> int:
 _PRODUCTS: dict[str, Callable[..., int]] = {"replace": _replaced, "join": _joined}
 
 
-def _divided_by(number: Any, divisor: Any) -> Any:
+def _divided_by(number: object, divisor: object) -> object:
     """Divide as JavaScript does: 3 by 2 is 1.5."""
     return divided_by(float(num_arg(number, default=0)), divisor)
 
 
-def _round(number: Any, digits: Any = 0) -> float:
+def _round(number: object, digits: object = 0) -> float:
     """Round halves away from zero, as people do: 98.5 is 99. Python makes it 98."""
     exact = Decimal(as_text(num_arg(number, default=0)))
     unit = Decimal(1).scaleb(-int(num_arg(digits, default=0)))
     return float(exact.quantize(unit, ROUND_HALF_UP))
 
 
-def _join(items: Any, separator: Any = " ") -> str:
+def _join(items: object, separator: object = " ") -> str:
     if not isinstance(items, list | tuple | range):
         return _shown(items)
     return _shown(separator).join(map(_shown, items))
 
 
-def _json(value: Any, *_: Any) -> str:
+def _json(value: object, *_: object) -> str:
     return "" if isinstance(value, Undefined) else as_json(value)
 
 
-def _date(when: Any, pattern: Any = "%A, %B %-e, %Y at %-l:%M %P %z") -> str:
+def _date(when: object, pattern: object = "%A, %B %-e, %Y at %-l:%M %P %z") -> str:
     """Write a date, in UTC as at Segment. A number is seconds since 1970."""
     text = _shown(when)
     moment: dt.datetime | str = text
@@ -271,3 +278,13 @@ def _date(when: Any, pattern: Any = "%A, %B %-e, %Y at %-l:%M %P %z") -> str:
 
 
 _ENVIRONMENT = _Environment()
+
+
+LIQUID = Directive(
+    name="@liquid",
+    shape='{"@liquid": "{{ traits.name | upcase }}"}',
+    order=130,
+    takes=Program(),
+    build=as_read,
+    makes="text",
+)

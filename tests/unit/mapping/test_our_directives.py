@@ -209,6 +209,49 @@ def test_true_and_false_are_read_as_booleans(value, sent):
     assert type(found) is type(sent)
 
 
+# @join
+
+
+def joined(*values, **options):
+    event = {str(place): value for place, value in enumerate(values) if value is not MISSING}
+    paths = [{"@path": str(place)} for place in range(len(values))]
+    return transform({"@join": {"values": paths, **options}}, event)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        (["Ann", "Lee"], "Ann Lee"),
+        (["Ann", MISSING, "Lee"], "Ann Lee"),
+        ([None, "Lee"], "Lee"),
+        (["Ann", ""], "Ann"),
+        ([" Ann", " "], " Ann  "),
+        ([1.0, 0, 1e21, True, False], "1 0 1e+21 true false"),
+        ([["a", "", None, 5], "b"], "a 5 b"),
+        ([{"a": 1}, [{"b": 2}, ["c"]], "d"], "d"),
+    ],
+)
+def test_texts_are_joined_by_a_space_without_those_that_are_empty(values, text):
+    assert joined(*values) == text
+
+
+@pytest.mark.parametrize("separator", [", ", "", "$&", "\n"])
+def test_a_separator_stands_between_texts_as_it_is_written(separator):
+    assert joined("Ann", "Lee", separator=separator) == f"Ann{separator}Lee"
+
+
+@pytest.mark.parametrize("values", [[MISSING, MISSING], [None, ""], [[]], [{"a": 1}]])
+def test_where_no_text_is_left_nothing_is_sent(values):
+    assert joined(*values) is MISSING
+
+
+def test_a_list_of_the_event_is_joined():
+    event = {"tags": ["new", "app"]}
+
+    assert transform({"@join": {"values": {"@path": "tags"}, "separator": "|"}}, event) == "new|app"
+    assert transform({"@join": {"values": {"@path": "none"}}}, event) is MISSING
+
+
 # All of them
 
 

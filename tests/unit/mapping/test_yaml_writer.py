@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from destination.errors import Problem
-from destination.mapping.writing import as_yaml, switched, written
+from destination.mapping.yaml_writer import as_yaml, switched, written
 
 COMMENTED = textwrap.dedent("""\
     # Owned by the loyalty team: ask them first.

@@ -1,7 +1,6 @@
-"""Mapping files are written for people: what they have written into one stays as they wrote it."""
+"""Mapping files are written for people: a change leaves everything else as its author wrote it."""
 
 import io
-from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -42,7 +41,7 @@ _Representer.add_representer(str, _represent_text)
 _Representer.add_representer(type(None), _represent_null)
 
 
-def written(content: dict[str, Any]) -> str:
+def written(content: dict[str, object]) -> str:
     """Write a new mapping file: YAML, its keys in the order in which the files that ship have them.
 
     `content` is what the file holds, in plain JSON values; keys that are None are left out.
@@ -50,7 +49,7 @@ def written(content: dict[str, Any]) -> str:
     return as_yaml({key: content[key] for key in _ORDER if content.get(key) is not None})
 
 
-def as_yaml(value: Any) -> str:
+def as_yaml(value: object) -> str:
     """Write plain JSON values as YAML, each line whole however long it is."""
     yaml = YAML(typ="rt", pure=True)
     yaml.Representer = _Representer
@@ -103,9 +102,9 @@ def _added(text: str, word: str, root: MappingNode, key: Node, end: int) -> str:
     return f"{text[:end]}{indent}enabled: {word}{newline}{text[end:]}"
 
 
-def _content(text: str) -> dict[str, Any]:
+def _content(text: str) -> dict[str, object]:
     try:
-        content: dict[str, Any] = YAML(typ="safe", pure=True).load(text)
+        content: dict[str, object] = YAML(typ="safe", pure=True).load(text)
     except YAMLError:
         return {}
     return content

@@ -1,12 +1,13 @@
-"""A template is a text with places for an event's values: `Hi {{traits.name}}`."""
+"""`@template` writes a text with places that the event fills in: `Hi {{traits.name}}`."""
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
 
+from destination.mapping.argument_types import Expression
 from destination.mapping.bounds import spend
-from destination.mapping.paths import LONGEST_PATH, parse_path, reader
-from destination.mapping.text import as_text
+from destination.mapping.directives.base import Directive, Traced, as_read
+from destination.mapping.paths import LONGEST_PATH, Keys, parse_path, reader
+from destination.mapping.stringify import as_text
 
 #: Characters that a template may have.
 LONGEST_TEMPLATE = 10_000
@@ -15,7 +16,7 @@ LONGEST_TEMPLATE = 10_000
 _CHUNK = re.compile(r"([^}]*)(\}*)")
 
 
-def compile_template(text: str) -> Callable[[Any], str]:
+def compile_template(text: str) -> Callable[[object], str]:
     """Return the function that fills in a template.
 
     `{{a.b}}` and `{{{a.b}}}` mean the same. null and missing values leave nothing behind.
@@ -28,7 +29,7 @@ def compile_template(text: str) -> Callable[[Any], str]:
         part if place is None else reader(_keys(place)) for part, place in _divide(text) if part
     ]
 
-    def fill(payload: Any) -> str:
+    def fill(payload: object) -> str:
         pieces = [part if isinstance(part, str) else as_text(part(payload)) for part in parts]
         spend(sum(map(len, pieces)))
         return "".join(pieces)
@@ -46,12 +47,11 @@ def places(text: str) -> list[str]:
     return [place.strip() for _, place in _divide(text) if place is not None]
 
 
-def paths_of(text: str) -> list[tuple[str, ...]]:
-    """Return the paths in a template's places, each as its keys."""
-    return [_keys(place) for _, place in _divide(text) if place is not None]
+def _paths(text: str) -> list[Keys]:
+    return [_keys(place) for place in places(text)]
 
 
-def _keys(place: str) -> tuple[str, ...]:
+def _keys(place: str) -> Keys:
     path = place.strip()
     if not path:
         raise ValueError("{{ }} names no value. Write its path inside: {{traits.name}}")
@@ -83,3 +83,14 @@ def _divide(text: str) -> Iterator[tuple[str, str | None]]:
             yield before[:start], None
             yield before[start:] + closing[:width], path
             yield closing[width:], None
+
+
+TEMPLATE = Directive(
+    name="@template",
+    shape='{"@template": "Hi {{traits.name}}"}',
+    order=20,
+    takes=Expression(longest=LONGEST_TEMPLATE, compile=compile_template, paths=_paths),
+    build=as_read,
+    makes="text",
+    traced=Traced.BY_ITS_PLACES,
+)

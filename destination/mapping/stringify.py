@@ -5,7 +5,6 @@ import math
 import re
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
 
 from destination.mapping.bounds import check_depth, spend
 from destination.mapping.paths import MISSING
@@ -16,7 +15,7 @@ EXPONENT_FROM = 1e21
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def as_text(value: Any, depth: int = 0) -> str:
+def as_text(value: object, depth: int = 0) -> str:
     """Write a value into a text: nothing for null and missing, lists with commas, objects as JSON.
 
     Raises MappingFailed for lists nested too deep.
@@ -51,15 +50,15 @@ def number_text(number: float) -> str:
     return re.sub(r"e([+-])0+", r"e\1", repr(number))
 
 
-def as_json(value: Any) -> str:
+def as_json(value: object) -> str:
     """Write a value as JSON without blanks.
 
-    Raises MappingFailed if it is too large or nested too deep.
+    Raises MappingFailed if it is too large or nested too deep, TypeError if JSON cannot say it.
     """
     return "".join(_json_pieces(value, 0))
 
 
-def _json_pieces(value: Any, depth: int) -> Iterator[str]:
+def _json_pieces(value: object, depth: int) -> Iterator[str]:
     if isinstance(value, str):
         yield _json_string(value)
     elif value is None or value is MISSING:
@@ -76,7 +75,7 @@ def _json_pieces(value: Any, depth: int) -> Iterator[str]:
             yield "," if index else ""
             yield from _json_pieces(item, depth + 1)
         yield "]"
-    else:
+    elif isinstance(value, dict):
         check_depth(depth)
         spend(len(value))
         yield "{"
@@ -84,6 +83,8 @@ def _json_pieces(value: Any, depth: int) -> Iterator[str]:
             yield f"{',' if index else ''}{_json_string(key)}:"
             yield from _json_pieces(item, depth + 1)
         yield "}"
+    else:
+        raise TypeError(f"a {type(value).__name__} is not JSON")
 
 
 def _json_string(text: str) -> str:
