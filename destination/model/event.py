@@ -93,7 +93,7 @@ def problem_of_id(text: str) -> tuple[str, str] | None:
     return None
 
 
-class Text(fields.Field[str | None]):
+class CallText(fields.Field[str | None]):
     """Text that a list can show; anything else reads as none."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str | None:
@@ -125,8 +125,8 @@ class CallSchema(Schema):
     class Meta:
         unknown = EXCLUDE
 
-    type = Text(load_default=None, allow_none=True)
-    event = Text(load_default=None, allow_none=True)
+    type = CallText(load_default=None, allow_none=True)
+    event = CallText(load_default=None, allow_none=True)
     userId = Id(load_default=None, allow_none=True)  # noqa: N815
     anonymousId = Id(load_default=None, allow_none=True)  # noqa: N815
     messageId = Id(load_default=None, allow_none=True)  # noqa: N815

@@ -19,7 +19,7 @@ ECHOED = ("order_success", "signup")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Event:
+class EngineEvent:
     """Something that a customer did, as it arrived."""
 
     name: str
@@ -27,7 +27,7 @@ class Event:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Transaction:
+class WalletTransaction:
     """Points credited once to a customer's wallet."""
 
     points: int
@@ -48,8 +48,8 @@ class Customer:
     referred_by: str | None = None
     #: The source_ids of the friends that this customer's code brought, in order.
     referrals: tuple[str, ...] = ()
-    events: tuple[Event, ...] = ()
-    transactions: tuple[Transaction, ...] = ()
+    events: tuple[EngineEvent, ...] = ()
+    transactions: tuple[WalletTransaction, ...] = ()
     id: str = field(default_factory=lambda: new_id("cust"))
 
     @property
@@ -97,7 +97,7 @@ class Engine:
             )
             return True
 
-    def invoke(self, event: Event, *, source_id: str) -> None:
+    def invoke(self, event: EngineEvent, *, source_id: str) -> None:
         """Take in an event and award what the rules say; an unknown customer is created."""
         with self._lock:
             customer = self._known_or_new(source_id)
@@ -153,7 +153,7 @@ class Engine:
         if not points:
             return
         customer = self._customers[source_id]
-        credit = Transaction(points=points, description=description)
+        credit = WalletTransaction(points=points, description=description)
         self._customers[source_id] = replace(
             customer, transactions=(*customer.transactions, credit)
         )

@@ -5,7 +5,7 @@ from typing import NoReturn
 from flask import Blueprint, Response, abort, g, jsonify
 
 from destination.sandbox.answers import problem, processed
-from destination.sandbox.engine import Customer, Event
+from destination.sandbox.engine import Customer, EngineEvent
 from destination.sandbox.state import state
 
 rehook = Blueprint("rehook", __name__)
@@ -65,7 +65,7 @@ def invoke_event() -> Response:
     body = _body()
     name = _required(body, "event_name")
     source_id = _required(body, "source_id")
-    state().engine.invoke(Event(name=name, metadata=_metadata(body)), source_id=source_id)
+    state().engine.invoke(EngineEvent(name=name, metadata=_metadata(body)), source_id=source_id)
     return processed()
 
 

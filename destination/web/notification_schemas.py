@@ -21,7 +21,7 @@ _LONGEST_NAME = 200
 _MOST_NAMES = 500
 
 
-class Text(fields.Field[str]):
+class AccountText(fields.Field[str]):
     """A line of text."""
 
     def _deserialize(self, value: Any, attr: str | None, *_: Any, **__: Any) -> str:
@@ -75,7 +75,7 @@ class Names(fields.Field[list[str]]):
             raise ValidationError(f"51003: {attr} can not be null: name one event at least")
         if not isinstance(value, list) or len(value) > _MOST_NAMES:
             raise ValidationError(f"400: {attr} must be a list of at most {_MOST_NAMES} names")
-        name = Text(required=True, error_messages=_said(str(attr)))
+        name = AccountText(required=True, error_messages=_said(str(attr)))
         return list(dict.fromkeys(str(name.deserialize(each, attr)) for each in value))
 
 
@@ -114,7 +114,7 @@ class WebHookRequest(Schema):
 
     error_messages = {"type": "400: the body must be an object"}  # noqa: RUF012
 
-    name = Text(
+    name = AccountText(
         required=True,
         error_messages=_said("name"),
         metadata={"description": "Unique among the accounts.", "type": "string"},
@@ -149,7 +149,7 @@ class WebHookRequest(Schema):
         error_messages=_said("active"),
         metadata={"description": "Whether it is told; true if left out.", "type": "boolean"},
     )
-    methodType = Text(  # noqa: N815
+    methodType = AccountText(  # noqa: N815
         attribute="method",
         validate=_one_of("methodType", METHODS),
         error_messages=_said("methodType"),
@@ -173,7 +173,7 @@ class WebHookRequest(Schema):
             "additionalProperties": {"type": "string"},
         },
     )
-    webHookType = Text(  # noqa: N815
+    webHookType = AccountText(  # noqa: N815
         load_only=True,
         validate=_one_of("webHookType", ("HTTP",)),
         error_messages=_said("webHookType"),

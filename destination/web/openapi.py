@@ -48,7 +48,7 @@ _BODIES: dict[str, type[Schema] | Schema] = {
 #: The types of a call's fields; what is of another type reads as none.
 _KINDS = {
     event.Id: "string",
-    event.Text: "string",
+    event.CallText: "string",
     event.Time: "string",
     event.Object: "object",
 }

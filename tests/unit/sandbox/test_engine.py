@@ -2,7 +2,7 @@
 
 import pytest
 
-from destination.sandbox.engine import Engine, Event
+from destination.sandbox.engine import Engine, EngineEvent
 from destination.sandbox.rules import RULES, load
 
 
@@ -17,7 +17,7 @@ class Practised(Engine):
         assert self.save(source_id, referral_code=code, metadata={})
 
     def does(self, source_id: str, event: str, **metadata: object) -> None:
-        self.invoke(Event(name=event, metadata=metadata), source_id=source_id)
+        self.invoke(EngineEvent(name=event, metadata=metadata), source_id=source_id)
 
     def points(self, source_id: str) -> int:
         customer = self.customer(source_id)
