@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,24 @@ def test_a_module_opens_with_its_sentence_and_is_not_crowded(path):
         return
     assert (ast.get_docstring(ast.parse(text)) or "").split("\n")[0].endswith((".", ":", "`"))
     assert text.count("\n") <= 400
+
+
+def test_at_most_six_modules_lie_beside_the_rooms():
+    found = [path.name for path in PACKAGE.glob("*.py") if path.name != "__init__.py"]
+
+    assert len(found) <= 6, f"{', '.join(sorted(found))}: give one of them a room"
+
+
+def test_a_class_has_a_name_of_its_own():
+    """Those of one file may be what they like: a leading underscore keeps them there."""
+    names = Counter(
+        node.name
+        for path in MODULES
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_partners_reach_neither_the_store_nor_the_web():

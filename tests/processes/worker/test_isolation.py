@@ -31,7 +31,7 @@ def leased(action, poison, **changes):
     values = {
         **{"delivery_id": 1, "attempt_id": 1, "lane_id": 1, "token": "t", "step": 0},
         **{"destination": "rehook", "action": action, "attempts": 2},
-        **{"created_at": 0.0, "claimed_at": 0.0, "first_attempt_at": 0.0, "bulk": False},
+        **{"created_at": 0.0, "leased_at": 0.0, "first_attempt_at": 0.0, "bulk": False},
         **{"probe": False, "interrupted": False, "suspect": True, "crashes": 0, "refusals": 0},
         "payload": json.dumps({"source_id": "ada", "metadata": {"poison": poison}}),
     }
@@ -39,7 +39,7 @@ def leased(action, poison, **changes):
 
 
 @pytest.mark.parametrize(
-    ("claim", "verdict", "status"),
+    ("lease", "verdict", "status"),
     [
         (leased("identifyUser", "sending"), Verdict.RETRY, Status.PENDING),
         (leased("identifyUser", "sending", crashes=1), Verdict.RETRY, Status.FAILED),
