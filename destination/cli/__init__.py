@@ -10,6 +10,7 @@ from destination.cli import (
     checks,
     demo,
     forget,
+    init,
     mappings,
     preview,
     reconcile,
@@ -47,6 +48,7 @@ def main() -> None:
 
 
 for command in (
+    init.init,
     service.serve,
     service.worker,
     service.sandbox,

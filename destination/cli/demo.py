@@ -24,7 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from destination import partners
-from destination.cli import call_files, returns, tables
+from destination.cli import call_files, returns, shipped, tables
 from destination.cli.call_files import Payload
 from destination.cli.sender import Result, Sender
 from destination.cli.sent import body_of
@@ -72,17 +72,16 @@ class Row:
 @click.option("--once", is_flag=True, help="Stop after the table; exit 1 if it is not as expected.")
 @click.option(
     "--fixtures",
-    default=Path("fixtures/segment"),
-    show_default=True,
     type=click.Path(exists=True, path_type=Path),
-    help="The payloads to send.",
+    help="The payloads to send. [default: those that ship with the program]",
 )
-def run_demo(once: bool, fixtures: Path) -> None:
+def run_demo(once: bool, fixtures: Path | None) -> None:
     """Run everything with the sandbox engine, send the fixtures, and show what became of them.
 
     Then it serves until Ctrl-C. What is accepted is kept in var/practice.db, and goes on at the
     next start.
     """
+    payloads = list(call_files.read_all([str(fixtures or shipped.practice() / "segment")]))
     port, sandbox_port = _free_port(Settings().port), _free_port(SANDBOX_PORT)
     environment = _environment(port, sandbox_port)
     with _service(environment, sandbox_port) as process:
@@ -98,7 +97,7 @@ def run_demo(once: bool, fixtures: Path) -> None:
         destinations = partners.destinations(Environment.load(environment))
         shown = [
             _row(payload, result, kept, destinations)
-            for payload, result in _send(list(call_files.read_all([str(fixtures)])), sender, kept)
+            for payload, result in _send(payloads, sender, kept)
         ]
         _print(shown)
         until = time.monotonic() + PATIENCE
@@ -128,12 +127,25 @@ def _environment(port: int, sandbox_port: int) -> dict[str, str]:
     return {
         **os.environ,
         **emptied,
-        "DESTINATION_MAPPINGS": os.environ.get("DESTINATION_MAPPINGS", ""),
+        "DESTINATION_MAPPINGS": str(_mappings()),
         "DESTINATION_DATABASE_URL": f"sqlite:///{practice / 'practice.db'}",
         "DESTINATION_PORT": str(port),
         "DESTINATION_REHOOK_CONVERSION_EVENTS": "signup",
         **sandbox_environment(sandbox_port),
     }
+
+
+def _mappings() -> Path:
+    """The folder that the settings name; the presets where none is named and none is here."""
+    named = Environment.load().values.get("DESTINATION_MAPPINGS")
+    folder = Path(named) if named else Settings().mappings
+    if named or folder.exists():
+        return folder
+    click.echo(
+        f"No folder {folder} is here: the presets are used. `destination init` writes them here.",
+        err=True,
+    )
+    return shipped.presets()
 
 
 @contextmanager
