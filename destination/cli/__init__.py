@@ -42,8 +42,8 @@ def main() -> None:
     """Segment's calls in, a loyalty engine out: in each customer's order, losing nothing,
     awarding once.
 
-    Settings come from the environment (DESTINATION_…) and from a file .env; docs/operations.md
-    lists them.
+    Settings come from the environment (DESTINATION_…) and from a file .env; `destination init`
+    writes one that lists them all.
     """
 
 
