@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: help run test test-fast lint faults bench clean
 
@@ -31,15 +32,15 @@ bench: .venv/test ## Measure: mapping, remembering awards, receiving, delivering
 	$(BIN)/python benchmarks/service.py
 
 clean: ## Remove the virtual environment and what the practice run kept
-	rm -rf .venv var
+	rm -rf .venv build var
 
-# A stamp each: installing is done once, and again when setup.cfg changes.
-.venv/run: setup.cfg | .venv/bin/pip
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+# A stamp each: installing is done once, and again when what is to be installed changes.
+.venv/run: setup.cfg constraints.txt | .venv/bin/pip
+	$(INSTALL) --editable '.[postgres]'
 	touch $@
 
-.venv/test: setup.cfg | .venv/bin/pip
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+.venv/test: setup.cfg constraints.txt | .venv/bin/pip
+	$(INSTALL) --editable '.[dev]'
 	touch .venv/run $@
 
 .venv/bin/pip:

@@ -2,13 +2,13 @@
 
 import hashlib
 import ipaddress
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import click
 import structlog
 
 from destination import partners
@@ -46,9 +46,9 @@ class Setup:
     destinations: Mapping[str, Destination]
 
     @classmethod
-    def read(cls) -> "Setup":
-        """From the environment and `.env`. Raises BadSetting."""
-        environment = Environment.load()
+    def read(cls, environ: Mapping[str, str] = os.environ) -> "Setup":
+        """From an environment, by default the process's own, and `.env`. Raises BadSetting."""
+        environment = Environment.load(environ)
         environment.refuse_unknown(Settings, *partners.tables())
         segment = Segment(environment.read(SegmentSettings))
         return cls(
@@ -154,20 +154,6 @@ class Setup:
             max_body_bytes=self.settings.max_body_bytes,
             max_batch_calls=self.settings.max_batch_calls,
         )
-
-    def kept(self) -> Database:
-        """The database of a service that has run. Raises Problem where there is none: a list
-        of nothing would say that all is well.
-        """
-        opened = database.connect(self.settings.database_url)
-        if not opened.exists():
-            raise Problem(
-                "The database that DESTINATION_DATABASE_URL names has no tables: has the receiver "
-                "run with it? Commands read the same settings as the service."
-            )
-        if warning := opened.prepare():
-            click.echo(f"Warning: {warning}", err=True)
-        return opened
 
     def database(self) -> Database:
         """The database, its tables made where it is new. Raises Problem when they do not fit."""

@@ -10,6 +10,7 @@ from destination.cli import (
     checks,
     demo,
     forget,
+    init,
     mappings,
     preview,
     reconcile,
@@ -41,12 +42,13 @@ def main() -> None:
     """Segment's calls in, a loyalty engine out: in each customer's order, losing nothing,
     awarding once.
 
-    Settings come from the environment (DESTINATION_…) and from a file .env; docs/settings.md lists
-    them.
+    Settings come from the environment (DESTINATION_…) and from a file .env; `destination init`
+    writes one that lists them all.
     """
 
 
 for command in (
+    init.init,
     service.serve,
     service.worker,
     service.sandbox,

@@ -24,7 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from destination import partners
-from destination.cli import call_files, returns, tables
+from destination.cli import call_files, returns, shipped, tables
 from destination.cli.call_files import Payload
 from destination.cli.sender import Answer, Sender
 from destination.cli.sent import body_of
@@ -41,6 +41,9 @@ from destination.support import json_codec, supervisor
 
 #: Seconds to wait for the service to be up, and for the fixtures to be delivered.
 PATIENCE = 30.0
+
+#: From how many columns on each exchange is shown in full, and how wide an outcome is then.
+WIDE, OUTCOME = 140, 42
 
 #: A call to paste: an order of a customer who is made on the fly.
 EXAMPLE = {
@@ -72,17 +75,16 @@ class Row:
 @click.option("--once", is_flag=True, help="Stop after the table; exit 1 if it is not as expected.")
 @click.option(
     "--fixtures",
-    default=Path("fixtures/segment"),
-    show_default=True,
     type=click.Path(exists=True, path_type=Path),
-    help="The payloads to send.",
+    help="The payloads to send. [default: those that ship with the program]",
 )
-def run_demo(once: bool, fixtures: Path) -> None:
+def run_demo(once: bool, fixtures: Path | None) -> None:
     """Run everything with the sandbox engine, send the fixtures, and show what became of them.
 
     Then it serves until Ctrl-C. What is accepted is kept in var/practice.db, and goes on at the
     next start.
     """
+    payloads = list(call_files.read_all([str(fixtures or shipped.practice() / "segment")]))
     port, sandbox_port = _free_port(Settings().port), _free_port(SANDBOX_PORT)
     environment = _environment(port, sandbox_port)
     with _service(environment, sandbox_port) as process:
@@ -98,7 +100,7 @@ def run_demo(once: bool, fixtures: Path) -> None:
         destinations = partners.destinations(Environment.load(environment))
         shown = [
             _row(payload, result, kept, destinations)
-            for payload, result in _send(list(call_files.read_all([str(fixtures)])), sender, kept)
+            for payload, result in _send(payloads, sender, kept)
         ]
         _print(shown)
         until = time.monotonic() + PATIENCE
@@ -128,12 +130,25 @@ def _environment(port: int, sandbox_port: int) -> dict[str, str]:
     return {
         **os.environ,
         **emptied,
-        "DESTINATION_MAPPINGS": os.environ.get("DESTINATION_MAPPINGS", ""),
+        "DESTINATION_MAPPINGS": str(_mappings()),
         "DESTINATION_DATABASE_URL": f"sqlite:///{practice / 'practice.db'}",
         "DESTINATION_PORT": str(port),
         "DESTINATION_REHOOK_CONVERSION_EVENTS": "signup",
         **sandbox_environment(sandbox_port),
     }
+
+
+def _mappings() -> Path:
+    """The folder that the settings name; the presets where none is named and none is here."""
+    named = Environment.load().values.get("DESTINATION_MAPPINGS")
+    folder = Path(named) if named else Settings().mappings
+    if named or folder.exists():
+        return folder
+    click.echo(
+        f"No folder {folder} is here: the presets are used. `destination init` writes them here.",
+        err=True,
+    )
+    return shipped.presets()
 
 
 @contextmanager
@@ -217,33 +232,44 @@ def _row(
 
 def _print(shown: list[Row]) -> None:
     console = tables.console()
-    wide = console.width >= 140
-    headings = ("reached an engine", "the engine answered") if wide else ("reached an engine",)
-    table = tables.new_table(("payload", "outcome", *headings))
+    wide = console.width >= WIDE
+    table = tables.new_table(
+        ("payload", "outcome", "reached an engine", "the engine answered")
+        if wide
+        else ("payload", "what became of it")
+    )
     payload, outcome, *exchange = table.columns
     payload.width = 1 + max(len(_name(row)) for row in shown)
-    # An outcome and its reason stand in one line where there is room, else in two.
-    outcome.width = 42 if wide else 32
+    left = console.width - payload.width - tables.between(table.columns)
+    outcome.width = OUTCOME if wide else left
     for column in exchange:
-        left = console.width - payload.width - outcome.width - 8
-        column.width = max(8, left // len(exchange))
+        column.width = (left - OUTCOME) // len(exchange)
         column.overflow, column.no_wrap = "ellipsis", True
     for folder, found in itertools.groupby(shown, key=_folder):
         table.add_section()
         table.add_row(Text(folder, style="bold"))
         for row in found:
-            table.add_row(f" {_name(row)}", _outcome(row), *_exchanged(row, wide=wide))
+            cells = (_outcome(row), *_exchanged(row)) if wide else (_in_short(row, left),)
+            table.add_row(f" {_name(row)}", *cells)
     console.print(table)
 
 
-def _exchanged(row: Row, *, wide: bool) -> list[Text]:
-    """What left and what was answered, a line each; beside each other where there is room."""
-    if not wide:
-        lines = [f"{status} {request}" for request, status, _ in row.exchanges]
-        return [Text("\n".join(lines) or "—")]
+def _exchanged(row: Row) -> list[Text]:
+    """What left and what was answered, a line each."""
     requests = [request for request, _, _ in row.exchanges]
     answers = [f"{status} {answer}" for _, status, answer in row.exchanges]
     return [Text("\n".join(lines) or "—") for lines in (requests, answers)]
+
+
+def _in_short(row: Row, room: int) -> Text:
+    """The outcome, and behind it what left: `accepted 200 POST /customers {"source_…`."""
+    text = _outcome(row)
+    indent = len(text)
+    for number, (request, status, _) in enumerate(row.exchanges):
+        line = Text(f"{status} {request}")
+        line.truncate(max(8, room - indent - 1), overflow="ellipsis")
+        text.append("\n" + " " * indent if number else "").append(" ").append_text(line)
+    return text
 
 
 def _folder(row: Row) -> str:

@@ -5,6 +5,7 @@ import click
 from destination.app import Setup
 from destination.cli.call_files import opened
 from destination.cli.counting import counted
+from destination.cli.kept import kept_database
 from destination.store.upkeep import erasure
 from destination.store.upkeep.erasure import Known
 from destination.support.json_codec import is_unicode
@@ -43,7 +44,7 @@ def forget(user_ids: tuple[str, ...], anonymous: tuple[str, ...], yes: bool) -> 
             named += [line.strip() for _, line in lines]
     if not all(map(is_unicode, (*named, *anonymous))):
         raise click.UsageError("One of the ids is not UTF-8 text.")
-    database = Setup.read().kept()
+    database = kept_database(Setup.read())
     known = erasure.find(database, named, anonymous)
     if known.unknown:
         click.echo(f"Of {known.unknown:,} of the ids that you name, nothing was found.", err=True)

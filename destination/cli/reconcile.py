@@ -10,6 +10,7 @@ from destination.app import Setup
 from destination.cli.calls import receiver_url, send
 from destination.cli.counting import Counted, counted, summarise
 from destination.cli.exports import Sent, read_export
+from destination.cli.kept import kept_database
 from destination.cli.sender import Sender
 from destination.errors import Problem
 from destination.store.database import Database
@@ -48,7 +49,7 @@ def reconcile(file: str, sending: bool, rate: float | None, url: str | None, as_
     setup = Setup.read()
     segment = setup.source("segment")
     sender = Sender(url or receiver_url(setup, segment.name), segment) if sending else None
-    compared = _compare(setup.kept(), read_export(file), sender, rate)
+    compared = _compare(kept_database(setup), read_export(file), sender, rate)
     if as_json:
         counts = _print(compared)
     else:

@@ -9,6 +9,7 @@ from destination.app import Setup
 from destination.cli import tables
 from destination.cli.choosing import chosen_by
 from destination.cli.counting import steps
+from destination.cli.kept import kept_database
 from destination.cli.sent import body_of
 from destination.errors import Problem
 from destination.model.delivery import Status
@@ -82,7 +83,7 @@ def events(ctx: click.Context, chosen: Filter, limit: int | None, as_json: bool)
       destination events show 42
     """
     if ctx.invoked_subcommand is None:
-        rows = lists.events(Setup.read().kept(), chosen, limit=_rows(limit, as_json))
+        rows = lists.events(kept_database(Setup.read()), chosen, limit=_rows(limit, as_json))
         tables.show(rows, EVENTS, as_json=as_json)
 
 
@@ -90,7 +91,7 @@ def events(ctx: click.Context, chosen: Filter, limit: int | None, as_json: bool)
 @click.argument("event_id", type=_ID)
 def show_event(event_id: int) -> None:
     """Show one event: the call, its deliveries and its discards."""
-    event = lists.event(Setup.read().kept(), event_id)
+    event = lists.event(kept_database(Setup.read()), event_id)
     if event is None:
         raise Problem(f"There is no event {event_id}. `destination events` lists them.")
     tables.panel("Event", [f"{event['message_id']}  {json_codec.moment(event['received_at'])}"])
@@ -118,7 +119,7 @@ def deliveries(ctx: click.Context, chosen: Filter, limit: int | None, as_json: b
       destination deliveries settle --delivered 44
     """
     if ctx.invoked_subcommand is None:
-        database = Setup.read().kept()
+        database = kept_database(Setup.read())
         rows = lists.deliveries(database, chosen, limit=_rows(limit, as_json))
         tables.show(rows, DELIVERIES, as_json=as_json)
         for name, standing in sorted(standings(database).items()) if not as_json else ():
@@ -130,7 +131,7 @@ def deliveries(ctx: click.Context, chosen: Filter, limit: int | None, as_json: b
 def show_delivery(delivery_id: int) -> None:
     """Show one delivery: what you sent, and each request with the engine's answer."""
     setup = Setup.read()
-    database = setup.kept()
+    database = kept_database(setup)
     delivery = lists.delivery(database, delivery_id)
     if delivery is None:
         raise Problem(f"There is no delivery {delivery_id}. `destination deliveries` lists them.")
@@ -212,7 +213,7 @@ def discards(ctx: click.Context, chosen: Filter, limit: int | None, as_json: boo
       destination discards show 7
     """
     if ctx.invoked_subcommand is None:
-        rows = lists.discards(Setup.read().kept(), chosen, limit=_rows(limit, as_json))
+        rows = lists.discards(kept_database(Setup.read()), chosen, limit=_rows(limit, as_json))
         tables.show(rows, DISCARDS, as_json=as_json)
 
 
@@ -220,7 +221,7 @@ def discards(ctx: click.Context, chosen: Filter, limit: int | None, as_json: boo
 @click.argument("discard_id", type=_ID)
 def show_discard(discard_id: int) -> None:
     """Show one discard with the call that made it."""
-    discard = lists.discard(Setup.read().kept(), discard_id)
+    discard = lists.discard(kept_database(Setup.read()), discard_id)
     if discard is None:
         raise Problem(f"There is no discard {discard_id}. `destination discards` lists them.")
     tables.panel("Discard", [_discard_words(discard)])
@@ -266,7 +267,7 @@ def _again(status: Status) -> Decide:
 
 def _each(chosen: Filter, decide: Decide) -> int:
     """Decide about the chosen deliveries, in small steps; for how many it was done."""
-    database = Setup.read().kept()
+    database = kept_database(Setup.read())
     found = find_deliveries(database, chosen)
     return sum(len(decide(database, some)) for some in steps(found, STEP))
 

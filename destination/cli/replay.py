@@ -8,6 +8,7 @@ from destination.app import Setup
 from destination.cli.calls import replay_files
 from destination.cli.choosing import chosen_by
 from destination.cli.counting import Counted, Throttle, counted, steps, summarise
+from destination.cli.kept import kept_database
 from destination.registry import Registry
 from destination.routing.route import Routes
 from destination.store.database import Database
@@ -101,7 +102,7 @@ def _replay_kept(
     if kind is not Kind.UNCERTAIN and may_pay_twice:
         raise click.UsageError("--may-pay-twice is for --uncertain.")
     setup = Setup.read()
-    database, routes = setup.kept(), setup.routes()
+    database, routes = kept_database(setup), setup.routes()
     Registry(database, setup.destinations)  # from now on the routes know the subscribers
     found = replays.find(database, kind, chosen)
     if not dry_run:

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,9 @@ WANTED = (
     "signup",
     "trigger_event.created",
 )
+
+#: Columns below which it says nothing to show what was sent.
+LEAST = 16
 
 #: Seconds to wait for one of our own answers.
 TIMEOUT = 10.0
@@ -120,6 +124,32 @@ def print_returns(kept: Database, *, after: int) -> None:
     """A line for each event that the engines told of since the event `after`, and below it what
     of it went on.
     """
+    found = sorted(_told(kept, after), key=lambda told: told.event)
+    lines = [line for told in found for line in told.event.splitlines()]
+    widths = {
+        "the engines told": max(map(len, ["the engines told", *lines])),
+        "times": len("times"),
+        "outcome": max([len("outcome"), *(len(_outcome(told)) for told in found)]),
+        "reached": max(map(len, STAND_INS.values())),
+    }
+    console = tables.console()
+    left = console.width - sum(widths.values()) - tables.between([*widths, ""])
+    if left >= LEAST:
+        widths[""] = left
+    table = tables.new_table(widths)
+    for column, width in zip(table.columns, widths.values(), strict=True):
+        column.width, column.no_wrap, column.overflow = width, True, "ellipsis"
+    table.columns[1].justify = "right"
+    for told in found:
+        reached = [(STAND_INS[kind], words) for kind, words in sorted(told.reached.items())]
+        whoms, words = zip(*reached or [("—", "")], strict=True)
+        cells = (told.event, str(told.times), _outcome(told), "\n".join(whoms), "\n".join(words))
+        table.add_row(*cells[: len(widths)])
+    console.print(table)
+
+
+def _told(kept: Database, after: int) -> Iterable[Told]:
+    """What the engines told of since the event `after`, by event."""
     found: dict[str, Told] = {}
     for row in _events(kept, after):
         full = lists.event(kept, row["id"]) or {}
@@ -132,23 +162,7 @@ def print_returns(kept: Database, *, after: int) -> None:
             if (partner := partner_of(delivery["destination"])) not in told.reached:
                 payload = (lists.delivery(kept, delivery["id"]) or {})["payload"]
                 told.reached[partner] = _sent(json_codec.load_object(payload))
-    console = tables.console()
-    table = tables.new_table(("the engines told", "times", "outcome", "reached", ""))
-    event, times, outcome, whom, what = table.columns
-    times.width, times.justify = len("times"), "right"
-    lines = [line for name in found for line in name.splitlines()]
-    event.width = max([len("the engines told"), *map(len, lines)])
-    outcome.width = max([len("outcome"), *(len(_outcome(told)) for told in found.values())])
-    whom.width = max(map(len, STAND_INS.values()))
-    taken = event.width + times.width + outcome.width + whom.width
-    what.width = max(8, console.width - taken - 14)
-    what.no_wrap, what.overflow = True, "ellipsis"
-    for told in sorted(found.values(), key=lambda each: each.event):
-        reached = [(STAND_INS[partner], words) for partner, words in sorted(told.reached.items())]
-        whoms, words = zip(*reached or [("—", "")], strict=True)
-        cells = (Text("\n".join(whoms)), Text("\n".join(words)))
-        table.add_row(told.event, str(told.times), _outcome(told), *cells)
-    console.print(table)
+    return found.values()
 
 
 #: Who is told, by partner.

@@ -18,6 +18,7 @@ import click
 import structlog
 
 from destination.app import Setup
+from destination.cli.kept import kept_database
 from destination.errors import BadSetting, Problem, StoreUnavailable
 from destination.partners.base.destination import Destination
 from destination.registry import Registry
@@ -70,9 +71,8 @@ def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int) -> None:
       destination serve --worker             one machine: receiver and worker
       destination serve --worker --sandbox   practise without a real engine
     """
-    if with_sandbox:
-        os.environ.update(sandbox_environment(sandbox_port))
-    setup = Setup.read()
+    environ = {**os.environ, **(sandbox_environment(sandbox_port) if with_sandbox else {})}
+    setup = Setup.read(environ)
     logs.configure(setup.settings.log_format)
     _refuse_strangers(setup)
     receiver = _as_soon_as_stored(setup.receiver)
@@ -87,10 +87,11 @@ def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int) -> None:
             f" --rehook-webhook http://{SANDBOX_KEY}:{SANDBOX_KEY}@{here}/rehook"
             f" --reward-webhook http://{here}/reward?token={SANDBOX_KEY}"
         )
-        others[command] = {}
+        others[command] = environ
     if with_worker:
         port = _free_port()
         others["worker"] = {
+            **environ,
             "DESTINATION_HOST": "127.0.0.1",
             "DESTINATION_METRICS_PORT": str(port),
         }
@@ -239,7 +240,7 @@ def _registry(setup: Setup, used: Mapping[str, Destination]) -> tuple[Database, 
 def _known(name: str) -> Database:
     """The database, in which there may be something for a destination. Raises Problem."""
     setup = Setup.read()
-    database = setup.kept()
+    database = kept_database(setup)
     if name not in (registry := Registry(database, setup.destinations)):
         raise Problem(f"There is no destination {name}. There is {listed(registry)}.")
     return database
@@ -327,7 +328,7 @@ def _on_stop(stop: Callable[[], Any]) -> None:
 
 class _Beside:
     """Processes beside the receiver: started with it, started again when they end, stopped
-    with it, and so even where it is killed. Each is a command of ours with settings of its own.
+    with it, and so even where it is killed. Each is a command of ours with its environment.
     """
 
     def __init__(self, commands: Mapping[str, Mapping[str, str]]) -> None:
@@ -351,9 +352,7 @@ class _Beside:
                 process.kill()
 
     def _start(self, command: str) -> None:
-        self._running[command] = supervisor.start(
-            command, {**os.environ, **self._commands[command]}
-        )
+        self._running[command] = supervisor.start(command, self._commands[command])
 
     def _watch(self) -> None:
         while not self._stopping.wait(1.0):

@@ -1,7 +1,7 @@
 """How lists are printed: a table for people, a JSON line a row for scripts."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from datetime import UTC, datetime
 from typing import Any
 
@@ -107,7 +107,12 @@ def spared(widths: Mapping[str, int], order: Iterable[str], room: int) -> dict[s
 
 
 def _room(widths: Mapping[str, int]) -> int:
-    return sum(widths.values()) + 3 * len(widths) - 1  # three for what stands between two
+    return sum(widths.values()) + between(widths)
+
+
+def between(columns: Sized) -> int:
+    """How much of a line stands between the columns of a table, and at its ends."""
+    return 3 * len(columns) - 1
 
 
 def new_table(headings: Iterable[str]) -> Table:

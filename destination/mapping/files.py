@@ -120,8 +120,8 @@ def read_mappings(
         message = (
             "there is no mapping in it: add one, such as segment-to-rehook/order.yaml."
             if path.exists()
-            else "there is no such file or folder. DESTINATION_MAPPINGS names the folder of "
-            "mappings."
+            else "there is no such file or folder. `destination init` writes a folder of "
+            "mappings here; DESTINATION_MAPPINGS names another one."
         )
         return [], [Finding(path=path, line=1, column=1, message=message)]
     seen = {source: Seen(events) for source, events in (examples or {}).items() if events}

@@ -5,6 +5,7 @@ import functools
 import logging
 import math
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -173,15 +174,22 @@ def connect(url: str) -> Database:
             return _sqlite(address)
         if kind == "postgresql":
             return _postgresql(address)
-    except (sa.exc.ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+    except (sa.exc.ArgumentError, NoSuchModuleError, ImportError) as error:
+        # psycopg names no module where it is there without libpq.
+        driverless = isinstance(error, ImportError) and error.name in ("psycopg", None)
         # The address may hold a password: it is not repeated.
-        raise BadSetting(f"DESTINATION_DATABASE_URL cannot be used: {_advice}") from error
+        remedy = _no_driver if driverless else _advice
+        raise BadSetting(f"DESTINATION_DATABASE_URL cannot be used: {remedy}") from error
     raise BadSetting(f"DESTINATION_DATABASE_URL names {kind}, which is not known: {_advice}")
 
 
 _advice = (
     "write sqlite:////absolute/path/destination.db "
     "or postgresql+psycopg://user:password@host/database."
+)
+_no_driver = (
+    "PostgreSQL's driver is not installed. Install it:\n"
+    f"  {sys.executable} -m pip install 'psycopg[binary]'"
 )
 
 

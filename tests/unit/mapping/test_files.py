@@ -237,7 +237,8 @@ def test_a_folder_that_is_not_there_is_a_fault(tmp_path):
     _, [fault] = read_mappings(tmp_path / "nowhere", ["segment"], {})
 
     assert str(fault).endswith(
-        "nowhere:1:1: there is no such file or folder. DESTINATION_MAPPINGS names the folder of mappings."
+        "nowhere:1:1: there is no such file or folder. `destination init` writes a folder of "
+        "mappings here; DESTINATION_MAPPINGS names another one."
     )
 
 
