@@ -94,7 +94,7 @@ def _forward(program: str, script: Path, events: int, folder: Path) -> Figures:
 
 
 def _ours(kind: databases.Kind, events: int, folder: Path) -> Figures:
-    measured = service.measure(service.Channel(name="", events=events, batch=1), kind, folder)
+    measured = service.measure(service.Case(name="", events=events, batch=1), kind, folder)
     return measured.rate, sum(measured.cpu.values())
 
 

@@ -41,7 +41,7 @@ OURS = ("receiver", "worker")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Channel:
+class Case:
     """What is measured."""
 
     name: str
@@ -75,11 +75,11 @@ def main() -> None:
     arguments = parser.parse_args()
     few, many = arguments.events, arguments.events * 2
     lines = [
-        Channel(name="received one at a time", events=few, batch=1, delivered=False),
-        Channel(name=f"received by {BATCH}", events=many * 2, batch=BATCH, delivered=False),
-        Channel(name="delivered", events=many, batch=BATCH, received=False),
-        Channel(name="whole way, one at a time", events=few, batch=1),
-        Channel(name=f"whole way, by {BATCH}", events=many, batch=BATCH),
+        Case(name="received one at a time", events=few, batch=1, delivered=False),
+        Case(name=f"received by {BATCH}", events=many * 2, batch=BATCH, delivered=False),
+        Case(name="delivered", events=many, batch=BATCH, received=False),
+        Case(name="whole way, one at a time", events=few, batch=1),
+        Case(name=f"whole way, by {BATCH}", events=many, batch=BATCH),
     ]
     with tempfile.TemporaryDirectory() as folder:
         for start in databases.chosen(arguments.only):
@@ -88,7 +88,7 @@ def main() -> None:
         _print_conditions(Path(folder))
 
 
-def _print(kind: databases.Kind, lines: Sequence[Channel], folder: Path) -> None:
+def _print(kind: databases.Kind, lines: Sequence[Case], folder: Path) -> None:
     table = load.table(COLUMNS, title=kind.name, collapse_padding=True)
     for line in lines:
         table.add_row(line.name, *_cells(measure(line, kind, folder)))
@@ -105,7 +105,7 @@ def _cells(measured: Measured) -> Iterator[str]:
     yield f"{measured.kept / 1000:.1f}"
 
 
-def measure(line: Channel, kind: databases.Kind, folder: Path) -> Measured:
+def measure(line: Case, kind: databases.Kind, folder: Path) -> Measured:
     """A line on a new database, with new processes."""
     url, port = kind.make(), load.free_port()
     bodies = load.requests(line.events, line.batch)

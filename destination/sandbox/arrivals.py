@@ -8,7 +8,7 @@ from typing import NoReturn
 
 
 @dataclass(kw_only=True)
-class Recorded:
+class RecordedRequest:
     """One request. All but its answer is fixed when it arrives."""
 
     #: Counts from 1, in order of arrival.
@@ -31,12 +31,14 @@ class RecordedRequests:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._kept: list[Recorded] = []
+        self._kept: list[RecordedRequest] = []
 
-    def add(self, *, method: str, path: str, body: object, source_id: str | None) -> Recorded:
+    def add(
+        self, *, method: str, path: str, body: object, source_id: str | None
+    ) -> RecordedRequest:
         """Write a request down; its `answer` is filled in by who answers it."""
         with self._lock:
-            arrival = Recorded(
+            arrival = RecordedRequest(
                 number=len(self._kept) + 1,
                 at=datetime.now(UTC).isoformat(),
                 method=method,
@@ -47,7 +49,7 @@ class RecordedRequests:
             self._kept.append(arrival)
             return arrival
 
-    def all(self, *, source_id: str | None = None) -> list[Recorded]:
+    def all(self, *, source_id: str | None = None) -> list[RecordedRequest]:
         """What arrived, in order; with a `source_id` only what speaks of that customer."""
         with self._lock:
             return [a for a in self._kept if source_id is None or a.source_id == source_id]

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from flask import Blueprint, Response, current_app, g, jsonify, request
 
-from destination.sandbox.arrivals import Recorded
+from destination.sandbox.arrivals import RecordedRequest
 from destination.sandbox.door import endpoint, is_practice
 from destination.sandbox.engine import Customer
 from destination.sandbox.faults import Misbehaviour, read_fault
@@ -143,7 +143,7 @@ def reset() -> tuple[str, int]:
     return "", 204
 
 
-def _arrival(arrival: Recorded) -> dict[str, object]:
+def _arrival(arrival: RecordedRequest) -> dict[str, object]:
     return {
         "number": arrival.number,
         "at": arrival.at,

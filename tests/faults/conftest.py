@@ -68,7 +68,7 @@ class Scene:
         url = f"http://127.0.0.1:{self.ports[receiver]}/webhooks/segment"
         return requests.post(url, json=list(calls), timeout=30)
 
-    def arrived(self) -> list[ledger.Channel]:
+    def arrived(self) -> list[ledger.Entry]:
         return ledger.read(self._file)
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from destination.store import schema
 from destination.store.database import Database
-from tests.faults.ledger import Channel
+from tests.faults.ledger import Entry
 
 #: Troubles under which a request may have reached the engine, or not.
 UNSEEN = {"timeout", "connection_lost", "worker_died", "crashed"}
@@ -43,14 +43,14 @@ class _Kept:
 
 def judge(
     database: Database,
-    ledger: Sequence[Channel],
+    ledger: Sequence[Entry],
     work: Iterable[Sequence[dict[str, Any]]],
     acknowledged: set[str],
 ) -> Verdict:
     """Compare what was sent, what is kept, and what arrived."""
     work = list(work)
     kept = _kept(database)
-    arrived: dict[str, list[Channel]] = defaultdict(list)
+    arrived: dict[str, list[Entry]] = defaultdict(list)
     for line in ledger:
         arrived[line.message].append(line)
     return Verdict(
@@ -87,7 +87,7 @@ def _kept(database: Database) -> dict[str, _Kept]:
 
 
 def _lost(
-    acknowledged: set[str], kept: dict[str, _Kept], arrived: dict[str, list[Channel]]
+    acknowledged: set[str], kept: dict[str, _Kept], arrived: dict[str, list[Entry]]
 ) -> Iterable[str]:
     """Acknowledged, and not kept, or said to be delivered when the engine never took it."""
     yield from (f"{name}: not kept" for name in acknowledged - kept.keys())
@@ -100,7 +100,7 @@ def _lost(
 
 
 def _out_of_order(
-    ledger: Sequence[Channel], work: Iterable[Sequence[dict[str, Any]]]
+    ledger: Sequence[Entry], work: Iterable[Sequence[dict[str, Any]]]
 ) -> Iterable[str]:
     place = {call["messageId"]: i for calls in work for i, call in enumerate(calls)}
     latest: dict[str, int] = {}
@@ -114,7 +114,7 @@ def _out_of_order(
         latest[line.customer] = max(place[line.message], latest.get(line.customer, -1))
 
 
-def _different(kept: dict[str, _Kept], arrived: dict[str, list[Channel]]) -> Iterable[str]:
+def _different(kept: dict[str, _Kept], arrived: dict[str, list[Entry]]) -> Iterable[str]:
     """Every request has its attempt, and every attempt its request, but for those of which
     the attempt itself says that nobody knows, or that nothing was sent.
     """

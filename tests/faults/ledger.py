@@ -182,7 +182,7 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Channel:
+class Entry:
     """One request that reached the engine."""
 
     message: str
@@ -200,9 +200,9 @@ class Channel:
         return ANSWERS[self.answer].awards and self.path == "/events/invoke"
 
 
-def read(file: Path) -> list[Channel]:
+def read(file: Path) -> list[Entry]:
     """Every request that arrived, in order."""
-    return [Channel(**json.loads(line)) for line in file.read_text().splitlines()]
+    return [Entry(**json.loads(line)) for line in file.read_text().splitlines()]
 
 
 async def _main(options: argparse.Namespace) -> None:

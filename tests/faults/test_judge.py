@@ -10,7 +10,7 @@ from destination.store.queue.enqueue import enqueue
 from destination.store.queue.rate_limit import Capacity, Terms
 from tests.conftest import arrival
 from tests.faults.judge import judge
-from tests.faults.ledger import Channel
+from tests.faults.ledger import Entry
 
 WORK = [[{"messageId": "a1"}, {"messageId": "a2"}]]
 
@@ -37,7 +37,7 @@ def database(tmp_path):
 
 
 def line(message, answer="ok"):
-    return Channel(message=message, customer="a", path="/events/invoke", answer=answer)
+    return Entry(message=message, customer="a", path="/events/invoke", answer=answer)
 
 
 @pytest.mark.parametrize(
