@@ -20,7 +20,7 @@ def database(tmp_path):
     """Two awards of one customer: the first is delivered, the answer of the second was lost."""
     found = databases.connect(f"sqlite:///{tmp_path / 'judge.db'}")
     found.prepare()
-    rate_limit.enter(found, ["rehook"])
+    rate_limit.register(found, ["rehook"])
     enqueue(found, [arrival("a1", "a"), arrival("a2", "a")])
     for status, verdict in [(200, Verdict.DELIVERED), (None, Verdict.UNKNOWN)]:
         wanted = [Capacity(destination="rehook", room=1)]
