@@ -5,6 +5,7 @@ import threading
 from contextlib import contextmanager
 
 from destination.registry import Registry
+from destination.support.json_codec import Json
 from destination.worker.loop import Worker
 from tests.misbehaving import read_request, response, server
 
@@ -23,7 +24,7 @@ fields:
   data: $.properties
 """
 
-CALL = {
+CALL: dict[str, Json] = {
     "type": "track",
     "event": "transactionAdded",
     "messageId": "m1",

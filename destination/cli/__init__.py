@@ -1,7 +1,6 @@
 """The command line: every command of the service, with help and examples."""
 
 import sys
-from typing import Any
 
 import click
 
@@ -25,7 +24,7 @@ from destination.support.text import printable_lines
 class _Commands(click.Group):
     """Says our own errors in a sentence: exit 2 for a wrong setting, 1 for the rest."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except Problem as problem:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Required, TypedDict, cast
 
 from destination.errors import Problem, Refused
 from destination.partners.base.source import Source
@@ -42,9 +42,17 @@ class Payload:
     #: The call as JSON text, or as it stands where it cannot be read.
     text: str
     #: What a fixture expects: `{"outcome": "accepted"}`.
-    expect: dict[str, Any] | None = None
+    expect: dict[str, Json] | None = None
     #: What a fixture sends first, as JSON texts.
     before: tuple[str, ...] = ()
+
+
+class _Fixture(TypedDict, total=False):
+    expect: Required[dict[str, Json]]
+    #: The call, or the text of what is sent in its place.
+    call: Json
+    body: str
+    before: list[Json]
 
 
 def read_all(paths: Iterable[str], source: Source | None = None) -> Iterator[Payload]:
@@ -171,7 +179,7 @@ def _document(text: str, name: str) -> Iterator[Payload]:
     calls, batch = read_calls(text)
     for index, call in enumerate(calls):
         if isinstance(call, dict) and "expect" in call and ("call" in call or "body" in call):
-            yield _fixture(call, name)
+            yield _fixture(cast(_Fixture, call), name)
         elif isinstance(call, Refused):
             yield Payload(name=f"{name}[{index}]", call=call, text=call.text)
         else:
@@ -179,7 +187,7 @@ def _document(text: str, name: str) -> Iterator[Payload]:
             yield Payload(name=place, call=call, text=json_codec.dumps(call))
 
 
-def _fixture(fixture: dict[str, Any], name: str) -> Payload:
+def _fixture(fixture: _Fixture, name: str) -> Payload:
     text = json_codec.dumps(fixture["call"]) if "call" in fixture else fixture["body"]
     try:
         [call], _ = read_calls(text)

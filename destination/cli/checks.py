@@ -2,7 +2,6 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -15,6 +14,7 @@ from destination.model.verdict import Exchange
 from destination.outbound.client import Client
 from destination.partners.base.destination import Destination
 from destination.support import json_codec
+from destination.support.json_codec import Json
 from destination.support.text import listed
 
 
@@ -74,7 +74,7 @@ def schema() -> None:
     click.echo(json_codec.pretty(schema_of(Setup.read().actions)))
 
 
-def _examples(setup: Setup, source: str) -> list[Any]:
+def _examples(setup: Setup, source: str) -> list[Json]:
     """The events of the folder `fixtures/SOURCE`, which stands beside the folder of mappings."""
     folder = setup.settings.mappings.parent / "fixtures" / source
     found = call_files.read_all([str(folder)], setup.sources[source]) if folder.is_dir() else ()

@@ -22,7 +22,7 @@ class Moment(click.ParamType[float]):
     name = "time"
 
     def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         if isinstance(value, float):
             return value
@@ -43,8 +43,11 @@ class Moment(click.ParamType[float]):
 
 _MOMENT = Moment()
 
+#: What a command of click's runs.
+Command = Callable[..., None]
+
 #: Each option by its name, which is that of the filter's field too.
-_OPTIONS: dict[str, Callable[[Any], Any]] = {
+_OPTIONS: dict[str, Callable[[Command], Command]] = {
     "status": click.option(
         "--status",
         type=click.Choice([status.value for status in Status]),
@@ -66,18 +69,19 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def chosen_by(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def chosen_by(*names: str) -> Callable[[Command], Command]:
     """Options of these names; the command is given them as one filter, `chosen`."""
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+    def decorate(command: Command) -> Command:
         @functools.wraps(command)
-        def choosing(*args: Any, **kwargs: Any) -> None:
+        def with_filter(*args: object, **kwargs: Any) -> None:  # as click has read them
             values = {name: kwargs.pop(name) for name in names}
             for name, value in values.items():
                 if isinstance(value, str) and not json_codec.is_unicode(value):
                     raise click.UsageError(f"--{name.replace('_', '-')} is not UTF-8 text.")
             command(*args, chosen=Filter(**values), **kwargs)
 
+        choosing: Command = with_filter
         for name in reversed(names):
             choosing = _OPTIONS[name](choosing)
         return choosing

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from itertools import chain, count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from destination.app import Setup
 from destination.errors import Problem
@@ -56,7 +55,7 @@ def mappings(setup: Setup) -> list[Mapping]:
     return setup.read_mappings(setup.settings.mappings)[0]
 
 
-def draft(setup: Setup, direction: str, content: dict[str, Any]) -> Draft:
+def draft(setup: Setup, direction: str, content: dict[str, object]) -> Draft:
     """What would be written for a mapping, and where.
 
     Raises Problem when its name or its file is taken, or when it is no text that can be kept.

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping as Map
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TextIO, cast
 
 import click
 import requests
@@ -23,6 +23,7 @@ from destination.mapping.files import Mapping
 from destination.mapping.subscriptions import read_subscriptions
 from destination.mapping.yaml_writer import as_yaml, switched
 from destination.support import json_codec
+from destination.support.json_codec import Json
 from destination.support.text import did_you_mean, listed
 
 MAPPINGS = {
@@ -83,15 +84,15 @@ def show(name: str) -> None:
         ("file", str(mapping.path)),
         ("direction", f"{mapping.source} → {mapping.destination}"),
         ("action", f"{action.name}: {action.description}"),
-        ("trigger", content["trigger"]),
+        ("trigger", mapping.trigger),
         ("enabled", "yes" if mapping.enabled else "no"),
         ("description", content.get("description", "")),
     ]
     lines = [line for key, value in rows if value for line in f"{key:12}{value}".splitlines()]
     tables.panel(mapping.name, lines)
     table = tables.new_table(("field", "label", "required", "what is sent"))
+    sent = cast(dict[str, object], content["fields"])
     for field, declared in action.fields.fields.items():
-        sent = content["fields"]
         table.add_row(
             field,
             declared.metadata["label"],
@@ -136,7 +137,7 @@ def status(url: str | None, as_json: bool) -> None:
 @click.argument("file", type=click.File(encoding="utf-8"))
 @click.option("--direction", help="The folder to write to: segment-to-rehook.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; print the files.")
-def import_file(file: Any, direction: str | None, dry_run: bool) -> None:
+def import_file(file: TextIO, direction: str | None, dry_run: bool) -> None:
     """Write files of mappings that were copied as JSON out of Segment.
 
     It takes one mapping or a list of them, writes all of them or none, and never over a file.
@@ -214,12 +215,12 @@ def _replace(path: Path, text: str) -> None:
         raise Problem(f"{path} cannot be written: {error.strerror}.") from error
 
 
-def _row(mapping: Mapping) -> dict[str, Any]:
+def _row(mapping: Mapping) -> dict[str, object]:
     return {
         "name": mapping.name,
         "direction": mapping.path.parent.name,
         "action": mapping.action,
-        "trigger": _content(mapping)["trigger"],
+        "trigger": mapping.trigger,
         "enabled": mapping.enabled,
         "file": str(mapping.path),
     }
@@ -230,7 +231,8 @@ def _table(found: Sequence[Mapping]) -> Table:
     Where there is too little room, the file and the action are left out; the trigger is folded.
     """
     rows = [
-        {**_row(each), "enabled": "yes" if each.enabled else "no", "file": each.path.name}
+        {key: str(value) for key, value in _row(each).items()}
+        | {"enabled": "yes" if each.enabled else "no", "file": each.path.name}
         for each in found
     ]
     widths = {key: max(len(key), *(len(row[key]) for row in rows)) for key in MAPPINGS}
@@ -244,9 +246,9 @@ def _table(found: Sequence[Mapping]) -> Table:
     return table
 
 
-def _content(mapping: Mapping) -> dict[str, Any]:
+def _content(mapping: Mapping) -> dict[str, object]:
     """What a mapping's file says, as it is written."""
-    content: dict[str, Any] = YAML(typ="safe", pure=True).load(mapping.path)
+    content: dict[str, object] = YAML(typ="safe", pure=True).load(mapping.path)
     return content
 
 
@@ -263,14 +265,14 @@ def _named(setup: Setup, name: str) -> Mapping:
     raise Problem(f"No mapping that passes lint is called {name}. {hint}")
 
 
-def _json(file: Any) -> Any:
+def _json(file: TextIO) -> Json:
     try:
         return json_codec.loads(file.read())
     except ValueError as error:
         raise Problem(f"{file.name} is not JSON: {error}. Copy the whole mapping.") from error
 
 
-def _direction(setup: Setup, content: Map[str, Any]) -> str:
+def _direction(setup: Setup, content: Map[str, object]) -> str:
     """The way whose destination has the action; where none has, lint says which there are."""
     known = [each for each in drafts.directions(setup) if each.startswith("segment-to-")]
     having = [

@@ -5,7 +5,6 @@ import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 from marshmallow.fields import Field
@@ -19,6 +18,7 @@ from destination.mapping import InvalidMapping, compile_mapping, compile_trigger
 from destination.model.event import TYPES
 from destination.partners.base.destination import Action
 from destination.support import json_codec
+from destination.support.json_codec import Json
 from destination.support.text import did_you_mean, printable
 
 #: The answer that means every event of a type.
@@ -96,7 +96,12 @@ def new(
         if (value := _value(ask, field, declared, values.get(field), matching)) != NOTHING
     }
     trigger = _trigger(type_, event)
-    content = {"name": name, "action": action.name, "trigger": trigger, "fields": fields}
+    content: dict[str, object] = {
+        "name": name,
+        "action": action.name,
+        "trigger": trigger,
+        "fields": fields,
+    }
     if twin := _twin(setup, direction, content):
         raise Problem(
             f"Nothing is written: {twin.path} does the same, by the name {twin.name!r}. Both would "
@@ -105,7 +110,8 @@ def new(
     made = drafts.draft(setup, direction, content)
     if findings := drafts.findings(setup, [made]):
         raise Problem("\n".join(["Nothing is written:", *map(str, findings)]))
-    calls = [{"type": type_, NAMED.get(type_, ""): event}, *(each.call for each in matching)]
+    calls: list[Mapping[str, object]] = [each.call for each in matching]
+    calls.append({"type": type_, NAMED.get(type_, ""): event})
     others = [
         each.name
         for each in drafts.mappings(setup)
@@ -220,8 +226,8 @@ def _event(ask: _Asking, given: str | None, type_: str, found: Sequence[Sample])
 
 
 def _value(
-    ask: _Asking, name: str, declared: Field[Any], given: str | None, matching: Sequence[Sample]
-) -> Any:
+    ask: _Asking, name: str, declared: Field[object], given: str | None, matching: Sequence[Sample]
+) -> Json:
     """What a field sends: its default, or what was typed."""
     default = declared.metadata.get("default", NOTHING)
     shown = default if isinstance(default, str) else json_codec.dumps(default)
@@ -261,7 +267,7 @@ def _trigger(type_: str, event: str) -> str:
     return f'type = "{type_}" and {NAMED[type_]} = "{escaped}"'
 
 
-def _twin(setup: Setup, direction: str, content: dict[str, Any]) -> files.Mapping | None:
+def _twin(setup: Setup, direction: str, content: Mapping[str, object]) -> files.Mapping | None:
     """The mapping that is there, and differs by its name alone."""
     fields = expand(content["fields"])
     asked = (direction, content["action"], content["trigger"], fields, None, None)
@@ -285,6 +291,6 @@ def _what_next(made: Draft, matching: Sequence[Sample], others: Sequence[str]) -
         click.echo(f"{other} fires on these events too: both are sent, and may be rewarded.")
 
 
-def _shortened(value: Any) -> str:
+def _shortened(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -93,7 +92,7 @@ def _only(routes: Routes, name: str) -> Routes:
     return replace(routes, mappings=chosen)
 
 
-def _row(arrival: Arrival, routes: Routes) -> dict[str, Any]:
+def _row(arrival: Arrival, routes: Routes) -> dict[str, object]:
     """What would become of a call, for scripts."""
     discard = None if arrival.deliveries else arrival.discards[0]
     return {
@@ -105,7 +104,7 @@ def _row(arrival: Arrival, routes: Routes) -> dict[str, Any]:
     }
 
 
-def _request(delivery: Delivery, routes: Routes) -> dict[str, Any]:
+def _request(delivery: Delivery, routes: Routes) -> dict[str, object]:
     destination = routes.destinations[delivery.destination]
     action = destination.actions[delivery.action]
     request = action.requests(json_codec.load_object(delivery.payload))[-1]

@@ -18,6 +18,7 @@ from destination.store.queries import lists
 from destination.store.queries.backlog import Standing, standings
 from destination.store.queries.filters import EVERYTHING, Filter
 from destination.store.queries.lists import Row
+from destination.store.queries.rows import DiscardRow
 from destination.store.replay.replay import STEP, find_deliveries
 from destination.store.replay.retry import mark_delivered, send_again
 from destination.support import json_codec
@@ -293,7 +294,7 @@ def _show_attempt(attempt: Row, body: str | None) -> None:
     tables.panel(f"Attempt {attempt['number']} · Response from destination", [verdict, *answer])
 
 
-def _discard_words(discard: Row) -> str:
+def _discard_words(discard: DiscardRow) -> str:
     place = f" ({discard['mapping']})" if discard["mapping"] else ""
     return f"{discard['reason']}{place}: {discard['detail']}"
 

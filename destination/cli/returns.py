@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import requests
 from rich.text import Text
@@ -16,7 +16,9 @@ from destination.registry import LOOK_EVERY
 from destination.store.database import Database
 from destination.store.queries import lists
 from destination.store.queries.filters import Filter
+from destination.store.queries.rows import EventRow
 from destination.support import json_codec
+from destination.support.json_codec import Json
 
 #: The sources that tell what members earned.
 ENGINES = ("rehook", "reward")
@@ -100,9 +102,11 @@ def wait_for_webhooks(sandbox_url: str, kept: Database, *, after: int, until: fl
 def _all_reached(sandbox_url: str, kept: Database, after: int) -> bool:
     """Whether the stand-ins got what the deliveries say, and the subscriber found it signed."""
     made = [
-        lists.delivery(kept, delivery["id"]) or {}
+        whole
         for row in _events(kept, after)
-        for delivery in (lists.event(kept, row["id"]) or {})["deliveries"]
+        if (event := lists.event(kept, row["id"]))
+        for delivery in event["deliveries"]
+        if (whole := lists.delivery(kept, delivery["id"]))
     ]
     wanted = {
         json_codec.load_object(each["payload"])["eventId"]
@@ -152,16 +156,17 @@ def _told(kept: Database, after: int) -> Iterable[Told]:
     """What the engines told of since the event `after`, by event."""
     found: dict[str, Told] = {}
     for row in _events(kept, after):
-        full = lists.event(kept, row["id"]) or {}
+        if (full := lists.event(kept, row["id"])) is None:
+            continue
         name = _named(json_codec.load_object(full["call"]))
         told = found.setdefault(name, Told(event=name))
         told.times += 1
         told.reason = row["reason"]
         for delivery in full["deliveries"]:
             told.statuses[delivery["status"]] += 1
-            if (partner := partner_of(delivery["destination"])) not in told.reached:
-                payload = (lists.delivery(kept, delivery["id"]) or {})["payload"]
-                told.reached[partner] = _sent(json_codec.load_object(payload))
+            partner = partner_of(delivery["destination"])
+            if partner not in told.reached and (whole := lists.delivery(kept, delivery["id"])):
+                told.reached[partner] = _sent(json_codec.load_object(whole["payload"]))
     return found.values()
 
 
@@ -178,28 +183,29 @@ def _outcome(told: Told) -> Text:
     return Text(", ").join(words)
 
 
-def _events(kept: Database, after: int) -> list[dict[str, Any]]:
+def _events(kept: Database, after: int) -> list[EventRow]:
     every = [row for source in ENGINES for row in lists.events(kept, Filter(source=source))]
     return [row for row in every if row["id"] > after]
 
 
-def _named(call: dict[str, Any]) -> str:
+def _named(call: dict[str, Json]) -> str:
     """The event, and in a second line who pays, where somebody does."""
-    payout = call["properties"].get("payout")
+    properties = call["properties"]
+    payout = properties.get("payout") if isinstance(properties, dict) else None
     return f"{call['event']}\n  payout: {payout}" if payout else str(call["event"])
 
 
-def _sent(payload: dict[str, Any]) -> str:
+def _sent(payload: dict[str, Json]) -> str:
     """What was told, in a line: `Reward Earned {"points":10,…}`."""
     if "eventName" in payload:
-        told = {
-            key: value for key, value in payload["data"].items() if key != "customerIdentifiers"
-        }
+        data = cast(dict[str, Json], payload["data"])
+        told = {key: value for key, value in data.items() if key != "customerIdentifiers"}
         return f"{payload['eventName']} {json_codec.dumps(told)}"
     return f"{payload.get('event', 'identify')} {json_codec.dumps(payload.get('properties', {}))}"
 
 
 def _call(method: str, url: str, body: object = None) -> Any:
+    """The JSON that a sandbox answers, of whatever shape. Raises requests' errors."""
     answer = requests.request(method, url, json=body, timeout=TIMEOUT)
     answer.raise_for_status()
     return answer.json()

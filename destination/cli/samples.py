@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from marshmallow import ValidationError
 from marshmallow.fields import Field
@@ -14,6 +13,7 @@ from destination.cli import call_files
 from destination.mapping import expand, transform
 from destination.model.event import TYPES
 from destination.partners.base.source import Source
+from destination.support.json_codec import Json
 
 #: The types of calls that have a name of their own, and where it stands.
 NAMED = {"track": "event", "page": "name", "screen": "name"}
@@ -33,7 +33,7 @@ class Sample:
     type: str
     #: Which event it is: `Order Completed`; None for a type that has no names.
     name: str | None
-    call: dict[str, Any]
+    call: dict[str, Json]
     #: A fixture that is sent, not one that shows why something is not.
     good: bool
 
@@ -54,9 +54,9 @@ def names(samples: Sequence[Sample], type_: str) -> list[str]:
     return [name for name, _ in found.most_common() if name]
 
 
-def paths(samples: Sequence[Sample], field: Field[Any]) -> dict[str, Any]:
+def paths(samples: Sequence[Sample], field: Field[object]) -> dict[str, Json]:
     """The paths in samples to what a field can take, each with a value that is found there."""
-    found: dict[str, Any] = {}
+    found: dict[str, Json] = {}
     for sample in samples:
         for path, value in _paths(sample.call, "$", 0):
             known = transform(expand(path), sample.call)
@@ -81,7 +81,7 @@ def _read(path: Path, source: Source) -> Iterator[Sample]:
         )
 
 
-def _paths(found: dict[str, Any], before: str, depth: int) -> Iterator[tuple[str, Any]]:
+def _paths(found: dict[str, Json], before: str, depth: int) -> Iterator[tuple[str, Json]]:
     for key, value in found.items():
         if depth == 0 and key in _UNINTERESTING:
             continue
@@ -91,7 +91,7 @@ def _paths(found: dict[str, Any], before: str, depth: int) -> Iterator[tuple[str
             yield from _paths(value, path, depth + 1)
 
 
-def _takes(field: Field[Any], value: Any) -> bool:
+def _takes(field: Field[object], value: Json) -> bool:
     """Whether a field would be sent with a value: null and empty texts are not worth a path."""
     if value is None or value == "":
         return False

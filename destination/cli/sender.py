@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import requests
 
@@ -13,6 +13,14 @@ from destination.partners.base.source import Source
 
 #: Seconds for which a receiver that is away, or busy, is tried again.
 PATIENCE = 60.0
+
+
+class _Said(TypedDict, total=False):
+    """An element of `results`, or the error that a lone call was answered."""
+
+    messageId: str | None
+    outcome: str
+    reason: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +34,7 @@ class Answer:
     reason: str | None
 
     @classmethod
-    def read(cls, answer: dict[str, Any]) -> "Answer":
+    def read(cls, answer: _Said) -> "Answer":
         """From an element of `results`, or from the error that a lone call was answered."""
         return cls(
             message_id=answer.get("messageId"),

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from datetime import UTC, datetime
-from typing import Any
 
 import click
 from rich import box
@@ -52,7 +51,9 @@ def console(width: int = 240) -> Console:
     return found if found.is_terminal else Console(highlight=False, width=width)
 
 
-def show(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *, as_json: bool) -> None:
+def show(
+    rows: Iterable[Mapping[str, object]], columns: Mapping[str, str], *, as_json: bool
+) -> None:
     """Print rows as they are needed: `columns` maps a row's key to its JSON name, which is
     also the table's heading.
     """
@@ -148,15 +149,17 @@ def age(seconds: float) -> str:
     return " ".join(words[:2]) or "0s"
 
 
-def _plain(key: str, value: Any) -> Any:
-    if key == "since":
+def _plain(key: str, value: object) -> object:
+    if isinstance(value, float | int) and key == "since":
         return int(time.time() - value)
-    return json_codec.moment(value) if key.endswith("_at") and value is not None else value
+    if isinstance(value, float | int) and key.endswith("_at"):
+        return json_codec.moment(value)
+    return value
 
 
-def _cell(key: str, value: Any) -> Text:
-    if key.endswith("_at") and value is not None:
+def _cell(key: str, value: object) -> Text:
+    if isinstance(value, float | int) and key.endswith("_at"):
         return Text(datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S"))
-    if key == "since":
+    if isinstance(value, float | int) and key == "since":
         return Text(age(time.time() - value))
     return coloured("" if value is None else str(value))

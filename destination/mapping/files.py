@@ -202,6 +202,7 @@ class _Reader:
         self._document = document
         self._others = others
         found = document.content
+        # Of the types that SCHEMA asks for, or there is a finding.
         self._content: dict[str, Any] = found if isinstance(found, dict) else {}
         folder = document.path.absolute().parent.name
         self._source, _, self._destination = folder.partition("-to-")

@@ -83,7 +83,7 @@ _SAMPLES = {
 _DIRECTIVE_ALONE = {"propertyNames": {"pattern": f"^(@|{NOTES}$)"}, "minProperties": 1}
 
 
-def _field(schema: Schema, name: str, field: Field[Any]) -> JsonSchema:
+def _field(schema: Schema, name: str, field: Field[object]) -> JsonSchema:
     """What may stand in a field: the constants that it takes, a path, or a directive."""
     others = [each for each in schema.fields if each != name]
     taken = [

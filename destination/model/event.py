@@ -4,7 +4,6 @@ import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
@@ -67,7 +66,7 @@ class Id(fields.Field[str | None]):
     Segment's own destination turns numbers into text, and so do we.
     """
 
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str | None:
+    def _deserialize(self, value: object, *_: object, **__: object) -> str | None:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             return None
         text = str(value)
@@ -96,7 +95,7 @@ def problem_of_id(text: str) -> tuple[str, str] | None:
 class CallText(fields.Field[str | None]):
     """Text that a list can show; anything else reads as none."""
 
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str | None:
+    def _deserialize(self, value: object, *_: object, **__: object) -> str | None:
         if not isinstance(value, str):
             return None
         return value.encode(errors="replace").decode().replace("\0", "�")
@@ -105,7 +104,7 @@ class CallText(fields.Field[str | None]):
 class Time(fields.Field[float | None]):
     """ISO 8601; what cannot be read as a time reads as none. Without a zone, it is UTC."""
 
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> float | None:
+    def _deserialize(self, value: object, *_: object, **__: object) -> float | None:
         try:
             return json_codec.seconds(value)
         except ValueError:
@@ -115,7 +114,7 @@ class Time(fields.Field[float | None]):
 class Object(fields.Field[dict[str, Json]]):
     """An object; anything else reads as an empty one."""
 
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Json]:
+    def _deserialize(self, value: object, *_: object, **__: object) -> dict[str, Json]:
         return value if isinstance(value, dict) else {}
 
 

@@ -284,7 +284,7 @@ class _Traced:
         finally:
             _here.call.left = False  # until now only a proxy or TLS has spoken
 
-    def request(self, *args: Any, **options: Any) -> None:
+    def request(self, *args: object, **options: object) -> None:
         """Send head and body together: apart, they cost two packets and two waits."""
         parts: list[bytes] = []
         self._parts = parts
@@ -294,7 +294,7 @@ class _Traced:
             self._parts = None
         self.send(b"".join(parts))
 
-    def send(self, data: Any) -> None:
+    def send(self, data: Any) -> None:  # whatever http.client can send
         if self._parts is not None:
             self._parts.append(data)
             return

@@ -16,7 +16,10 @@ from destination.settings.tables import Environment, Table
 
 
 def _partners() -> dict[str, Partner[Any]]:
-    """Every partner, by name: each module or folder in this folder that offers `PARTNER`."""
+    """Every partner, by name: each module or folder in this folder that offers `PARTNER`.
+
+    Each has settings of a type of its own.
+    """
     found = sorted(module.name for module in iter_modules(__path__))
     offers = {name: getattr(import_module(f"{__name__}.{name}"), "PARTNER", None) for name in found}
     return {name: offer for name, offer in offers.items() if isinstance(offer, Partner)}

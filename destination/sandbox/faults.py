@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any, Literal
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +63,13 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _is_whole(value: Any, least: int, most: int) -> bool:
+def _is_whole(value: object, least: int, most: int) -> bool:
     return type(value) is int and least <= value <= most
 
 
-def _is_number(value: Any, most: int) -> bool:
-    return type(value) in (int, float) and 0 <= value <= most
+def is_number(value: object, most: int) -> bool:
+    """Whether a value of JSON is a number from 0 to `most`."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most
 
 
 def _is_header(value: object) -> bool:
@@ -76,13 +77,13 @@ def _is_header(value: object) -> bool:
 
 
 #: What the value of each key must be: a test, and the words for it.
-CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
+CHECKS: dict[str, tuple[Callable[[object], bool], str]] = {
     "path": (_is_text, "the path of an endpoint"),
     "status": (lambda value: _is_whole(value, 200, 599), "a whole number from 200 to 599"),
     "drop": (lambda value: value in ("before", "after"), '"before" or "after"'),
-    "delay": (lambda value: _is_number(value, 3600), "a number of seconds from 0 to 3600"),
+    "delay": (lambda value: is_number(value, 3600), "a number of seconds from 0 to 3600"),
     "retry_after": (
-        lambda value: _is_number(value, 10**9) or _is_header(value),
+        lambda value: is_number(value, 10**9) or _is_header(value),
         "a number, or text that can stand in a header",
     ),
     "count": (lambda value: _is_whole(value, 1, 10**9), "a whole number of 1 or more"),

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from queue import SimpleQueue
 from threading import Lock, Thread
-from typing import Any
 
 import requests
+
+from destination.sandbox.faults import is_number
 
 #: Reward documents at most five tries after the first; Rehook documents nothing.
 MOST_TRIES = 6
@@ -72,7 +73,7 @@ class Outbox:
         with self._lock:
             self._mischief.append(mischief)
 
-    def all(self) -> list[dict[str, Any]]:
+    def all(self) -> list[dict[str, object]]:
         """What was posted, in order, with the answers so far."""
         with self._lock:
             return [asdict(notice) for notice in self._kept]
@@ -111,12 +112,9 @@ class Outbox:
 
 
 #: What the value of each key of a mischief must be: a test, and the words for it.
-CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
+CHECKS: dict[str, tuple[Callable[[object], bool], str]] = {
     "repeat": (lambda value: type(value) is int and 0 <= value <= 100, "a number up to 100"),
-    "delay": (
-        lambda value: type(value) in (int, float) and 0 <= value <= 60,
-        "a number of seconds up to 60",
-    ),
+    "delay": (lambda value: is_number(value, 60), "a number of seconds up to 60"),
     "reorder": (lambda value: type(value) is bool, "true or false"),
     "count": (lambda value: type(value) is int and 1 <= value <= 1000, "a number from 1 to 1000"),
 }

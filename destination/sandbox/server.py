@@ -47,6 +47,7 @@ class Server(ThreadedWSGIServer):
         self._open: set[socket.socket] = set()
         super().__init__(host, port, app, Connection)
 
+    # A request is a connection here; socketserver's types have datagrams too.
     def process_request(self, request: Any, client_address: Any) -> None:
         self._open.add(request)
         super().process_request(request, client_address)

@@ -8,7 +8,7 @@ an optional `.env` in the working directory, then from the default.
 import io
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -35,7 +35,7 @@ class Table(Protocol):
     """A table of settings: a dataclass with the prefix that its names share."""
 
     PREFIX: ClassVar[str]
-    __dataclass_fields__: ClassVar[dict[str, Any]]
+    __dataclass_fields__: ClassVar[dict[str, Any]]  # as every dataclass declares it
 
 
 T = TypeVar("T", bound=Table)
@@ -277,7 +277,7 @@ def _read_file(path: Path) -> dict[str, str]:
     return values
 
 
-def rows(table: type[Table]) -> Iterator[tuple[str, Any]]:
+def rows(table: type[Table]) -> Iterator[tuple[str, Field[object]]]:
     """Each setting of a table: its name in the environment, and its dataclass field."""
     for row in fields(table):
         yield table.PREFIX + row.name.upper(), row

@@ -3,17 +3,19 @@
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
+
+from destination.store import schema
 
 #: Rows of one statement in `insert_values`, at most: each number of rows is a statement of its own,
 #: which drivers keep.
 PAGE = 50
 
 #: A row to insert: its columns' names and values.
-Row = Mapping[str, Any]
+NewRow = Mapping[str, object]
 
 
 class InsertRows(Protocol):
@@ -23,18 +25,18 @@ class InsertRows(Protocol):
         self,
         connection: sa.Connection,
         insert: sa.Insert,
-        rows: Sequence[Row],
-        **same: sa.ColumnElement[Any],
-    ) -> sa.CursorResult[Any]:
+        rows: Sequence[NewRow],
+        **same: sa.ColumnElement[float],
+    ) -> schema.Rows:
         """`same` are the columns that have one value in all rows: what the database finds there."""
 
 
 def insert_values(
     connection: sa.Connection,
     insert: sa.Insert,
-    rows: Sequence[Row],
-    **same: sa.ColumnElement[Any],
-) -> sa.CursorResult[Any]:
+    rows: Sequence[NewRow],
+    **same: sa.ColumnElement[float],
+) -> schema.Rows:
     """With a parameter for each value. SQLite, which runs in our own process, has no better way."""
     if len(rows) > PAGE and same:  # each page is a statement of its own, and would find its own
         found = connection.execute(sa.select(*same.values())).one()
@@ -44,16 +46,16 @@ def insert_values(
 
 
 @functools.cache
-def _with(insert: sa.Insert, **same: sa.ColumnElement[Any]) -> sa.Insert:
+def _with(insert: sa.Insert, **same: sa.ColumnElement[float]) -> sa.Insert:
     return insert.values(same)
 
 
 def insert_json(
     connection: sa.Connection,
     insert: sa.Insert,
-    rows: Sequence[Row],
-    **same: sa.ColumnElement[Any],
-) -> sa.CursorResult[Any]:
+    rows: Sequence[NewRow],
+    **same: sa.ColumnElement[float],
+) -> schema.Rows:
     """With all rows as one JSON parameter: to PostgreSQL that is one statement however many they
     are, which it plans once, and takes half the processor time of a parameter for each value.
     """
@@ -62,7 +64,7 @@ def insert_json(
 
 
 @functools.cache
-def _of_json(insert: sa.Insert, *names: str, **same: sa.ColumnElement[Any]) -> sa.Insert:
+def _of_json(insert: sa.Insert, *names: str, **same: sa.ColumnElement[float]) -> sa.Insert:
     """The same INSERT, of the rows that are read from a JSON parameter."""
     columns = [sa.column(name, insert.table.c[name].type) for name in names]
     written = sa.cast(sa.bindparam("rows", type_=sa.Text), postgresql.JSON)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from alembic import command
@@ -18,6 +18,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, DisconnectionError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -43,10 +44,10 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 Insert = Callable[[sa.Table], sqlite.Insert | postgresql.Insert]
 
 #: A column, and a query of one column that it may be found by.
-OneOf = Callable[[sa.ColumnElement[Any], sa.Select[Any]], sa.ColumnElement[bool]]
+OneOf = Callable[[sa.ColumnElement[int], sa.Select[int]], sa.ColumnElement[bool]]
 
 #: What wakes workers up when it is read.
-Wake = Callable[[sa.ColumnElement[bool]], sa.ColumnElement[Any]]
+Wake = Callable[[sa.ColumnElement[bool]], sa.ColumnElement[None]]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -219,7 +220,7 @@ def _sqlite(address: sa.URL) -> Database:
     )
 
     @sa.event.listens_for(engine, "connect")
-    def _set_up(connection: Any, _: Any) -> None:
+    def _set_up(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
         _write_ahead(connection)
         connection.execute("PRAGMA synchronous = FULL")  # what was answered 2xx is on the disk
@@ -269,7 +270,7 @@ def _begin_writing(connection: sa.Connection) -> None:
         driver.close()
 
 
-def _write_ahead(connection: Any) -> None:
+def _write_ahead(connection: sqlite3.Connection) -> None:
     """Let readers and a writer work side by side. Only the first connection of all changes the
     file, and SQLite does not wait by itself for others that are about to do the same.
     """
@@ -306,19 +307,20 @@ def _postgresql(address: sa.URL) -> Database:
     )
 
     @sa.event.listens_for(engine, "connect")
-    def _set_up(connection: Any, _: Any) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET lock_timeout = '{PATIENCE:g}s'")
-            # A paused process does not keep its locks for ever.
-            cursor.execute("SET idle_in_transaction_session_timeout = '10s'")
+    def _set_up(connection: DBAPIConnection, _: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"SET lock_timeout = '{PATIENCE:g}s'")
+        # A paused process does not keep its locks for ever.
+        cursor.execute("SET idle_in_transaction_session_timeout = '10s'")
+        cursor.close()
         connection.commit()
 
     @sa.event.listens_for(engine, "checkin")
-    def _begin_rest(_: Any, record: ConnectionPoolEntry) -> None:
+    def _begin_rest(_: object, record: ConnectionPoolEntry) -> None:
         record.info["rests_since"] = time.monotonic()
 
     @sa.event.listens_for(engine, "checkout")
-    def _end_rest(connection: Any, record: ConnectionPoolEntry, _: Any) -> None:
+    def _end_rest(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
         if time.monotonic() - record.info.get("rests_since", math.inf) > RESTED:
             try:
                 engine.dialect.do_ping(connection)
@@ -341,12 +343,12 @@ def _postgresql(address: sa.URL) -> Database:
     )
 
 
-def _is_of_array(column: sa.ColumnElement[Any], query: sa.Select[Any]) -> sa.ColumnElement[bool]:
+def _is_of_array(column: sa.ColumnElement[int], query: sa.Select[int]) -> sa.ColumnElement[bool]:
     """As an array: with IN, the planner guesses how many there are, and may read all of a table."""
     return column == sa.any_(sa.func.array(query.scalar_subquery()))
 
 
-def _notify(bulk: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:
+def _notify(bulk: sa.ColumnElement[bool]) -> sa.ColumnElement[None]:
     return sa.func.pg_notify(
         sa.literal_column(f"'{listen.CHANNEL}'"),
         sa.case((bulk, sa.literal_column(f"'{listen.BULK}'")), else_=sa.literal_column("''")),

@@ -1,6 +1,14 @@
 """The tables. Times are seconds since 1970 UTC by the database's clock; JSON is kept as text."""
 
+from typing import TypeAlias
+
 import sqlalchemy as sa
+
+#: A row that a statement found: its columns are attributes, whose types SQLAlchemy does not know.
+Row: TypeAlias = "sa.Row[*tuple[object, ...]]"
+
+#: The rows that a statement found, read as they are needed.
+Rows: TypeAlias = "sa.CursorResult[*tuple[object, ...]]"
 
 metadata = sa.MetaData(
     naming_convention={

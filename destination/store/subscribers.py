@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import cast
 
 import sqlalchemy as sa
 
@@ -10,7 +10,7 @@ from destination.partners.webhook.destination import Account, endpoint
 from destination.partners.webhook.signing import new_secret
 from destination.store import schema
 from destination.store.database import Database
-from destination.store.queries.lists import Row
+from destination.store.queries.rows import AccountRow, LogRow
 from destination.support import json_codec
 
 #: Seconds for which a secret that was replaced still signs.
@@ -26,14 +26,14 @@ class NameTaken(Exception):
     """Another account has the name."""
 
 
-def listed(database: Database) -> list[Row]:
+def listed(database: Database) -> list[AccountRow]:
     """Every account, active or not, in the order in which they were made."""
     with database.reading() as connection:
         found = connection.execute(sa.select(_account).order_by(_account.c.created_at))
         return [_read(row) for row in found]
 
 
-def find(database: Database, account_id: str) -> Row | None:
+def find(database: Database, account_id: str) -> AccountRow | None:
     """One account; its event names are a list, and its headers an object."""
     with database.reading() as connection:
         found = connection.execute(sa.select(_account).where(_account.c.id == account_id)).first()
@@ -60,7 +60,7 @@ def active(database: Database) -> list[Account]:
     ]
 
 
-def add(database: Database, values: Mapping[str, Any], by: str) -> Row:
+def add(database: Database, values: Mapping[str, object], by: str) -> AccountRow:
     """A new account. Raises NameTaken, StoreUnavailable."""
     new = {
         **_written(values),
@@ -75,13 +75,15 @@ def add(database: Database, values: Mapping[str, Any], by: str) -> Row:
     return _changed(database, sa.insert(_account).values(new))
 
 
-def change(database: Database, account_id: str, values: Mapping[str, Any], by: str) -> Row:
+def change(
+    database: Database, account_id: str, values: Mapping[str, object], by: str
+) -> AccountRow:
     """The account with these values in place of its own. Raises as `add`."""
     new = {**_written(values), "updated_at": database.now, "updated_by": by}
     return _changed(database, sa.update(_account).where(_account.c.id == account_id).values(new))
 
 
-def rotate(database: Database, account_id: str, by: str) -> Row:
+def rotate(database: Database, account_id: str, by: str) -> AccountRow:
     """The account with a new secret; the one before it signs too, for a day."""
     new = {
         "secret": new_secret(),
@@ -91,22 +93,22 @@ def rotate(database: Database, account_id: str, by: str) -> Row:
     return change(database, account_id, new, by)
 
 
-def log_of(database: Database, event_id: str) -> Row | None:
+def log_of(database: Database, event_id: str) -> LogRow | None:
     """What became of the notification with this eventId."""
     return next(iter(_log(database, schema.notice.c.id == event_id)), None)
 
 
-def log_of_request(database: Database, request_id: str) -> list[Row]:
+def log_of_request(database: Database, request_id: str) -> list[LogRow]:
     """What became of the notifications that a call caused."""
     return _log(database, schema.notice.c.request_id == request_id)
 
 
-def log_of_reference(database: Database, ref_id: str) -> list[Row]:
+def log_of_reference(database: Database, ref_id: str) -> list[LogRow]:
     """What became of the notifications about something."""
     return _log(database, schema.notice.c.ref_id == ref_id)
 
 
-def _log(database: Database, condition: sa.ColumnElement[bool]) -> list[Row]:
+def _log(database: Database, condition: sa.ColumnElement[bool]) -> list[LogRow]:
     """Each with its first attempt's begin, its last one's answer, and when it was settled."""
     notice, event, delivery = schema.notice, schema.event, schema.delivery
     first, last = schema.attempt.alias("first"), schema.attempt.alias("last")
@@ -142,10 +144,10 @@ def _log(database: Database, condition: sa.ColumnElement[bool]) -> list[Row]:
         .limit(MOST_ROWS)
     )
     with database.reading() as connection:
-        return [dict(row._mapping) for row in connection.execute(query)]
+        return [cast(LogRow, dict(row._mapping)) for row in connection.execute(query)]
 
 
-def _changed(database: Database, statement: Any) -> Row:
+def _changed(database: Database, statement: sa.Insert | sa.Update) -> AccountRow:
     try:
         with database.writing() as connection:
             row = connection.execute(statement.returning(_account)).one()
@@ -157,15 +159,15 @@ def _changed(database: Database, statement: Any) -> Row:
     return _read(row)
 
 
-def _written(values: Mapping[str, Any]) -> dict[str, Any]:
+def _written(values: Mapping[str, object]) -> dict[str, object]:
     texts = {"event_names", "headers"}
     return {
         name: json_codec.dumps(value) if name in texts else value for name, value in values.items()
     }
 
 
-def _read(row: Any) -> Row:
-    found: Row = dict(row._mapping)
+def _read(row: schema.Row) -> AccountRow:
+    found = dict(row._mapping)
     for name in ("event_names", "headers"):
         found[name] = json_codec.loads(found[name])
-    return found
+    return cast(AccountRow, found)

@@ -61,7 +61,7 @@ def moment(seconds: float) -> str:
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def seconds(text: Json) -> float:
+def seconds(text: object) -> float:
     """A time in ISO 8601, in UTC where it names no zone, as seconds since 1970.
 
     Raises ValueError for what is none.

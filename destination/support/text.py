@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Any
 
 
-def kind(value: Any) -> str:
+def kind(value: object) -> str:
     """Name what a value is, without showing it: an event's data belongs in no message."""
     match value:
         case None:

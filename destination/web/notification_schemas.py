@@ -9,7 +9,7 @@ from typing import Any
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from destination.partners.webhook.destination import METHODS, problem_of_header
-from destination.store.queries.lists import Row
+from destination.store.queries.rows import AccountRow, LogRow
 from destination.support.json_codec import Json, is_unicode, moment
 from destination.support.text import listed
 
@@ -24,7 +24,7 @@ _MOST_NAMES = 500
 class AccountText(fields.Field[str]):
     """A line of text."""
 
-    def _deserialize(self, value: Any, attr: str | None, *_: Any, **__: Any) -> str:
+    def _deserialize(self, value: object, attr: str | None, *_: object, **__: object) -> str:
         if not isinstance(value, str) or not 0 < len(value.strip()) <= _LONGEST_NAME:
             raise ValidationError(f"400: {attr} must be a text of 1 to {_LONGEST_NAME} characters")
         if not value.isprintable() or not is_unicode(value):
@@ -35,7 +35,7 @@ class AccountText(fields.Field[str]):
 class Address(fields.Field[str]):
     """A URL, which is looked at where it is used."""
 
-    def _deserialize(self, value: Any, attr: str | None, *_: Any, **__: Any) -> str:
+    def _deserialize(self, value: object, attr: str | None, *_: object, **__: object) -> str:
         if not isinstance(value, str):
             raise ValidationError(f"400: {attr} must be a text")
         return value
@@ -44,7 +44,7 @@ class Address(fields.Field[str]):
 class Switch(fields.Field[bool]):
     """true or false."""
 
-    def _deserialize(self, value: Any, attr: str | None, *_: Any, **__: Any) -> bool:
+    def _deserialize(self, value: object, attr: str | None, *_: object, **__: object) -> bool:
         if not isinstance(value, bool):
             raise ValidationError(f"400: {attr} must be true or false")
         return value
@@ -53,11 +53,11 @@ class Switch(fields.Field[bool]):
 class Whole(fields.Field[int]):
     """A number; its fraction is cut off, as Capillary does: 10.99 is 10."""
 
-    def __init__(self, *, code: int, **options: Any) -> None:
+    def __init__(self, *, code: int, **options: Any) -> None:  # marshmallow's own options
         super().__init__(**options)
         self._code = code
 
-    def _deserialize(self, value: Any, attr: str | None, *_: Any, **__: Any) -> int:
+    def _deserialize(self, value: object, attr: str | None, *_: object, **__: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValidationError(f"400: {attr} must be a number")
         if value > _LARGEST:
@@ -70,7 +70,7 @@ class Whole(fields.Field[int]):
 class Names(fields.Field[list[str]]):
     """The names of events, each once."""
 
-    def _deserialize(self, value: Any, attr: str | None, *_: Any, **__: Any) -> list[str]:
+    def _deserialize(self, value: object, attr: str | None, *_: object, **__: object) -> list[str]:
         if value == []:
             raise ValidationError(f"51003: {attr} can not be null: name one event at least")
         if not isinstance(value, list) or len(value) > _MOST_NAMES:
@@ -82,7 +82,9 @@ class Names(fields.Field[list[str]]):
 class Headers(fields.Field[dict[str, str]]):
     """Headers: an object of texts."""
 
-    def _deserialize(self, value: Any, attr: str | None, *_: Any, **__: Any) -> dict[str, str]:
+    def _deserialize(
+        self, value: object, attr: str | None, *_: object, **__: object
+    ) -> dict[str, str]:
         if not isinstance(value, dict) or len(value) > 50:
             raise ValidationError(f"400: {attr} must be an object of at most 50 headers")
         for name, text in value.items():
@@ -95,7 +97,7 @@ class Headers(fields.Field[dict[str, str]]):
         return value
 
 
-def _said(name: str, null: int = 400) -> dict[str, Any]:
+def _said(name: str, null: int = 400) -> dict[str, Any]:  # the type is marshmallow's
     return {
         "required": f"300004: {name} is missing",
         "null": f"{null}: {name} can not be null",
@@ -190,7 +192,7 @@ def errors(problem: ValidationError) -> list[Json]:
     ]
 
 
-def web_hook(row: Row) -> Json:
+def web_hook(row: AccountRow) -> Json:
     """An account, as Capillary shows one."""
     return {
         "attribution": {
@@ -201,11 +203,11 @@ def web_hook(row: Row) -> Json:
         },
         "webHookId": row["id"],
         "name": row["name"],
-        "eventNames": row["event_names"],
+        "eventNames": list(row["event_names"]),
         "webHookUrl": row["url"],
         "webHookType": "HTTP",
         "methodType": row["method"],
-        "webHookHeaders": row["headers"],
+        "webHookHeaders": {**row["headers"]},
         "noOfRetryAttempts": 0,
         "maxAllowedConnections": row["connections"],
         "active": row["active"],
@@ -214,12 +216,11 @@ def web_hook(row: Row) -> Json:
     }
 
 
-def event_log(row: Row) -> Json:
-    """What became of a notification, as Capillary shows it: the answer's numbers are floats."""
-    answered = row["ended_at"] is not None
-    ended = row["settled_at"] or (row["ended_at"] if answered else None)
-    late = row["sla"] is not None and (ended or row["now"]) > row["received_at"] + row["sla"]
-    status = row["http_status"]
+def event_log(row: LogRow) -> Json:
+    """What became of a notification, as Capillary shows it."""
+    ended = row["settled_at"] or row["ended_at"]
+    due = None if row["sla"] is None else row["received_at"] + row["sla"]
+    late = due is not None and (ended or row["now"]) > due
     return {
         "refId": row["ref_id"],
         "requestId": row["request_id"],
@@ -229,13 +230,19 @@ def event_log(row: Row) -> Json:
         "eventIngestionTimestamp": _moment(row["received_at"]),
         "eventStartTimestamp": _moment(row["first_started_at"]),
         "eventEndTimestamp": _moment(ended),
-        "slaBreachTimestamp": _moment(row["received_at"] + row["sla"]) if late else None,
-        "consumerResponse": {
-            "webhookHttpStatus": None if status is None else float(status),
-            "time_taken": float(round((row["ended_at"] - row["started_at"]) * 1000)),
-        }
-        if answered
-        else None,
+        "slaBreachTimestamp": _moment(due) if late else None,
+        "consumerResponse": _consumer_response(row),
+    }
+
+
+def _consumer_response(row: LogRow) -> Json:
+    """The last attempt's answer, whose numbers are floats; None while there is none."""
+    began, ended, status = row["started_at"], row["ended_at"], row["http_status"]
+    if began is None or ended is None:
+        return None
+    return {
+        "webhookHttpStatus": None if status is None else float(status),
+        "time_taken": float(round((ended - began) * 1000)),
     }
 
 

@@ -16,7 +16,7 @@ from destination.errors import StoreUnavailable, Unauthorized
 from destination.outbound.ssrf_guard import BadAddress
 from destination.partners.webhook.catalogue import catalogue
 from destination.store import subscribers
-from destination.store.queries.lists import Row
+from destination.store.queries.rows import AccountRow
 from destination.support import json_codec
 from destination.support.json_codec import Json
 from destination.support.logs import fault
@@ -137,13 +137,13 @@ def blueprint(receiver: Receiver) -> Blueprint:
         found = subscribers.log_of_reference(database, ref_id) if _is_id(ref_id) else []
         return _answer([event_log(row) for row in found])
 
-    def _find(web_hook_id: str) -> Row:
+    def _find(web_hook_id: str) -> AccountRow:
         row = subscribers.find(database, web_hook_id) if _is_id(web_hook_id) else None
         if row is None:
             raise _error(400, 400, "webHookId is invalid: no account has it.")
         return row
 
-    def _saved(save: Callable[[], Row]) -> Response:
+    def _saved(save: Callable[[], AccountRow]) -> Response:
         try:
             row = save()
         except subscribers.NameTaken as error:
@@ -202,7 +202,7 @@ def _answer(
 
 
 def _read(*, partial: bool = False) -> dict[str, Any]:
-    """What the request says of an account. Raises _Error."""
+    """What the request says of an account, of the types that its schema gives. Raises _Error."""
     try:
         body = json_codec.loads(request.get_data(cache=False).decode())
     except ValueError as error:
@@ -224,7 +224,7 @@ def _unknown(names: Iterable[str]) -> list[Json]:
     ]
 
 
-def _secret(row: Row) -> Json:
+def _secret(row: AccountRow) -> Json:
     return {"webHookId": row["id"], "secret": row["secret"]}
 
 

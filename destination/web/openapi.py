@@ -19,6 +19,9 @@ from destination.support.text import listed
 from destination.web import openapi_schemas
 from destination.web.notification_schemas import WebHookRequest
 
+#: A part of the description: JSON, in which a schema may stand for its own description.
+Part = dict[str, Any]
+
 #: What an endpoint answers, by its name in the app: a schema, or a list of it; wrapped as
 #: `{"data", "errors"}` below /v3. Endpoints that are not here answer some JSON.
 _ANSWERS: dict[str, type[Schema] | list[type[Schema]]] = {
@@ -94,7 +97,7 @@ def blueprint() -> Blueprint:
         """This description, for people."""
         spec = describe(current_app)
         # Methods of one address that do the same stand together.
-        sections: dict[str, dict[tuple[str, str], Any]] = {tag: {} for tag in _TAGS.values()}
+        sections: dict[str, dict[tuple[str, str], Part]] = {tag: {} for tag in _TAGS.values()}
         for path, operations in spec["paths"].items():
             for method, operation in operations.items():
                 same = sections[operation["tags"][0]].setdefault(
@@ -113,7 +116,7 @@ def blueprint() -> Blueprint:
     return views
 
 
-def describe(app: Flask) -> dict[str, Any]:
+def describe(app: Flask) -> Part:
     """The app's OpenAPI 3.1 document."""
     plugin = MarshmallowPlugin(schema_name_resolver=_name)
     spec = APISpec(
@@ -132,17 +135,17 @@ def describe(app: Flask) -> dict[str, Any]:
         }
         path = re.sub(r"<(?:\w+:)?(\w+)>", lambda part: f"{{{_camel(part[1])}}}", str(rule))
         spec.path(path=path, operations=operations)
-    found: dict[str, Any] = spec.to_dict()
+    found: Part = spec.to_dict()
     return found
 
 
-def _operation(rule: Rule, app: Flask, method: str) -> dict[str, Any]:
+def _operation(rule: Rule, app: Flask, method: str) -> Part:
     view = app.view_functions[rule.endpoint]
     subscribers = str(rule).startswith("/v3/")
     told = {"200": ("As asked.", _answer(rule.endpoint, subscribers=subscribers))}
     failed = _failed(subscribers=subscribers)
     told |= {status: (words, failed) for status, words in _FAILURES.items()}
-    found: dict[str, Any] = {
+    found: Part = {
         "operationId": f"{rule.endpoint}.{method.lower()}",
         "summary": _first_sentence(view.__doc__ or rule.endpoint),
         "tags": [_TAGS[rule.endpoint.partition(".")[0]]],
@@ -169,7 +172,7 @@ def _first_sentence(text: str) -> str:
     return re.split(r"(?<=\.)\s", " ".join(text.split()))[0]
 
 
-def _parameter(name: str) -> dict[str, Any]:
+def _parameter(name: str) -> Part:
     schema = {"type": "string", **({"enum": _CHOICES[name]} if name in _CHOICES else {})}
     return {"name": _camel(name), "in": "path", "required": True, "schema": schema}
 
@@ -184,8 +187,8 @@ def _media(endpoint: str, status: str) -> str:
     return _MEDIA.get(endpoint, _JSON) if status == "200" else _JSON
 
 
-def _answer(endpoint: str, *, subscribers: bool) -> Any:
-    found: Any = _ANSWERS.get(endpoint, {})
+def _answer(endpoint: str, *, subscribers: bool) -> Part | type[Schema]:
+    found: type[Schema] | list[type[Schema]] | Part = _ANSWERS.get(endpoint, {})
     schema = {"type": "array", "items": found[0]} if isinstance(found, list) else found
     if not subscribers:
         return schema
@@ -196,7 +199,7 @@ def _answer(endpoint: str, *, subscribers: bool) -> Any:
     }
 
 
-def _failed(*, subscribers: bool) -> Any:
+def _failed(*, subscribers: bool) -> Part | type[Schema]:
     if not subscribers:
         return openapi_schemas.Message
     return {
@@ -206,18 +209,18 @@ def _failed(*, subscribers: bool) -> Any:
     }
 
 
-def _errors() -> dict[str, Any]:
+def _errors() -> Part:
     said = {"code": {"type": "integer"}, "message": {"type": "string"}}
     return {"type": "array", "items": {"type": "object", "properties": said}}
 
 
-def _name(schema: Any) -> str:
+def _name(schema: object) -> str:
     kind = schema if isinstance(schema, type) else type(schema)
     part = "Change" if isinstance(schema, Schema) and schema.partial else ""
     return f"{kind.__name__.removesuffix('Schema')}{part}"
 
 
-def _shape_of(part: dict[str, Any]) -> str:
+def _shape_of(part: Part) -> str:
     """The name of the shape that a request or an answer has; empty where it has none."""
     schema = next(iter(part["content"].values()))["schema"]
     schema = schema.get("properties", {}).get("data", schema)
@@ -225,7 +228,7 @@ def _shape_of(part: dict[str, Any]) -> str:
     return str(schema.get("$ref", "")).rpartition("/")[2]
 
 
-def _kind_of(about: dict[str, Any]) -> str:
+def _kind_of(about: Part) -> str:
     """A field's type, for people: `number or null`, `list of string`, `POST or PUT`."""
     if "$ref" in about:
         return str(about["$ref"]).rpartition("/")[2]

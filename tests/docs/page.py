@@ -19,6 +19,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -77,6 +78,9 @@ class Section:
 
     def blocks(self, *kinds: str) -> list[Block]:
         return [item for item in self.items if isinstance(item, Block) and item.kind in kinds]
+
+    def lines(self) -> list[str]:
+        return [item for item in self.items if isinstance(item, str)]
 
     def tables(self) -> list[Table]:
         return [item for item in self.items if isinstance(item, Table)]
@@ -154,7 +158,7 @@ def code(cell: str) -> str:
     return found
 
 
-def from_yaml(text: str) -> object:
+def from_yaml(text: str) -> Any:
     return YAML(typ="safe", pure=True).load(text)
 
 

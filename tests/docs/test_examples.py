@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ from tests.docs.page import (
 # Events, and what is sent.
 
 
-def steps(section: Section) -> Iterator[tuple[dict, list[tuple[str, str]], list[str]]]:
+def steps(section: Section) -> Iterator[tuple[dict[str, Any], list[tuple[str, str]], list[str]]]:
     """Each event of a section, with what the page says is sent, and the reasons where nothing is."""
     event = None
     sent: list[tuple[str, str]] = []
@@ -39,6 +40,7 @@ def steps(section: Section) -> Iterator[tuple[dict, list[tuple[str, str]], list[
             sent.append((named[1], text_of(json.loads(item.text))))
         elif isinstance(item, str) and item.startswith("**Nothing is sent"):
             reasons.append(code(item.removeprefix("**Nothing is sent:**")))
+    assert event is not None, section.title
     yield event, sent, reasons
 
 
@@ -124,6 +126,6 @@ def test_every_directive_is_in_the_table_above_them():
 
 def test_every_recipe_is_in_the_list_above_them():
     [top] = [section for section in SECTIONS if section.page == "recipes" and section.level == 1]
-    linked = [re.fullmatch(r"- \[(.+)\]\(#.+\)", line) for line in top.items]
+    linked = [re.fullmatch(r"- \[(.+)\]\(#.+\)", line) for line in top.lines()]
 
     assert [link[1] for link in linked if link] == [section.title for section in RECIPES]

@@ -84,16 +84,16 @@ def test_every_operator_is_shown_with_every_kind_of_value(monkeypatch):
     monkeypatch.setattr(triggers, "compile_condition", found.append)
     for condition, _, _ in CONDITIONS:
         compile_trigger(code(condition))
-    used = set()
+    words, compared = set(), set()
     while found:
         each = found.pop()
         if isinstance(each, conditions.Group):
-            used.add(each.word)
+            words.add(each.word)
             found += each.conditions
         else:
-            used.add((each.operator, conditions._kind(each.constant)))
+            compared.add((each.operator, conditions._kind(each.constant)))
 
-    assert used == {*conditions._TESTS, "and", "or"}
+    assert (compared, words) == ({*conditions._TESTS}, {"and", "or"})
 
 
 def test_every_word_of_a_trigger_is_shown():
@@ -212,8 +212,11 @@ def test_a_word_without_quotes_is_a_text_as_the_page_says():
 # Limits.
 
 
+LIMITS = {row[0]: row[1] for row in rows("What", "Limit")}
+
+
 def test_the_limits_are_those_of_the_kit(setup):
-    shown = dict(rows("What", "Limit"))
+    shown = dict(LIMITS)
 
     assert shown == {
         "A file": f"{documents.MAX_BYTES:,} characters",
@@ -260,7 +263,7 @@ def test_the_limits_are_those_of_the_kit(setup):
     ],
 )
 def test_a_directive_takes_a_text_as_long_as_the_page_says(label, directive):
-    longest = int(dict(rows("What", "Limit"))[label].removesuffix(" characters").replace(",", ""))
+    longest = int(LIMITS[label].removesuffix(" characters").replace(",", ""))
 
     compile_mapping(directive("x" * longest))
     with pytest.raises(InvalidMapping):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class Scene:
             own = {**self._settings, "PORT": str(port)}
             self._processes.beside(Member("receiver", ["destination", "serve"], own))
         for port in self.ports if wait else []:
-            until(lambda port=port: answers(f"http://127.0.0.1:{port}/readyz"))
+            until(partial(answers, f"http://127.0.0.1:{port}/readyz"))
 
     def worker(self, **settings: str) -> Member:
         own = {**self._settings, **settings}

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -123,7 +124,7 @@ def _serve(processes: Fleet, settings: dict[str, str]) -> list[int]:
         own = {**settings, "PORT": str(port)}
         processes.start(Member("receiver", ["destination", "serve"], own))
     for port in ports:
-        until(lambda port=port: answers(f"http://127.0.0.1:{port}/readyz"))
+        until(partial(answers, f"http://127.0.0.1:{port}/readyz"))
     for _ in range(WORKERS):
         processes.start(Member("worker", ["destination", "worker"], settings))
     return ports

@@ -14,11 +14,13 @@ from tests.docs.page import SECTIONS, rows
 
 FILE = ROOT / "mappings" / ".schema.json"
 
-GOOD = {
+FIELDS: dict[str, object] = {"event_name": "order", "source_id": "$.userId"}
+
+GOOD: dict[str, object] = {
     "name": "Order",
     "action": "trackEvent",
     "trigger": 'type = "track"',
-    "fields": {"event_name": "order", "source_id": "$.userId"},
+    "fields": FIELDS,
 }
 
 PAGE = [
@@ -45,7 +47,7 @@ def read(text):
 
 
 def with_metadata(value):
-    return {**GOOD, "fields": {**GOOD["fields"], "metadata": value}}
+    return {**GOOD, "fields": {**FIELDS, "metadata": value}}
 
 
 def test_the_schema_beside_the_mappings_is_the_one_that_the_command_prints():
@@ -69,7 +71,7 @@ def test_a_file_of_the_page_passes(text, validator):
 def test_an_example_of_a_directive_passes(text, validator):
     fields = read(text)["fields"]
 
-    assert list(validator.iter_errors({**GOOD, "fields": {**GOOD["fields"], **fields}})) == []
+    assert list(validator.iter_errors({**GOOD, "fields": {**FIELDS, **fields}})) == []
 
 
 def test_every_directive_is_offered_wherever_a_value_stands(validator):
@@ -99,12 +101,12 @@ def test_every_field_on_the_page_is_offered(validator):
         {**GOOD, "action": "trackEvnt"},
         {**GOOD, "enabled": "no"},
         {**GOOD, "fields": {"event_name": "order"}},
-        {**GOOD, "fields": {**GOOD["fields"], "referral_code": "x"}},
-        {**GOOD, "fields": {**GOOD["fields"], "sourceid": "x"}},
-        {**GOOD, "fields": {**GOOD["fields"], "source_id": True}},
-        {**GOOD, "fields": {**GOOD["fields"], "event_name": ""}},
-        {**GOOD, "fields": {**GOOD["fields"], "event_name": {}}},
-        {**GOOD, "fields": {**GOOD["fields"], "event_name": {"name": "$.event"}}},
+        {**GOOD, "fields": {**FIELDS, "referral_code": "x"}},
+        {**GOOD, "fields": {**FIELDS, "sourceid": "x"}},
+        {**GOOD, "fields": {**FIELDS, "source_id": True}},
+        {**GOOD, "fields": {**FIELDS, "event_name": ""}},
+        {**GOOD, "fields": {**FIELDS, "event_name": {}}},
+        {**GOOD, "fields": {**FIELDS, "event_name": {"name": "$.event"}}},
         {**GOOD, "fields": "$.properties"},
         with_metadata("gold"),
         with_metadata("{{event}}"),

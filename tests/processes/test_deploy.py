@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import kubernetes_validate
 import pytest
@@ -36,25 +37,25 @@ def name_of(path: Path) -> str:
     return path.name
 
 
-def documents(path: Path) -> list[dict]:
+def documents(path: Path) -> list[dict[str, Any]]:
     return list(YAML(typ="safe", pure=True).load_all(path.read_text()))
 
 
-def resources(kind: str) -> list[dict]:
+def resources(kind: str) -> list[dict[str, Any]]:
     return [each for path in MANIFESTS for each in documents(path) if each["kind"] == kind]
 
 
-def pods() -> Iterator[dict]:
+def pods() -> Iterator[dict[str, Any]]:
     """The pod template of everything that runs."""
     for each in resources("Deployment") + resources("Job"):
         yield each["spec"]["template"]
 
 
-def compose() -> dict:
+def compose() -> dict[str, Any]:
     return documents(DEPLOY / "compose.yaml")[0]
 
 
-def ours() -> dict[str, dict]:
+def ours() -> dict[str, dict[str, Any]]:
     """The services of the compose file that run this program."""
     return {
         name: each

@@ -2,6 +2,7 @@
 
 import requests
 
+from destination.support.json_codec import Json
 from tests.running import service, until
 from tests.subscribers import CALL, HERE, TELL, account, mappings, subscriber
 
@@ -36,7 +37,7 @@ def test_a_new_subscriber_is_told_by_a_worker_that_runs_already(tmp_path):
 
 def test_an_event_that_was_parked_reaches_its_subscribers_after_the_fix(tmp_path):
     folder = mappings(tmp_path, GREEDY)
-    call = {**CALL, "properties": {"note": "long" * 5000, "transactionId": 1}}
+    call: dict[str, Json] = {**CALL, "properties": {"note": "long" * 5000, "transactionId": 1}}
     with (
         subscriber() as (url, arrived),
         service(tmp_path, MAPPINGS=folder, **HERE) as running,

@@ -19,7 +19,7 @@ KEPT = sa.Table(
 )
 
 #: Values that are easily changed on their way through another notation.
-ROWS = [
+ROWS: list[dict[str, object]] = [
     {"text": None, "number": None, "count": None, "flag": None, "key": None},
     {"text": "", "number": 0.0, "count": 0, "flag": False, "key": b""},
     {"text": "a", "number": 0.1 + 0.2, "count": 2**53 + 1, "flag": True, "key": b"\x00\xff\\x41"},

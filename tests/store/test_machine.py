@@ -151,8 +151,8 @@ class Store(RuleBasedStateMachine):
             lane = sorted(self.holders)[index % len(self.holders)]
             acks.append(self._settled(self.holders[lane], verdict, wait, more=more))
         for name, standing in self.standings.items():
-            mine = [one for one in acks if one.lease.destination == name]
-            standing.learn(mine, self.clock.now)
+            told = [one for one in acks if one.lease.destination == name]
+            standing.learn(told, self.clock.now)
         leases = self._turn(acks, dict.fromkeys(destinations, limit))
         for lease in leases:
             self._took(lease)
@@ -335,9 +335,13 @@ class Store(RuleBasedStateMachine):
 
 @pytest.mark.timeout(600)  # what it finds, it shortens for up to five minutes
 def test_the_store_keeps_its_promises_whatever_happens_in_whatever_order(timed, clock):
+    class Ours(Store):
+        def __init__(self) -> None:
+            super().__init__(timed, clock)
+
     examples = 60 if timed.engine.dialect.name == "sqlite" else 15
     run_state_machine_as_test(
-        lambda: Store(timed, clock),
+        Ours,
         settings=settings(
             max_examples=examples,
             stateful_step_count=40,

@@ -15,7 +15,7 @@ from destination.support.json_codec import Json
 
 V = TypeVar("V")
 
-#: What is said of a field, after its name.
+#: What is said of a field, after its name. The type is marshmallow's.
 _MESSAGES: dict[str, Any] = {"required": "is missing", "null": "must not be null"}
 
 
@@ -35,7 +35,7 @@ class ActionField(fields.Field[V]):
         default: Json,
         required: bool = False,
         allow_none: bool = False,
-        validate: Callable[[Any], None] | None = None,
+        validate: Callable[[V], None] | None = None,
     ) -> None:
         """`default` is the mapping value, in the shorthand of mapping files, that a preset begins
         with. `validate` raises ValidationError for a value that cannot be sent.
@@ -48,10 +48,10 @@ class ActionField(fields.Field[V]):
         )
 
 
-class TextField(ActionField[str | None]):
+class TextField(ActionField[str]):
     """Text. A number or a boolean is written as text: 12345 → "12345"."""
 
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+    def _deserialize(self, value: object, *_: object, **__: object) -> str:
         if isinstance(value, str):
             return value
         if isinstance(value, bool):
@@ -64,7 +64,7 @@ class TextField(ActionField[str | None]):
 class IdField(TextField):
     """Text or a number that names somebody or something."""
 
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+    def _deserialize(self, value: object, *_: object, **__: object) -> str:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise ValidationError("must be text or a number")
         if (problem := problem_of_id(text := str(value))) is not None:
@@ -84,7 +84,7 @@ class CustomerField(IdField):
 class TimeField(TextField):
     """A time in ISO 8601, in UTC where it names no zone: sent in UTC with milliseconds."""
 
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+    def _deserialize(self, value: object, *_: object, **__: object) -> str:
         try:
             return json_codec.moment(json_codec.seconds(value))
         except ValueError as error:
@@ -94,7 +94,7 @@ class TimeField(TextField):
 class NumberField(ActionField[int | float]):
     """A number, or text that is one: "19.99" → 19.99."""
 
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int | float:
+    def _deserialize(self, value: object, *_: object, **__: object) -> int | float:
         try:
             read = json_codec.loads(value.strip()) if isinstance(value, str) else value
         except ValueError:
@@ -107,7 +107,7 @@ class NumberField(ActionField[int | float]):
 class ObjectField(ActionField[dict[str, Json]]):
     """A JSON object, sent as it is."""
 
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Json]:
+    def _deserialize(self, value: object, *_: object, **__: object) -> dict[str, Json]:
         if not isinstance(value, dict):
             raise ValidationError("must be an object")
         return value
@@ -128,7 +128,7 @@ class ActionFields(Schema):
     error_messages = {"type": "must be an object"}  # noqa: RUF012
 
     @pre_load
-    def _drop_empty(self, data: Json, **_: Any) -> Json:
+    def _drop_empty(self, data: Json, **_: object) -> Json:
         if not isinstance(data, dict):
             return data
         return {

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -67,7 +66,7 @@ class Filter:
             found.append(table.c.event_id.in_(sa.select(schema.event.c.id).where(*of_call)))
         return found
 
-    def _made(self, number: sa.Column[Any], moment: sa.Column[Any]) -> list[Condition]:
+    def _made(self, number: sa.Column[int], moment: sa.Column[float]) -> list[Condition]:
         conditions: list[Condition] = [number.in_(self.ids)] if self.ids else []
         if self.since is not None:
             conditions.append(moment >= self.since)

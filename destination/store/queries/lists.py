@@ -1,7 +1,7 @@
 """What is kept, for people to look at."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import sqlalchemy as sa
 
@@ -9,10 +9,21 @@ from destination.model.arrival import Outcome
 from destination.store import schema
 from destination.store.database import Database
 from destination.store.queries.filters import EVERYTHING, Filter
+from destination.store.queries.rows import (
+    DiscardRow,
+    EventRow,
+    HoldRow,
+    ListedDelivery,
+    WholeDiscard,
+    WholeEvent,
+)
 from destination.support import json_codec
 
-#: A row of a list: column name → value.
+#: One delivery or attempt, with all that is known of it: column name → value.
 Row = dict[str, Any]
+
+#: SQLAlchemy does not know the types of a table's columns; `rows` says what they are.
+Query: TypeAlias = "sa.Select[*tuple[object, ...]]"
 
 #: Rows read from the database at a time: a list of a million is shown as it comes.
 _PAGE = 500
@@ -20,7 +31,7 @@ _PAGE = 500
 
 def events(
     database: Database, chosen: Filter = EVERYTHING, *, limit: int | None = None
-) -> Iterator[Row]:
+) -> Iterator[EventRow]:
     """What arrived, newest first, with its outcome and the reason of a discard. What became of
     one that is removed, since it is past its age, is not known any more.
     """
@@ -33,7 +44,7 @@ def events(
         .limit(1)
         .scalar_subquery()
     )
-    query: sa.Select[Any] = sa.select(
+    query = sa.select(
         event.c.id,
         event.c.message_id,
         event.c.source,
@@ -53,7 +64,7 @@ def events(
 
 def deliveries(
     database: Database, chosen: Filter = EVERYTHING, *, limit: int | None = None
-) -> Iterator[Row]:
+) -> Iterator[ListedDelivery]:
     """Deliveries, newest first; `lane` is the customer whose deliveries leave in order, `since`
     when they came to stand where they stand.
     """
@@ -65,14 +76,14 @@ def deliveries(
 
 def discards(
     database: Database, chosen: Filter = EVERYTHING, *, limit: int | None = None
-) -> Iterator[Row]:
+) -> Iterator[DiscardRow]:
     """Why events made no delivery, newest first."""
     query = _discards().where(*chosen.discards())
     return _rows(database, query.order_by(schema.discard.c.id.desc()).limit(limit))
 
 
-def event(database: Database, event_id: int) -> Row | None:
-    """One event with its call; its `deliveries` and `discards` are lists of rows."""
+def event(database: Database, event_id: int) -> WholeEvent | None:
+    """One event with its call, and all that it made."""
     table = schema.event
     with database.reading() as connection:
         found = connection.execute(sa.select(table).where(table.c.id == event_id)).first()
@@ -80,11 +91,12 @@ def event(database: Database, event_id: int) -> Row | None:
             return None
         made = connection.execute(_deliveries().where(schema.delivery.c.event_id == event_id))
         dropped = connection.execute(_discards().where(schema.discard.c.event_id == event_id))
-        return {
+        whole = {
             **found._mapping,
             "deliveries": [dict(row._mapping) for row in made],
             "discards": [dict(row._mapping) for row in dropped],
         }
+        return cast(WholeEvent, whole)
 
 
 def delivery(database: Database, delivery_id: int) -> Row | None:
@@ -114,12 +126,12 @@ def delivery(database: Database, delivery_id: int) -> Row | None:
         return {**found._mapping, "attempt_list": [dict(row._mapping) for row in attempts]}
 
 
-def discard(database: Database, discard_id: int) -> Row | None:
+def discard(database: Database, discard_id: int) -> WholeDiscard | None:
     """One discard with the call that made it."""
     query = _discards().add_columns(schema.event.c.call)
     with database.reading() as connection:
         found = connection.execute(query.where(schema.discard.c.id == discard_id)).first()
-    return None if found is None else dict(found._mapping)
+    return None if found is None else cast(WholeDiscard, dict(found._mapping))
 
 
 def unsettled(database: Database, message_ids: Sequence[str]) -> int:
@@ -142,7 +154,7 @@ def counts(database: Database) -> dict[str, int]:
         return {row.status: row.number for row in connection.execute(query)}
 
 
-def holds(database: Database) -> list[Row]:
+def holds(database: Database) -> list[HoldRow]:
     """The destinations that are paused, with the reason and since when."""
     return list(_rows(database, sa.select(schema.hold)))
 
@@ -164,7 +176,7 @@ def mapping_texts(database: Database, digest: str) -> dict[str, str]:
         return cast(dict[str, str], json_codec.loads(found.scalar() or "{}"))
 
 
-def _deliveries() -> sa.Select[Any]:
+def _deliveries() -> Query:
     delivery, event, lane = schema.delivery, schema.event, schema.lane
     return sa.select(
         delivery.c.id,
@@ -181,7 +193,7 @@ def _deliveries() -> sa.Select[Any]:
     ).select_from(delivery.join(event).join(lane))
 
 
-def _discards() -> sa.Select[Any]:
+def _discards() -> Query:
     discard, event = schema.discard, schema.event
     return sa.select(
         discard.c.id,
@@ -195,7 +207,8 @@ def _discards() -> sa.Select[Any]:
     ).select_from(discard.join(event))
 
 
-def _rows(database: Database, query: sa.Select[Any]) -> Iterator[Row]:
+def _rows(database: Database, query: Query) -> Iterator[Any]:
+    """The rows of a query, each as a dict; whoever asks knows its columns."""
     with (
         database.reading() as connection,
         connection.execution_options(yield_per=_PAGE).execute(query) as result,

@@ -1,7 +1,6 @@
 """What became of calls, by their message ids: to compare with what was sent."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -29,7 +28,7 @@ def outcomes(
         names = {row.id: row.message_id for row in connection.execute(wanted)}
         made = sa.select(delivery.c.event_id, delivery.c.status, delivery.c.reason)
         made = made.where(delivery.c.event_id.in_(names))
-        deliveries: Sequence[Any] = connection.execute(made).all()
+        deliveries: Sequence[schema.Row] = connection.execute(made).all()
         dropped = sa.select(discard.c.event_id, discard.c.reason).order_by(discard.c.id.desc())
         discards = connection.execute(dropped.where(discard.c.event_id.in_(names))).all()
     found: dict[str, tuple[str, str | None]] = dict.fromkeys(names.values(), ("removed", None))

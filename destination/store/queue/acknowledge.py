@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -119,7 +118,7 @@ def acknowledge(
     return mine, now
 
 
-def _attempt_row(ack: Acknowledgement, now: float) -> dict[str, Any]:
+def _attempt_row(ack: Acknowledgement, now: float) -> dict[str, object]:
     exchange = ack.exchange
     return {
         "attempt": ack.lease.attempt_id,
@@ -135,7 +134,7 @@ def _attempt_row(ack: Acknowledgement, now: float) -> dict[str, Any]:
     }
 
 
-def _delivery_row(ack: Acknowledgement, now: float) -> dict[str, Any]:
+def _delivery_row(ack: Acknowledgement, now: float) -> dict[str, object]:
     held = ack.verdict is Verdict.HOLD
     return {
         "delivery": ack.lease.delivery_id,

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -218,7 +217,7 @@ def _first_outcomes(
     rows = connection.execute(
         _FIRST_DISCARDS, {"message_ids": [arrivals[i].message_id for i in duplicates]}
     )
-    discarded: dict[Key, Any] = {(row.source, row.message_id): row for row in rows}
+    discarded: dict[Key, schema.Row] = {(row.source, row.message_id): row for row in rows}
     outcomes = {}
     for i in duplicates:
         row = discarded.get((arrivals[i].source, arrivals[i].message_id))

@@ -7,7 +7,6 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -25,7 +24,7 @@ from destination.store.queue.rate_limit import (
     spend,
 )
 
-_ids: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
+_ids: sa.BindParameter[int] = sa.bindparam("ids", expanding=True)
 _now = sa.bindparam("now", type_=sa.Double)
 
 #: Lanes that are ready, the longest ready first.
@@ -193,7 +192,9 @@ def _ready_lanes(
     return others | bulk, bulk
 
 
-def _write_attempts(connection: sa.Connection, begun: Sequence[Any], now: float) -> dict[int, int]:
+def _write_attempts(
+    connection: sa.Connection, begun: Sequence[schema.Row], now: float
+) -> dict[int, int]:
     """Write down an attempt for each, before any request leaves: delivery id → attempt id."""
     if not begun:
         return {}
@@ -204,7 +205,7 @@ def _write_attempts(connection: sa.Connection, begun: Sequence[Any], now: float)
     return {row.delivery_id: row.id for row in rows}
 
 
-def _find_interrupted(connection: sa.Connection, lanes: set[int]) -> Sequence[Any]:
+def _find_interrupted(connection: sa.Connection, lanes: set[int]) -> Sequence[schema.Row]:
     """The deliveries of `lanes` that a worker left behind; a lane with none is let go."""
     if not lanes:
         return []

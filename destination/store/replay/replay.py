@@ -9,7 +9,6 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -102,7 +101,7 @@ class _Rerun:
     changes: bool
 
 
-def _run(kind: Kind, row: Any, routes: Routes) -> _Rerun:
+def _run(kind: Kind, row: schema.Row, routes: Routes) -> _Rerun:
     """Route a kept event again: by the mapping that the row names, or by all."""
     results: list[Delivery | Discard]
     try:
@@ -137,7 +136,7 @@ def _run(kind: Kind, row: Any, routes: Routes) -> _Rerun:
     )
 
 
-def _read(row: Any, max_bytes: int) -> Event:
+def _read(row: schema.Row, max_bytes: int) -> Event:
     """The event of a row. Raises Refused for one that was kept though it could not be taken."""
     try:
         call = json_codec.loads(row.call)
@@ -182,7 +181,7 @@ def _put(
     return {rerun.place: kept for rerun, kept in decided}
 
 
-def _quarantine(database: Database, rows: Sequence[Any]) -> set[int]:
+def _quarantine(database: Database, rows: Sequence[schema.Row]) -> set[int]:
     """Count a try of each quarantined event among `rows`. Returns those that had too many."""
     tried = [row.id for row in rows if row.reason == DiscardReason.MAPPING_FAILED]
     return {number for number in tried if quarantine.begin(database, number) is Try.GIVEN_UP}
@@ -249,7 +248,7 @@ def _ids(database: Database, table: sa.Table, conditions: Sequence[Condition]) -
         return array("q", connection.execute(query).scalars())
 
 
-def _rows(database: Database, kind: Kind, ids: Sequence[int]) -> Sequence[Any]:
+def _rows(database: Database, kind: Kind, ids: Sequence[int]) -> Sequence[schema.Row]:
     """The failed deliveries, or the discards, that are still there, each with its event."""
     event = schema.event
     table = schema.delivery if kind is Kind.FAILED else schema.discard

@@ -5,7 +5,7 @@ What newer events have set of its customer meanwhile is left out of it: it would
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 import sqlalchemy as sa
 
@@ -108,7 +108,7 @@ def mark_delivered(database: Database, ids: Sequence[int]) -> set[int]:
 def _without_stale(
     database: Database,
     connection: sa.Connection,
-    rows: Sequence[Any],
+    rows: Sequence[schema.Row],
     by: Mapping[str, Destination],
     now: float,
 ) -> dict[int, str]:
@@ -134,7 +134,7 @@ def _without_stale(
     return {number: left[place] for number, place in places.items() if place in left}
 
 
-def _as_made(row: Any, by: Mapping[str, Destination]) -> Delivery:
+def _as_made(row: schema.Row, by: Mapping[str, Destination]) -> Delivery:
     """A delivery as routing made it, as far as its traits are concerned."""
     destination = by.get(row.destination)
     action = destination.actions.get(row.action) if destination else None

@@ -7,7 +7,6 @@ the next one for the same key takes it over, and the failed one is not sent agai
 
 from collections.abc import Collection, Sequence
 from functools import cache, partial
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -20,7 +19,7 @@ from destination.store.rules import Routed, Transaction
 #: What wants a key: an event, by its id, and one of its deliveries.
 Wanting = tuple[int, Delivery]
 
-_keys: sa.BindParameter[Any] = sa.bindparam("keys", expanding=True)
+_keys: sa.BindParameter[bytes] = sa.bindparam("keys", expanding=True)
 _THESE = schema.award.c.key.in_(_keys)
 _FREE = sa.delete(schema.award).where(_THESE)
 _LOCK = sa.select(schema.award).where(_THESE).order_by(schema.award.c.key).with_for_update()
@@ -140,7 +139,7 @@ def _failed(
     connection: sa.Connection, events: Collection[int]
 ) -> dict[tuple[int, str, str, float], int]:
     """The failed deliveries of events, by what an award knows of them."""
-    rows: Any = connection.execute(_FAILED, {"events": list(events)})
+    rows = connection.execute(_FAILED, {"events": list(events)})
     return {(row.event_id, row.destination, row.mapping, row.created_at): row.id for row in rows}
 
 

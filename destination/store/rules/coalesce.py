@@ -7,7 +7,6 @@ wait, one that sets the same traits later makes an earlier one needless: it beco
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -100,7 +99,7 @@ def coalesce(
     return [(key, arrival.apply(partial(_check, by, key))) for key, arrival in routed]
 
 
-def _waiting(row: Any) -> _Place:
+def _waiting(row: schema.Row) -> _Place:
     return _Place(
         event_id=row.event_id,
         destination=row.destination,

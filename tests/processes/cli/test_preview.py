@@ -15,10 +15,11 @@ from destination.cli import main
 from destination.cli.call_files import Payload
 from destination.cli.explaining import Explainer
 from destination.routing.route import arrive
+from destination.support.json_codec import Json
 from tests.conftest import copy_presets
 from tests.running import PATIENCE, until
 
-ORDER = {
+ORDER: dict[str, Json] = {
     "type": "track",
     "messageId": "m1",
     "userId": 7,

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -33,7 +33,10 @@ def connect(port: int) -> closing[http.client.HTTPConnection]:
 
 
 def ask(
-    connection: http.client.HTTPConnection, method: str, path: str, body: object = None
+    connection: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    body: str | bytes | Iterable[bytes] | None = None,
 ) -> tuple[int, bytes]:
     connection.request(method, path, body, HEADERS, encode_chunked=True)
     answer = connection.getresponse()
@@ -111,8 +114,12 @@ serve(api_key="key", api_secret="secret", ready=lambda port: print(port, flush=T
 
 @pytest.fixture
 def process() -> Iterator[subprocess.Popen[str]]:
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", RUN], text=True, **pipes) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", RUN],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
         yield process
         process.kill()
 

@@ -66,7 +66,7 @@ def answers(tmp_path_factory):
         setup = Setup.read()
         receiver = setup.receiver()
         client = create_app(receiver).test_client()
-        known = {"eventId": "", "requestId": CALL["messageId"], "refId": "50074_38236069"}
+        known = {"eventId": "", "requestId": str(CALL["messageId"]), "refId": "50074_38236069"}
         client.post("/v3/webHooks", json=account(url, "stand-in", slaInSeconds=30))
         client.post("/webhooks/segment", json=CALL)
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import requests
@@ -45,10 +46,10 @@ SCOPE = {
 def serving(folder, bounds, ready="/readyz"):
     service = Service(folder)
     process = subprocess.Popen(
-        [sys.executable, "-c", SERVE.format(bounds)], env=service.environment
+        [sys.executable, "-c", SERVE.format(bounds)], env=service.environment, text=True
     )
     try:
-        service.process = process
+        service.processes = [process]
         until(lambda: answers(f"{service.url}{ready}"))
         yield service
     finally:
@@ -201,7 +202,7 @@ async def connected():
     """Our end of a connection, and the writer of the other one."""
     config = uvicorn.Config(entering(None), http=server._Connection, log_config=None)
     config.load()
-    connection = server._Connection(config, ServerState(), {})
+    connection: Any = server._Connection(config, ServerState(), {})  # of private parts
     with socket.create_server(("127.0.0.1", 0)) as listener:
         loop = asyncio.get_running_loop()
         listening = await loop.create_server(lambda: connection, sock=listener)
@@ -350,9 +351,10 @@ health.standings = lambda _: time.sleep(600)
     with serving(tmp_path, "server.GRACE = 1\n" + hanging, ready="/healthz") as service:
         with pytest.raises(requests.Timeout):
             requests.get(f"{service.url}/metrics", timeout=1)
-        service.process.terminate()
+        [process] = service.processes
+        process.terminate()
 
-        assert service.process.wait(PATIENCE) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_no_header_passes_for_another():

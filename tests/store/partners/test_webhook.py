@@ -19,8 +19,8 @@ from destination.registry import Registry
 from destination.routing.route import route
 from destination.store import subscribers
 from destination.store.queries import lists
-from destination.web.app import create_app
 from destination.web.notification_schemas import WebHookRequest
+from tests.clients import client_of
 from tests.conftest import ROOT
 from tests.running import until
 from tests.subscribers import CALL, HERE, TELL, account, delivering, mappings, subscriber
@@ -271,11 +271,9 @@ def service(database, setup, tmp_path):
     made = setup(
         DATABASE_URL=url, MAPPINGS=mappings(tmp_path), READ_TIMEOUT="2", CONNECT_TIMEOUT="1", **HERE
     )
-    receiver = made.receiver()
-    client = create_app(receiver).test_client()
-    client.setup, client.database = made, database
+    client = client_of(made)
     yield client
-    receiver.database.engine.dispose()
+    client.database.engine.dispose()
 
 
 def subscribe(client, **changes):

@@ -176,7 +176,8 @@ def test_a_database_that_is_locked_is_unavailable(tmp_path, monkeypatch):
 
 def test_a_writer_that_waits_keeps_looking_for_its_turn(tmp_path, monkeypatch):
     """SQLite's own waiting looks ever more seldom: who writes all the time would keep it out."""
-    one = databases.connect(f"sqlite:///{tmp_path / 'x.db'}")
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    one = databases.connect(url)
     one.prepare()
     looks = []
 
@@ -187,6 +188,6 @@ def test_a_writer_that_waits_keeps_looking_for_its_turn(tmp_path, monkeypatch):
 
     monkeypatch.setattr(time, "sleep", look)
     with one.writing() as writer:
-        assert outcomes(databases.connect(one.engine.url), arrival("m1")) == [("accepted", None)]
+        assert outcomes(databases.connect(url), arrival("m1")) == [("accepted", None)]
         writer.exec_driver_sql("BEGIN")  # for the end of the block
     assert set(looks) == {0.001}

@@ -9,6 +9,7 @@ import pytest
 from destination.errors import StoreUnavailable
 from destination.store.queries import lists
 from destination.store.queue import group_commit
+from destination.store.queue.enqueue import enqueue as real_enqueue
 from destination.store.queue.group_commit import GroupCommit
 from tests.conftest import arrival
 from tests.running import PATIENCE, until
@@ -33,11 +34,11 @@ def alone(commits, arrivals):
 
 def counting(monkeypatch):
     """How many arrivals each commit had."""
-    sizes, real = [], group_commit.enqueue
+    sizes = []
 
     def enqueue(database, arrivals):
         sizes.append(len(arrivals))
-        return real(database, arrivals)
+        return real_enqueue(database, arrivals)
 
     monkeypatch.setattr(group_commit, "enqueue", enqueue)
     return sizes
@@ -46,12 +47,11 @@ def counting(monkeypatch):
 def holding(monkeypatch):
     """Commits that tell when one begins, and wait until they may go on."""
     begun, go_on = threading.Event(), threading.Event()
-    real = group_commit.enqueue
 
     def enqueue(database, arrivals):
         begun.set()
         assert go_on.wait(PATIENCE)
-        return real(database, arrivals)
+        return real_enqueue(database, arrivals)
 
     monkeypatch.setattr(group_commit, "enqueue", enqueue)
     return begun, go_on
@@ -84,7 +84,7 @@ def test_who_comes_while_bulk_is_kept_does_not_wait_for_it_and_goes_before_the_n
     database, monkeypatch
 ):
     monkeypatch.setattr(group_commit, "MAX_BULK", 1)
-    real, kept = group_commit.enqueue, []
+    kept = []
     begun, go_on = threading.Event(), threading.Event()
 
     def enqueue(database, arrivals):
@@ -92,7 +92,7 @@ def test_who_comes_while_bulk_is_kept_does_not_wait_for_it_and_goes_before_the_n
         if one.message_id == "b0":
             begun.set()
             assert go_on.wait(PATIENCE)
-        outcomes = real(database, arrivals)
+        outcomes = real_enqueue(database, arrivals)
         kept.append(one.message_id)
         if one.message_id == "m1":
             go_on.set()

@@ -15,7 +15,6 @@ from destination.store.queries import lists
 from destination.store.queue import poll, rate_limit
 from destination.store.queue.enqueue import enqueue
 from destination.store.queue.rate_limit import Capacity, Terms
-from destination.worker import loop as module
 from destination.worker.loop import Worker
 from tests import misbehaving
 from tests.conftest import arrival
@@ -31,7 +30,10 @@ class Engine:
     """Answers each customer by a script of its own, and writes down what arrives, in order."""
 
     def __init__(self, **scripts):
-        self.scripts = {customer: list(script) for customer, script in scripts.items()}
+        #: By customer; None for requests that name none.
+        self.scripts: dict[str | None, list[bytes | str]] = {
+            customer: list(script) for customer, script in scripts.items()
+        }
         self.arrived = []
         self.paths = []
         self._lock = threading.Lock()
@@ -351,7 +353,7 @@ def test_a_fault_of_ours_parks_the_delivery(database):
 def test_a_database_that_is_away_for_a_while_costs_nothing(database, monkeypatch):
 
     enqueue(database, [arrival(f"m{n}") for n in range(5)])
-    real, failures = module.poll.poll, iter([True, False, True, True, False])
+    real, failures = poll.poll, iter([True, False, True, True, False])
     monkeypatch.setattr("destination.worker.loop.PAUSE", 0.05)
 
     def flaky(*args, **kwargs):
@@ -359,7 +361,7 @@ def test_a_database_that_is_away_for_a_while_costs_nothing(database, monkeypatch
             raise StoreUnavailable("gone")
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(module.poll, "poll", flaky)
+    monkeypatch.setattr(poll, "poll", flaky)
     engine = Engine()
     with working(database, engine):
         until(settled(database))

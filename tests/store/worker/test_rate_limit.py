@@ -68,7 +68,10 @@ def test_one_dead_destination_hurts_no_other(database):
     enqueue(database, [arrival(f"m{n}", f"u{n}") for n in range(50)])
     silent, engine = threading.Event(), Engine()
 
-    with server(lambda _: silent.wait(30)) as nowhere, server(engine) as url:
+    def never(_):
+        silent.wait(30)
+
+    with server(never) as nowhere, server(engine) as url:
         destinations = {
             "dead": Rehook(RehookSettings(url=nowhere)),
             "rehook": Rehook(RehookSettings(url=url)),

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from destination.cli import main
 from destination.store import database as databases
 from destination.store.queries import lists
-from destination.web.app import create_app
+from tests.clients import client_of
 from tests.misbehaving import read_request, response, server
 from tests.running import until
 from tests.subscribers import CALL, HERE, account, delivering, mappings, subscriber
@@ -24,10 +24,7 @@ def client(database, setup, tmp_path, monkeypatch):
     for name, value in HERE.items():
         monkeypatch.setenv(f"DESTINATION_{name}", value)
     monkeypatch.setenv("DESTINATION_MAPPINGS", mappings(tmp_path))
-    made = setup()
-    client = create_app(made.receiver()).test_client()
-    client.setup, client.database = made, database
-    return client
+    return client_of(setup())
 
 
 def subscribe(client, url, name="A", **changes):

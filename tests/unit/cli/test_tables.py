@@ -17,7 +17,7 @@ def _narrow(monkeypatch):
 
 @pytest.mark.parametrize("columns", [DELIVERIES, DISCARDS, EVENTS])
 def test_an_id_is_never_cut(columns, capsys):
-    row = {key: f"a rather long {key}" for key in columns}
+    row: dict[str, object] = {key: f"a rather long {key}" for key in columns}
     row |= {"id": 85691234, "status": "delivered", "attempts": 12, "reason": "already_awarded"}
     row |= {"outcome": "discarded", "type": "identify", "since": time.time()}
     row |= {key: 1_800_000_000.0 for key in columns if key.endswith("_at")}

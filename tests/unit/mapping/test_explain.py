@@ -259,7 +259,7 @@ def test_a_directive_that_comes_before_all_fields_changes_what_they_find():
 
 
 def test_a_mapping_as_deep_as_may_be_has_a_trace():
-    value = {"@path": "$.type"}
+    value: dict[str, object] = {"@path": "$.type"}
     for _ in range(97):
         value = {"@excludeWhenNull": value}
 

@@ -156,7 +156,7 @@ def test_a_mapping_that_holds_itself_is_refused():
 
 
 def test_a_mapping_as_deep_as_may_be_is_taken():
-    mapping = "$.v"
+    mapping: object = "$.v"
     for _ in range(49):
         mapping = {"@literal": [mapping]}
 

@@ -30,7 +30,7 @@ TRIGGER_ACCIDENTS = [
 ]
 
 
-def recorded(name: str) -> list[dict[str, Any]]:
+def recorded(name: str) -> Any:
     file = VECTORS / f"{name}.json"
     if not file.exists():
         pytest.skip(f"no {file}")

@@ -85,7 +85,7 @@ def test_a_file_that_cannot_be_switched_says_what_to_write():
 
 
 def test_a_new_file_looks_like_those_of_the_documentation():
-    content = {
+    content: dict[str, object] = {
         "fields": {
             "event_name": {"@if": {"exists": "$.event", "then": "yes", "else": None}},
             "metadata": {"note": "Hi {{event}}", "gap": "{{event}}", "list": [{"a": 1, "b": "1"}]},

@@ -5,6 +5,7 @@ import time
 from http.client import HTTPConnection
 
 import pytest
+from urllib3.connection import HTTPConnection as TracedConnection
 
 from destination.model.request import Request
 from destination.model.verdict import Trouble
@@ -296,13 +297,13 @@ class SleepyClock:
 
 def test_a_process_that_slept_while_it_connected_sends_nothing(monkeypatch):
     """As after a SIGSTOP: its thread goes on before the watch has seen how late it is."""
-    received, clock, connect = [], SleepyClock(), http_client.HTTPConnection.connect
+    received, clock, connect = [], SleepyClock(), TracedConnection.connect
 
     def sleeps(connection):
         connect(connection)
         clock.slept += 5.0
 
-    monkeypatch.setattr(http_client.HTTPConnection, "connect", sleeps)
+    monkeypatch.setattr(TracedConnection, "connect", sleeps)
     monkeypatch.setattr(http_client, "time", clock)
     monkeypatch.setattr(http_client._Deadlines, "_run", lambda _: None)
     with server(lambda connection: received.append(read_request(connection))) as url:

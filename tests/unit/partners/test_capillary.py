@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from destination.partners.capillary import Capillary, CapillarySettings
 from destination.settings.tables import Environment
 from destination.store.queries import lists
-from destination.web.app import create_app
+from tests.clients import client_of
 from tests.conftest import ROOT
 
 FILES = sorted((ROOT / "fixtures" / "capillary").rglob("*.json"))
@@ -43,10 +43,7 @@ def client(setup, tmp_path):
     path.parent.mkdir(parents=True)
     path.write_text(NOTHING)
     made = setup(DATABASE_URL=f"sqlite:///{tmp_path / 'c.db'}", MAPPINGS=str(path.parents[1]))
-    receiver = made.receiver()
-    client = create_app(receiver).test_client()
-    client.database = receiver.database
-    return client
+    return client_of(made)
 
 
 def outcome(answer):
@@ -125,7 +122,7 @@ def test_a_call_shows_all_that_the_account_is_configured_to_send(
     made = setup(
         CAPILLARY_WEBHOOK_PASSWORD="correct", CAPILLARY_WEBHOOK_HEADERS="accesstoken: abc, X-B: d"
     )
-    strict = create_app(made.receiver()).test_client()
+    strict = client_of(made)
 
     def status(**given):
         sent = {name: value for name, value in headers(**{"X-B": "d", **given}).items() if value}

@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 FIXTURES = ROOT / "fixtures" / "capillary" / "valid"
 
 #: What Segment is told of each notification.
-TOLD = {
+TOLD: dict[str, list[tuple[str, dict[str, object]]]] = {
     "coupon-issue": [("Coupon Awarded", {})],
     "coupon-redeem": [("Coupon Redeemed", {})],
     "customer-added": [("Loyalty Customer Created", {})],

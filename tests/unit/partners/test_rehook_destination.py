@@ -91,6 +91,7 @@ def test_a_field_that_cannot_be_sent_is_named(action, fields, wrong):
 def test_a_conversion_event_needs_a_referral_code(name, metadata, reason):
     action = Rehook(RehookSettings(conversion_events=("signup",))).actions["trackEvent"]
     payload = action.fields.payload({"event_name": name, "source_id": "u", "metadata": metadata})
+    assert action.rule
     discard = action.rule(payload)
 
     assert (discard and discard.reason) == reason
@@ -100,6 +101,7 @@ def looked_up(status, answer):
     action = Rehook(RehookSettings(validate_codes=True)).actions["identifyUser"]
     question, _ = action.requests({"source_id": "u", "referral_code": "A/B ü"})
     exchange = Exchange(method="GET", url="", status=status, answer=answer)
+    assert question.objection
     return question, question.objection(exchange)
 
 

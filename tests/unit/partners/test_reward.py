@@ -52,6 +52,7 @@ def test_an_id_is_encoded_whole(user, path):
 def test_an_id_that_would_be_another_path_is_not_sent(name, dots):
     payload = TRIGGER.fields.payload({"trigger_id": "t", "user_id": "u", name: dots})
 
+    assert TRIGGER.rule
     assert TRIGGER.rule(payload).reason == "payload_validation_failed"
 
 
@@ -79,11 +80,13 @@ def test_a_value_is_a_number(value):
     assert error.value.messages_dict == {"value": ["must be a number"]}
 
 
+DATA = {"user": {"id": "u1"}, "transaction": {"id": "txn_1", "amount": 20}}
+
 ISSUED = {
     "id": "we_1",
     "type": "balance.credit_points_issued",
     "time": "2026-03-14T09:26:53.589Z",
-    "data": {"user": {"id": "u1"}, "transaction": {"id": "txn_1", "amount": 20}},
+    "data": DATA,
 }
 
 
@@ -104,7 +107,7 @@ def test_points_that_were_issued_are_a_track_call_of_the_user():
         "messageId": "we_1",
         "timestamp": "2026-03-14T09:26:53.589Z",
         "receivedAt": "2027-01-15T08:00:00.000Z",
-        "properties": {**ISSUED["data"], "payout": "engine"},
+        "properties": {**DATA, "payout": "engine"},
     }
 
 

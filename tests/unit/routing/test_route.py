@@ -9,6 +9,7 @@ from destination.mapping.files import Mapping
 from destination.model.delivery import Delivery, Discard
 from destination.model.event import read_event
 from destination.routing.route import arrive, route, wanted
+from destination.support.json_codec import Json
 
 
 @pytest.fixture
@@ -129,7 +130,7 @@ def with_mapping(routes, **changes):
     return dataclasses.replace(routes, mappings=[mapping])
 
 
-TRACK = {"type": "track", "event": "secret@example.com", "userId": "u"}
+TRACK: dict[str, Json] = {"type": "track", "event": "secret@example.com", "userId": "u"}
 
 
 def test_a_mapping_that_is_switched_off_does_not_fire(routes):

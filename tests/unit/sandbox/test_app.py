@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from destination.sandbox import create_app, listening
+from tests.unit.sandbox.client import SandboxSession
 
 KEY, SECRET = "sandbox-key", "sandbox-secret"
 
@@ -24,17 +25,7 @@ ENDPOINTS = [
 STRANGE_IDS = ["KMN@123", "a/b", "//", "a b", "ä 李 🎁", "100%", "a%2Fb", "?x=1", "#1", "a;b", "\n"]
 
 
-class Client(requests.Session):
-    """Calls a sandbox with its key and secret."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__()
-        self.url = url
-        self.auth = (KEY, SECRET)
-
-    def request(self, method: str, path: str, **options: Any) -> requests.Response:
-        return super().request(method, self.url + path, timeout=10, **options)
-
+class Client(SandboxSession):
     def save(self, source_id: str, **fields: Any) -> requests.Response:
         return self.post("/customers", json={"source_id": source_id, **fields})
 
@@ -49,7 +40,7 @@ class Client(requests.Session):
 @pytest.fixture
 def engine() -> Iterator[Client]:
     app = create_app(api_key=KEY, api_secret=SECRET)
-    with listening(app) as port, Client(f"http://127.0.0.1:{port}") as client:
+    with listening(app) as port, Client(port, (KEY, SECRET)) as client:
         yield client
 
 
@@ -74,7 +65,9 @@ def test_every_endpoint_refuses_wrong_credentials(engine, method, path, auth):
 def test_what_is_no_basic_authentication_is_refused(engine):
     for given in ("Bearer x", "Basic", "Basic %%%", "Basic eA=="):
         response = requests.get(
-            f"{engine.url}/events/segment/check-auth", headers={"Authorization": given}, timeout=10
+            f"http://127.0.0.1:{engine.port}/events/segment/check-auth",
+            headers={"Authorization": given},
+            timeout=10,
         )
 
         assert_problem(response, 401, code=401, key="authorization")

@@ -10,22 +10,12 @@ import pytest
 import requests
 
 from destination.sandbox import create_app, listening
+from tests.unit.sandbox.client import AUTH, SandboxSession
 
-AUTH = ("key", "secret")
 EVENT = {"event_name": "Viewed", "source_id": "anna"}
 
 
-class Client(requests.Session):
-    """Calls a sandbox with its key and secret."""
-
-    def __init__(self, port: int) -> None:
-        super().__init__()
-        self.port = port
-        self.auth = AUTH
-
-    def request(self, method: str, path: str, **options: Any) -> requests.Response:
-        return super().request(method, f"http://127.0.0.1:{self.port}{path}", timeout=10, **options)
-
+class Client(SandboxSession):
     def arm(self, **fault: Any) -> requests.Response:
         return self.post("/_sandbox/faults", json=fault)
 

@@ -8,19 +8,10 @@ import pytest
 import requests
 
 from destination.sandbox import create_app, listening
+from tests.unit.sandbox.client import SandboxSession
 
 
-class Client(requests.Session):
-    """Calls a sandbox with its key and secret."""
-
-    def __init__(self, port: int) -> None:
-        super().__init__()
-        self.port = port
-        self.auth = ("key", "secret")
-
-    def request(self, method: str, path: str, **options: Any) -> requests.Response:
-        return super().request(method, f"http://127.0.0.1:{self.port}{path}", timeout=10, **options)
-
+class Client(SandboxSession):
     def save(self, source_id: str, **fields: Any) -> requests.Response:
         return self.post("/customers", json={"source_id": source_id, **fields})
 

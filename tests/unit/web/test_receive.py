@@ -16,8 +16,8 @@ from destination.store import database as databases
 from destination.store.queries import lists
 from destination.store.queue import group_commit
 from destination.support import logs
-from destination.web.app import create_app
 from destination.web.receive import LARGE, MOST_LARGE
+from tests.clients import client_of
 from tests.unit.partners.test_segment_source import OF_THE_FIRST, OF_THE_WHOLE, TWO
 from tests.unit.support.test_json_codec import anything
 
@@ -32,10 +32,8 @@ def make(setup, tmp_path):
     """Makes a client of the app, with some settings set."""
 
     def make(**values):
-        receiver = setup(DATABASE_URL=f"sqlite:///{tmp_path / 'receive.db'}", **values).receiver()
-        client = create_app(receiver).test_client()
-        client.database, client.crowd = receiver.database, receiver.crowd
-        return client
+        url = f"sqlite:///{tmp_path / 'receive.db'}"
+        return client_of(setup(DATABASE_URL=url, **values))
 
     return make
 
@@ -191,7 +189,7 @@ def test_where_large_bodies_crowd_others_are_told_to_come_back(make, packed, mon
 
     with contextlib.ExitStack() as inside:
         for _ in range(MOST_LARGE):
-            inside.enter_context(client.crowd)
+            inside.enter_context(client.receiver.crowd)
         told = client.post("/webhooks/segment", data=body, headers=headers)
         assert told.status_code == 503
         assert told.headers["Retry-After"] == "5"

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from destination.cli import main
 from destination.store.queries import lists
-from destination.web.app import create_app
+from tests.clients import client_of
 
 CREATED = {"event_name": "customer.created", "source_id": "ada", "metadata": {"CustomerID": "c"}}
 BASIC = {"Authorization": "Basic " + b64encode(b"rehook:secret").decode()}
@@ -24,10 +24,7 @@ def make(setup, tmp_path):
 
     def make(**values):
         url = f"sqlite:///{tmp_path / 'webhooks.db'}"
-        receiver = setup(DATABASE_URL=url, SEGMENT_TRACKING_KEY="key", **values).receiver()
-        client = create_app(receiver).test_client()
-        client.database = receiver.database
-        return client
+        return client_of(setup(DATABASE_URL=url, SEGMENT_TRACKING_KEY="key", **values))
 
     return make
 
