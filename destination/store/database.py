@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import logging
 import math
 import sqlite3
 import sys
@@ -13,10 +12,6 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, DisconnectionError, NoSuchModuleError
@@ -24,7 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from destination.errors import BadSetting, Problem, StoreConflict, StoreUnavailable
-from destination.store import bulk_insert, listen
+from destination.store import bulk_insert, listen, migrations
 from destination.store.bulk_insert import InsertRows
 
 #: Seconds to wait for another writer, or for a free connection, before giving up.
@@ -36,8 +31,6 @@ _LOOKS = 0.001
 #: Seconds after which a connection to PostgreSQL, that nobody used, is tried before it is used: the
 #: database may have been restarted. To try each would be a round trip more for every transaction.
 RESTED = 1.0
-
-_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 #: A database's own insert, which knows ON CONFLICT: statements made of it are made once for each.
@@ -115,7 +108,7 @@ class Database:
         if file is not None and not Path(file).is_file():
             return False
         with self.reading() as connection:
-            return _version(connection) is not None
+            return migrations.version(connection) is not None
 
     def prepare(self) -> str | None:
         """Make the tables where there are none. Raises Problem when theirs are of an older
@@ -123,31 +116,28 @@ class Database:
         worked on, since migrations only add; returns what to say of it then.
         """
         with self.reading() as connection:
-            found = _version(connection)
+            found = migrations.version(connection)
         if found is None:
             self.migrate()
             return None
-        needed = _newest()
-        if found != needed and not _is_newer(found, needed):
+        needed = migrations.newest()
+        if found != needed and not migrations.is_newer(found, needed):
             raise Problem(
                 f"The database's tables are of version {found}, but this program needs {needed}. "
                 "Run `destination migrate`, or use the program that fits them."
             )
-        return _newer(found, needed) if found != needed else None
+        return migrations.newer_words(found, needed) if found != needed else None
 
     def migrate(self) -> str | None:
         """Bring the tables to the newest version, in one transaction; those of a newer program
         stay as they are, and what to say of it is returned.
         """
-        config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS))
         with self.writing() as connection:
             connection.exec_driver_sql(self.lock_schema)
-            found, needed = _version(connection), _newest()
-            if found and _is_newer(found, needed):
-                return _newer(found, needed)
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            found, needed = migrations.version(connection), migrations.newest()
+            if found and migrations.is_newer(found, needed):
+                return migrations.newer_words(found, needed)
+            migrations.upgrade(connection)
         return None
 
 
@@ -353,28 +343,6 @@ def _notify(bulk: sa.ColumnElement[bool]) -> sa.ColumnElement[None]:
         sa.literal_column(f"'{listen.CHANNEL}'"),
         sa.case((bulk, sa.literal_column(f"'{listen.BULK}'")), else_=sa.literal_column("''")),
     )
-
-
-def _newest() -> str:
-    """The version that this program's migrations lead to."""
-    return str(ScriptDirectory(str(_MIGRATIONS)).get_current_head())
-
-
-def _is_newer(found: str, needed: str) -> bool:
-    """Versions are numbers of four digits, each one more than the one before."""
-    return found.isdigit() and found > needed
-
-
-def _newer(found: str, needed: str) -> str:
-    return (
-        f"The database's tables are of version {found}, newer than this program, which needs "
-        f"{needed} and works on them all the same. Start the newer program to end the upgrade."
-    )
-
-
-def _version(connection: sa.Connection) -> str | None:
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    return MigrationContext.configure(connection).get_current_revision()
 
 
 @contextlib.contextmanager

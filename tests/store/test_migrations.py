@@ -20,7 +20,7 @@ from alembic.script import ScriptDirectory
 
 from destination.errors import Problem
 from destination.store import database as databases
-from destination.store import schema
+from destination.store import migrations, schema
 from tests.conftest import ROOT
 from tests.running import service, until
 
@@ -114,7 +114,7 @@ def migrated_by(tmp_path, monkeypatch):
         text = ADDITIVE.format(newest=newest, tables=list(schema.metadata.tables))
         (later / "versions" / "later.py").write_text(text)
         with monkeypatch.context() as patch, opened(url) as database:
-            patch.setattr(databases, "_MIGRATIONS", later)
+            patch.setattr(migrations, "_FOLDER", str(later))
             database.migrate()
         return newest
 

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 from destination import partners
 from destination.app import Setup
 from destination.cli import main
-from destination.settings.tables import Environment, Settings, rows
+from destination.settings.tables import Environment, Settings, Table, rows
 from tests.conftest import ROOT
 
 
@@ -93,7 +93,8 @@ def test_each_default_of_the_example_is_the_default(run, tmp_path):
     example.write_text(example.read_text().replace("#DESTINATION_", "DESTINATION_"))
 
     environment = Environment.load({})
-    for table in (Settings, *partners.tables()):
+    tables: list[type[Table]] = [Settings, *partners.tables()]
+    for table in tables:
         assert environment.read(table) == table()
         for name, _ in rows(table):
             assert f"\n{name}=" in example.read_text()
