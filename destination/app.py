@@ -1,7 +1,6 @@
 """What the commands work with, made from the settings."""
 
 import hashlib
-import ipaddress
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -23,13 +22,13 @@ from destination.partners.webhook.destination import WebhookSettings
 from destination.registry import Registry
 from destination.routing.reload import LiveRoutes
 from destination.routing.route import Routes
-from destination.settings.tables import Environment, Settings
+from destination.settings.tables import PREFIX, Environment, Settings
 from destination.store import database
 from destination.store.database import Database
 from destination.store.queries.lists import remember_mappings
 from destination.store.queue.group_commit import GroupCommit
 from destination.support import json_codec
-from destination.support.text import did_you_mean
+from destination.support.text import did_you_mean, listed
 from destination.web.receive import Receiver
 
 log = structlog.get_logger()
@@ -60,13 +59,20 @@ class Setup:
         )
 
     @property
-    def unprotected(self) -> list[str]:
-        """The sources without a credential, where others than this machine could reach them: every
-        request of theirs is answered 401.
+    def closed(self) -> dict[str, str]:
+        """The doors for which no credential is set, each with the settings that open it: every
+        request there is answered 401.
         """
-        if _is_loopback(self.settings.host):
-            return []
-        return [name for name, source in self.sources.items() if not source.protected]
+        doors = {
+            f"/webhooks/{name}": listed(source.credentials, "or")
+            for name, source in self.sources.items()
+            if not source.protected
+        }
+        if not self.segment.accepts_keys:
+            doors["/v1"] = SegmentSettings.PREFIX + "WRITE_KEYS"
+        if not self.notifications.protects:
+            doors["/v3/webHooks"] = f"{PREFIX}NOTIFICATIONS_USER and _PASSWORD"
+        return doors
 
     def source(self, name: str) -> Source:
         """Raises Problem for a name that no source has."""
@@ -84,15 +90,12 @@ class Setup:
         return self.destinations if self.settings.stale_traits == "drop" else {}
 
     @property
-    def notifications(self) -> Lock | None:
-        """What a request to the subscribers' API must show; None where it would be nothing, and
-        others than this machine could reach it.
-        """
-        lock = Lock(
+    def notifications(self) -> Lock:
+        """What a request to the subscribers' API must show."""
+        return Lock(
             user=self.settings.notifications_user,
             password=self.settings.notifications_password,
         )
-        return lock if lock.protects or _is_loopback(self.settings.host) else None
 
     @property
     def actions(self) -> files.Actions:
@@ -147,12 +150,12 @@ class Setup:
                 lambda routes: remember_mappings(database, routes.digest, routes.texts),
             ),
             segment=self.segment,
-            unprotected=self.unprotected,
             registry=Registry(database, self.destinations),
             notifications=self.notifications,
             permit=self.environment.read(WebhookSettings).guard.check,
             max_body_bytes=self.settings.max_body_bytes,
             max_batch_calls=self.settings.max_batch_calls,
+            max_event_bytes=self.settings.max_event_bytes,
         )
 
     def database(self) -> Database:
@@ -161,13 +164,6 @@ class Setup:
         if warning := opened.prepare():
             log.warning(warning)
         return opened
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _texts(folder: Path) -> dict[str, str]:

@@ -73,6 +73,10 @@ class Refused(Problem):
         self.text = text
 
 
+class TooLarge(Problem):
+    """A request holds more than is allowed: answered 413, with the bound."""
+
+
 class StoreUnavailable(Problem):
     """The database cannot be written now: it is locked, full, or gone."""
 

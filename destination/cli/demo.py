@@ -6,6 +6,7 @@ the environment and `.env` say.
 
 import itertools
 import os
+import secrets
 import shlex
 import signal
 import socket
@@ -28,7 +29,13 @@ from destination.cli import call_files, returns, shipped, tables
 from destination.cli.call_files import Payload
 from destination.cli.sender import Answer, Sender
 from destination.cli.sent import body_of
-from destination.cli.service import SANDBOX_PORT, STOP_WITHIN, sandbox_environment
+from destination.cli.service import (
+    PRACTICE_USER,
+    SANDBOX_PORT,
+    STOP_WITHIN,
+    practice_doors,
+    sandbox_environment,
+)
 from destination.errors import Problem
 from destination.partners.base.destination import Destination
 from destination.partners.segment import Segment, SegmentSettings
@@ -86,16 +93,17 @@ def run_demo(once: bool, fixtures: Path | None) -> None:
     """
     payloads = list(call_files.read_all([str(fixtures or shipped.practice() / "segment")]))
     port, sandbox_port = _free_port(Settings().port), _free_port(SANDBOX_PORT)
-    environment = _environment(port, sandbox_port)
-    with _service(environment, sandbox_port) as process:
+    key = secrets.token_hex(8)
+    environment = _environment(port, sandbox_port, key)
+    with _service(environment, sandbox_port, key) as process:
         service_url = f"http://127.0.0.1:{port}"
         sandbox_url = f"http://127.0.0.1:{sandbox_port}"
         url = f"{service_url}/webhooks/segment"
         _wait_until_up(process, f"{service_url}/readyz")
         _wait_until_up(process, f"{sandbox_url}/_sandbox/requests")
-        returns.subscribe(service_url, sandbox_url)
+        returns.subscribe(service_url, sandbox_url, (PRACTICE_USER, key))
         kept = database.connect(environment["DESTINATION_DATABASE_URL"])
-        sender = Sender(url, Segment(SegmentSettings()))
+        sender = Sender(url, Segment(SegmentSettings(write_keys=(key,))))
         before = returns.newest_event(kept)
         destinations = partners.destinations(Environment.load(environment))
         shown = [
@@ -113,12 +121,12 @@ def run_demo(once: bool, fixtures: Path | None) -> None:
             if not came:
                 click.echo("Not everything that the engines told has reached whom it concerns.")
             sys.exit(0 if came and not wrong else 1)
-        _print_next(url, sandbox_port, environment["DESTINATION_DATABASE_URL"])
+        _print_next(url, sandbox_port, key, environment["DESTINATION_DATABASE_URL"])
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         process.wait()
 
 
-def _environment(port: int, sandbox_port: int) -> dict[str, str]:
+def _environment(port: int, sandbox_port: int, key: str) -> dict[str, str]:
     """An environment in which nothing of the user's own settings is left but the mappings."""
     practice = Path("var").resolve()
     practice.mkdir(exist_ok=True)
@@ -134,7 +142,8 @@ def _environment(port: int, sandbox_port: int) -> dict[str, str]:
         "DESTINATION_DATABASE_URL": f"sqlite:///{practice / 'practice.db'}",
         "DESTINATION_PORT": str(port),
         "DESTINATION_REHOOK_CONVERSION_EVENTS": "signup",
-        **sandbox_environment(sandbox_port),
+        **sandbox_environment(sandbox_port, key),
+        **practice_doors(key),
     }
 
 
@@ -152,9 +161,11 @@ def _mappings() -> Path:
 
 
 @contextmanager
-def _service(environment: dict[str, str], sandbox_port: int) -> Iterator[subprocess.Popen[bytes]]:
+def _service(
+    environment: dict[str, str], sandbox_port: int, key: str
+) -> Iterator[subprocess.Popen[bytes]]:
     """Receiver, worker and sandbox, stopped at the end."""
-    command = f"serve --worker --sandbox --sandbox-port {sandbox_port}"
+    command = f"serve --worker --sandbox --sandbox-port {sandbox_port} --sandbox-key {key}"
     process = supervisor.start(command, environment)
     try:
         yield process
@@ -289,10 +300,10 @@ def _outcome(row: Row) -> Text:
     return text
 
 
-def _print_next(url: str, sandbox_port: int, database_url: str) -> None:
+def _print_next(url: str, sandbox_port: int, key: str, database_url: str) -> None:
     click.echo("Send a call of your own:\n")
     click.echo(f"  curl -X POST {url} \\")
-    click.echo("    -H 'Content-Type: application/json' \\")
+    click.echo(f"    -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\")
     click.echo(f"    -d {shlex.quote(json_codec.dumps(EXAMPLE))}\n")
     click.echo("and see what the engine made of it:\n")
     click.echo(f"  curl http://127.0.0.1:{sandbox_port}/_sandbox/customers\n")

@@ -56,9 +56,9 @@ class Told:
     reached: dict[str, str] = field(default_factory=dict)
 
 
-def subscribe(service_url: str, sandbox_url: str) -> None:
+def subscribe(service_url: str, sandbox_url: str, user: tuple[str, str]) -> None:
     """Make the sandbox a subscriber, or again what it was when the database was used before; it
-    learns the secret that signs.
+    learns the secret that signs. `user` is a name and a password of the subscribers' API.
     """
     hooks = f"{service_url}/v3/webHooks"
     account = {
@@ -68,15 +68,15 @@ def subscribe(service_url: str, sandbox_url: str) -> None:
         "maxAllowedConnections": 4,
         "active": True,
     }
-    accounts = {each["name"]: each for each in _call("GET", hooks)["data"]}
+    accounts = {each["name"]: each for each in _call("GET", hooks, user=user)["data"]}
     if before := accounts.get(account["name"]):
         known = before["webHookId"]
-        _call("PUT", f"{hooks}/{known}", account)
+        _call("PUT", f"{hooks}/{known}", account, user=user)
         if before["webHookUrl"] != account["webHookUrl"]:
             time.sleep(2 * LOOK_EVERY)  # until then the worker may tell whoever is there now
     else:
-        known = _call("POST", hooks, account)["data"]["webHookId"]
-    secret = _call("GET", f"{hooks}/{known}/secret")["data"]["secret"]
+        known = _call("POST", hooks, account, user=user)["data"]["webHookId"]
+    secret = _call("GET", f"{hooks}/{known}/secret", user=user)["data"]["secret"]
     _call("POST", f"{sandbox_url}/_sandbox/notified", {"secret": secret})
 
 
@@ -204,8 +204,10 @@ def _sent(payload: dict[str, Json]) -> str:
     return f"{payload.get('event', 'identify')} {json_codec.dumps(payload.get('properties', {}))}"
 
 
-def _call(method: str, url: str, body: object = None) -> Any:
+def _call(
+    method: str, url: str, body: object = None, *, user: tuple[str, str] | None = None
+) -> Any:
     """The JSON that a sandbox answers, of whatever shape. Raises requests' errors."""
-    answer = requests.request(method, url, json=body, timeout=TIMEOUT)
+    answer = requests.request(method, url, json=body, auth=user, timeout=TIMEOUT)
     answer.raise_for_status()
     return answer.json()

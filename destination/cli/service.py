@@ -4,6 +4,7 @@ import errno
 import gc
 import os
 import resource
+import secrets
 import signal
 import socket
 import subprocess
@@ -41,6 +42,9 @@ T = TypeVar("T")
 SANDBOX_PORT = 8090
 SANDBOX_KEY = "sandbox"
 
+#: Who practises, for the subscribers' API.
+PRACTICE_USER = "practice"
+
 #: Seconds between two looks for a database that is away at the start.
 LOOK_AGAIN = 2.0
 
@@ -62,7 +66,8 @@ STOP_WITHIN = 10.0
     show_default=True,
     help="Where the sandbox engine listens on 127.0.0.1.",
 )
-def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int) -> None:
+@click.option("--sandbox-key", default=lambda: secrets.token_hex(8), hidden=True)
+def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int, sandbox_key: str) -> None:
     """Receive Segment's calls.
 
     \b
@@ -71,10 +76,12 @@ def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int) -> None:
       destination serve --worker             one machine: receiver and worker
       destination serve --worker --sandbox   practise without a real engine
     """
-    environ = {**os.environ, **(sandbox_environment(sandbox_port) if with_sandbox else {})}
+    environ = dict(os.environ)
+    if with_sandbox:
+        environ |= sandbox_environment(sandbox_port, sandbox_key) | _practice_keys(sandbox_key)
     setup = Setup.read(environ)
     logs.configure(setup.settings.log_format)
-    _refuse_strangers(setup)
+    _tell_closed(setup)
     receiver = _as_soon_as_stored(setup.receiver)
     for source in setup.sources.values():
         for warning in source.warnings:
@@ -83,9 +90,9 @@ def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int) -> None:
     if with_sandbox:
         here = f"127.0.0.1:{setup.settings.port}/webhooks"
         command = (
-            f"sandbox --port {sandbox_port}"
-            f" --rehook-webhook http://{SANDBOX_KEY}:{SANDBOX_KEY}@{here}/rehook"
-            f" --reward-webhook http://{here}/reward?token={SANDBOX_KEY}"
+            f"sandbox --port {sandbox_port} --key {sandbox_key} --secret {sandbox_key}"
+            f" --rehook-webhook http://{sandbox_key}:{sandbox_key}@{here}/rehook"
+            f" --reward-webhook http://{here}/reward?token={sandbox_key}"
         )
         others[command] = environ
     if with_worker:
@@ -100,6 +107,7 @@ def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int) -> None:
     receiver.registry.watch()
     with _Beside(others):
         _receive(receiver, setup.settings)
+    os._exit(0)  # a view that hangs, for the database does, keeps no process that was stopped
 
 
 @click.command()
@@ -199,24 +207,48 @@ def migrate() -> None:
     click.echo(left or "The tables are of the newest version.")
 
 
-def sandbox_environment(port: int) -> dict[str, str]:
-    """The settings with which the sandbox is every system on the other side."""
+def sandbox_environment(port: int, key: str) -> dict[str, str]:
+    """The settings with which the sandbox is every system on the other side; `key` is its key, its
+    secret, and that of its webhooks.
+    """
     url = f"http://127.0.0.1:{port}"
     return {
         "DESTINATION_REHOOK_URL": url,
-        "DESTINATION_REHOOK_API_KEY": SANDBOX_KEY,
-        "DESTINATION_REHOOK_API_SECRET": SANDBOX_KEY,
-        "DESTINATION_REHOOK_WEBHOOK_USER": SANDBOX_KEY,
-        "DESTINATION_REHOOK_WEBHOOK_PASSWORD": SANDBOX_KEY,
+        "DESTINATION_REHOOK_API_KEY": key,
+        "DESTINATION_REHOOK_API_SECRET": key,
+        "DESTINATION_REHOOK_WEBHOOK_USER": key,
+        "DESTINATION_REHOOK_WEBHOOK_PASSWORD": key,
         "DESTINATION_REHOOK_WEBHOOK_HEADERS": "",
         "DESTINATION_REWARD_URL": url,
-        "DESTINATION_REWARD_API_KEY": SANDBOX_KEY,
-        "DESTINATION_REWARD_WEBHOOK_TOKEN": SANDBOX_KEY,
+        "DESTINATION_REWARD_API_KEY": key,
+        "DESTINATION_REWARD_WEBHOOK_TOKEN": key,
         "DESTINATION_SEGMENT_TRACKING_URL": url,
-        "DESTINATION_SEGMENT_TRACKING_KEY": SANDBOX_KEY,
+        "DESTINATION_SEGMENT_TRACKING_KEY": key,
         "DESTINATION_WEBHOOK_ALLOW_PRIVATE": "yes",  # the subscriber is on this machine
         "DESTINATION_WEBHOOK_ALLOW_HTTP": "yes",
     }
+
+
+def practice_doors(key: str) -> dict[str, str]:
+    """The settings with which `key` opens what takes calls in, and the subscribers' API."""
+    return {
+        "DESTINATION_SEGMENT_WRITE_KEYS": key,
+        "DESTINATION_NOTIFICATIONS_USER": PRACTICE_USER,
+        "DESTINATION_NOTIFICATIONS_PASSWORD": key,
+    }
+
+
+def _practice_keys(key: str) -> dict[str, str]:
+    """Credentials for the doors that the settings leave closed, told to whoever practises."""
+    given = Environment.load().values
+    if any(name in given for name in ("DESTINATION_SEGMENT_SHARED_SECRET", *practice_doors(key))):
+        return {}
+    click.echo(
+        f"Practice: the write key is {key}, the subscribers' API has {PRACTICE_USER}:{key}. "
+        f"A call: curl -u {key}: … /v1/track",
+        err=True,
+    )
+    return practice_doors(key)
 
 
 def _as_soon_as_stored(make: Callable[[], T]) -> T:
@@ -262,20 +294,10 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _refuse_strangers(setup: Setup) -> None:
-    """Without a credential, only this machine may send us anything."""
-    if setup.unprotected and len(setup.unprotected) == len(setup.sources):
-        raise BadSetting(
-            f"DESTINATION_HOST is {setup.settings.host}, but nothing keeps strangers from sending "
-            "us calls. Set DESTINATION_SEGMENT_SHARED_SECRET (webhooks), "
-            "DESTINATION_SEGMENT_WRITE_KEYS (Tracking API), or DESTINATION_HOST=127.0.0.1."
-        )
-    for name in setup.unprotected:
-        settings = " or ".join(setup.sources[name].credentials)
-        log.warning("closed, since nothing keeps strangers out", source=name, set=settings)
-    if setup.notifications is None:
-        settings = "DESTINATION_NOTIFICATIONS_USER and _PASSWORD"
-        log.warning("closed, since nothing keeps strangers out", api="/v3/webHooks", set=settings)
+def _tell_closed(setup: Setup) -> None:
+    """Nothing is open for coming from this machine: a proxy's requests all do."""
+    for door, settings in setup.closed.items():
+        log.warning("closed: no credential is set", door=door, opened_by=settings)
 
 
 def _receive(receiver: Receiver, settings: Settings) -> None:
@@ -301,13 +323,14 @@ def _receive(receiver: Receiver, settings: Settings) -> None:
     app = create_app(receiver)
     _be_swift()
     log.info("receiving", at=f"http://{settings.host}:{settings.port}/webhooks/segment")
-    server.serve(
+    whole = server.Server(
         app,
-        listener,
         # The app refuses a large body with a message; this is only the bound of memory.
-        max_body_bytes=settings.max_body_bytes * 2,
+        max_body_bytes=settings.max_body_bytes + server.MAX_UNKNOWN,
         is_behind=receiver.group_commit.is_behind,
+        is_known=receiver.is_known,
     )
+    server.serve(whole, listener)
     log.info("stopped")
 
 

@@ -1,15 +1,20 @@
 """The receiver's app: its endpoints, and how errors are answered."""
 
+from collections.abc import Callable
+from typing import Any
+
 import structlog
 from flask import Flask, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, NotFound
 
-from destination.errors import Busy, Refused, StoreUnavailable, Unauthorized
+from destination.errors import Busy, Refused, StoreUnavailable, TooLarge, Unauthorized
 from destination.support import metrics
-from destination.support.logs import fault
+from destination.support.logs import Sparing, fault
 from destination.web import health, notifications, openapi, receive
+from destination.web.bridge import in_thread
 from destination.web.receive import Receiver
+from destination.web.server import CODES
 
 #: Seconds after which a sender may try again when the database could not be written.
 RETRY_AFTER = 5
@@ -17,21 +22,26 @@ RETRY_AFTER = 5
 #: How the paths begin of views that take calls in.
 TAKING = ("/webhooks/", "/v1/")
 
-#: Those that wait for nothing but their commit: the door's loop runs them, while others have a
-#: thread.
-SWIFT = (*TAKING, "/healthz")
-
 log = structlog.get_logger()
+
+#: A line for a request without a good credential; a stranger must not fill the log.
+refused_lines = Sparing(most=10, within=60.0)
 
 
 def create_app(receiver: Receiver) -> Flask:
-    """The WSGI app. Every error is JSON: `{"message": "what is wrong, and the remedy"}`."""
+    """The WSGI app. Every error is JSON: `{"code": "too_large", "message": "what to do"}`."""
     app = Flask(__name__, static_folder=None)
+    app.url_map.strict_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = receiver.max_body_bytes
     app.register_blueprint(receive.blueprint(receiver))
     app.register_blueprint(health.blueprint(receiver))
     app.register_blueprint(notifications.blueprint(receiver))
     app.register_blueprint(openapi.blueprint())
+    # These ask the database for more than a commit.
+    views: dict[str, Callable[..., Any]] = app.view_functions
+    for name, view in views.items():
+        if name in ("health.ready", "health.page") or name.startswith("notifications."):
+            views[name] = in_thread(view)
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> ResponseReturnValue:
@@ -42,16 +52,24 @@ def create_app(receiver: Receiver) -> Flask:
         status = error.code or 500
         if request.path.startswith(notifications.PREFIX):
             return notifications.failure(status, said)
-        return {"message": said}, status
+        return {"code": CODES.get(status, "error"), "message": said}, status
 
     @app.errorhandler(Refused)
     def refused(error: Refused) -> ResponseReturnValue:
-        return {"message": error.detail, "reason": error.reason}, 400
+        said = {"code": "bad_request", "message": error.detail, "reason": error.reason}
+        return said, 400
+
+    @app.errorhandler(TooLarge)
+    def too_large(error: TooLarge) -> ResponseReturnValue:
+        return {"code": "too_large", "message": str(error)}, 413
 
     @app.errorhandler(Unauthorized)
     def unauthorized(error: Unauthorized) -> ResponseReturnValue:
         metrics.turned_away.labels("401").inc()
-        return {"message": str(error)}, 401
+        # Segment does not send it again: what it brought is lost until somebody sees this.
+        if refused_lines.allows():
+            log.warning("unauthorized", path=request.path, why=str(error))
+        return {"code": "unauthorized", "message": str(error)}, 401
 
     @app.errorhandler(StoreUnavailable)
     def unavailable(error: StoreUnavailable) -> ResponseReturnValue:
@@ -63,11 +81,16 @@ def create_app(receiver: Receiver) -> Flask:
             said = str(error)
         else:
             log.error("store unavailable", cause=str(error))
-        return {"message": said}, 503, {"Retry-After": str(RETRY_AFTER)}
+        return (
+            {"code": "busy" if isinstance(error, Busy) else "unavailable", "message": said},
+            503,
+            {"Retry-After": str(RETRY_AFTER)},
+        )
 
     @app.errorhandler(Exception)
     def broken(error: Exception) -> ResponseReturnValue:
         log.error("request failed", **fault(error))
-        return {"message": "A fault of ours, which is in the log. Send it again later."}, 500
+        said = "A fault of ours, which is in the log. Send it again later."
+        return {"code": "internal_error", "message": said}, 500
 
     return app

@@ -1,20 +1,29 @@
-"""Views run on the door's loop, and one that waits for its commit lets the others run.
+"""The bridge between Flask's views, which are plain functions, and the event loop of the server.
 
-A view is an ordinary function. It runs in a greenlet, which can be left in the middle of a call and
-entered again: that costs less than a thread, and does not wait for Python's lock.
+A view that waits, mostly for its commit, gives the loop back and needs no thread:
+
+    loop ── run(view) ─┐             ┌─ runs others ─┐            ┌─ sends the answer ──▶
+                       ▼             │               ▼            │
+    view               └─ wait(commit)               goes on, returns
+
+The view runs in a greenlet: a call stack that can be left in the middle, and entered again there.
+SQLAlchemy's asyncio layer runs its ORM so, as `greenlet_spawn`.
 """
 
 import asyncio
-import threading
-from collections.abc import Callable, Coroutine
-from functools import cache
-from typing import Any, TypeVar, cast
+import functools
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from typing import ParamSpec, TypeVar, cast
 
 from greenlet import getcurrent, greenlet
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
-_making = threading.Lock()
+#: For what would stop the loop: views that ask the database for more than a commit, large bodies.
+threads = ThreadPoolExecutor(16, "view")
 
 
 class _View(greenlet):
@@ -22,31 +31,33 @@ class _View(greenlet):
 
 
 async def run(view: Callable[[], T]) -> T:
-    """What `view` returns or raises; it may `wait`."""
+    """What `view` returns or raises. It may `wait`."""
     running = _View(view)
-    found = running.switch()
+    coming = running.switch()
     while not running.dead:
         try:
-            brought = await found
+            result = await asyncio.wrap_future(coming)
         except BaseException as error:
-            found = running.throw(error)
+            coming = running.throw(error)
         else:
-            found = running.switch(brought)
-    return cast(T, found)
+            coming = running.switch(result)
+    return cast(T, coming)
 
 
-def wait(coming: Coroutine[Any, Any, T]) -> T:
-    """What `coming` brings, or raises: other views run meanwhile."""
+def wait(coming: Future[T]) -> T:
+    """What `coming` brings, or raises. Where a loop runs this view, others run meanwhile."""
     here = getcurrent()
     if isinstance(here, _View):
         return cast(T, cast(greenlet, here.parent).switch(coming))
-    with _making:  # another server runs it, in a thread
-        loop = _loop()
-    return asyncio.run_coroutine_threadsafe(coming, loop).result()
+    return coming.result()
 
 
-@cache
-def _loop() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="wait", daemon=True).start()
-    return loop
+def in_thread(view: Callable[P, T]) -> Callable[P, T]:
+    """A view that asks the database for more than a commit, and so is not run by the loop."""
+
+    @functools.wraps(view)
+    def run_in_thread(*args: P.args, **kwargs: P.kwargs) -> T:
+        call = functools.partial(view, *args, **kwargs)
+        return wait(threads.submit(copy_context().run, call))
+
+    return run_in_thread

@@ -50,7 +50,7 @@ def blueprint(receiver: Receiver) -> Blueprint:
     @views.before_request
     def authenticate() -> None:
         settings = "DESTINATION_NOTIFICATIONS_USER and _PASSWORD"
-        if receiver.notifications is None:
+        if not receiver.notifications.protects:
             raise Unauthorized(
                 "Nothing keeps strangers from making themselves subscribers, so nobody is let in. "
                 f"Set {settings}, and send them by Basic auth."

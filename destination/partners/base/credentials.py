@@ -34,7 +34,12 @@ class Lock:
         return headers
 
     def check(self, headers: Mapping[str, str], *, remedy: str) -> None:
-        """Raises Unauthorized, with the remedy, unless the headers show all that is asked for."""
+        """Raises Unauthorized, with the remedy, unless the headers open it."""
+        if not self.is_opened_by(headers):
+            raise Unauthorized(remedy)
+
+    def is_opened_by(self, headers: Mapping[str, str]) -> bool:
+        """Whether headers show all that is asked for. What asks for nothing is closed."""
         given = {name.lower(): value for name, value in headers.items()}
         # All are compared, and none is named that fails: a stranger learns nothing.
         found = [
@@ -46,8 +51,7 @@ class Lock:
         elif self.user or self.password:
             wanted = f"{self.user}:{self.password}".encode()
             found.append(fits(user_and_password(headers), [wanted]))
-        if not all(found):
-            raise Unauthorized(remedy)
+        return self.protects and all(found)
 
 
 def basic(user: str, password: str) -> str:

@@ -15,7 +15,7 @@ def read_notices(body: bytes) -> tuple[list[Json], bool]:
     if not body.strip():
         return [], True
     try:
-        text = body.decode()
+        text = body.decode("utf-8-sig")
         found = json_codec.loads(text)
     except ValueError as error:
         reason = "nested_too_deep" if isinstance(error.__cause__, RecursionError) else "bad_request"

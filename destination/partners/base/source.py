@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from destination.errors import Refused
 from destination.model.delivery import Confirmation, Discard
 from destination.model.event import Event
+from destination.partners.base.body import Body
 from destination.partners.base.credentials import Lock
 from destination.partners.base.notices import read_notices
 from destination.support import json_codec
@@ -31,9 +32,17 @@ class Source(ABC):
     warnings: Sequence[str] = ()
 
     @abstractmethod
-    def authenticate(self, headers: Mapping[str, str], body: bytes, /) -> None:
+    def authenticate(self, headers: Mapping[str, str], body: Body, /) -> None:
         """Raises Unauthorized, with a message that says what to set. Header names are spelt
         `Like-This`. A `?token=` in the address stands in Authorization, as a Bearer token.
+
+        A stranger may have sent the body: no more of it is unpacked or read than it takes.
+        """
+
+    @abstractmethod
+    def is_known(self, headers: Mapping[str, str], /) -> bool:
+        """Whether the head shows a credential, or a signature to check: so that more of the body
+        is read than a stranger may send.
         """
 
     @abstractmethod
@@ -68,8 +77,11 @@ class EngineSource(Source):
         self._clock = clock
         self.protected = lock.protects
 
-    def authenticate(self, headers: Mapping[str, str], _body: bytes, /) -> None:
+    def authenticate(self, headers: Mapping[str, str], _body: Body, /) -> None:
         self._lock.check(headers, remedy=self.remedy)
+
+    def is_known(self, headers: Mapping[str, str], /) -> bool:
+        return self._lock.is_opened_by(headers)
 
     def vouch(self, _body: bytes, /) -> Mapping[str, str]:
         return self._lock.key()

@@ -4,15 +4,17 @@ Webhooks (Actions) signs with `X-Signature`, the hex HMAC-SHA1 of the body, or o
 event of a batch: so the rest of a batch needs a second credential.
 """
 
-import contextlib
 import hashlib
 import hmac
+import itertools
+import re
 import uuid
 from collections.abc import Mapping
 
 from destination.errors import Refused, Unauthorized
 from destination.model.delivery import Discard
 from destination.model.event import Event
+from destination.partners.base.body import Body
 from destination.partners.base.credentials import basic_or_bearer, fits
 from destination.partners.base.source import Source
 from destination.partners.segment.destination import carries_our_mark
@@ -22,6 +24,16 @@ from destination.support.json_codec import Json
 
 #: What may stand around a batch, for all of its calls.
 _SHARED = ("context", "integrations")
+
+#: Bytes of a body in which a write key is looked for: phones send no more at once. And how many
+#: keys are looked at: each call of a batch may have one.
+LARGEST_UNKNOWN, MOST_KEYS = 512 * 1024, 10
+_WRITE_KEY = re.compile(rb'"writeKey"\s*:\s*"([^"\\]{1,200})"')
+
+#: Bytes that stand around a batch's first call, at most: `[{"json":…}` with blanks.
+WRAPPER = 64
+
+_NOT_UTF8 = ValueError("it is not UTF-8 text")
 
 
 class Segment(Source):
@@ -43,15 +55,19 @@ class Segment(Source):
                 "accepted from anybody who can send a signed first event.",
             )
 
-    def authenticate(self, headers: Mapping[str, str], body: bytes) -> None:
+    def authenticate(self, headers: Mapping[str, str], body: Body) -> None:
         """Raises Unauthorized unless the body is signed, or a write key vouches for it."""
         if self._secrets:
             self._check_signature(headers, body)
-        elif self._keys and not self.accepts_key(basic_or_bearer(headers)):
+        elif not self.accepts_key(basic_or_bearer(headers)):
             raise Unauthorized(
                 "Send an accepted write key in the Authorization header, or set "
                 f"{SegmentSettings.PREFIX}SHARED_SECRET to the webhook's shared secret."
             )
+
+    def is_known(self, headers: Mapping[str, str]) -> bool:
+        signed = bool(self._secrets) and "X-Signature" in headers
+        return signed or self.accepts_key(basic_or_bearer(headers))
 
     def vouch(self, body: bytes) -> Mapping[str, str]:
         headers = {}
@@ -68,26 +84,32 @@ class Segment(Source):
         detail = "It carries our own mark: it was sent to Segment from here, and came round again."
         return Discard(reason="loop", detail=detail)
 
+    @property
+    def accepts_keys(self) -> bool:
+        """Whether there are write keys: without one, the Tracking API is closed."""
+        return bool(self._keys)
+
     def accepts_key(self, key: bytes) -> bool:
-        """Whether it is one of the write keys; any is, where nothing protects the source."""
-        return fits(key, self._keys) or not self.protected
+        """Whether it is one of the write keys."""
+        return fits(key, self._keys)
 
     def calls(self, body: bytes) -> tuple[list[Json | Refused], bool]:
         try:
-            return read_calls(body.decode())
-        except UnicodeDecodeError as error:
-            raise Refused("bad_request", "The body is not UTF-8 text.") from error
+            return read_calls(body.decode("utf-8-sig"))
+        except UnicodeDecodeError:
+            # A call that is not UTF-8 harms no other of its batch.
+            return _calls_one_by_one(body.decode("utf-8-sig", "surrogateescape"), _NOT_UTF8)
 
-    def authenticate_tracking(self, headers: Mapping[str, str], body: bytes) -> None:
-        """The Tracking API's write key: in the Authorization header, or in the body.
+    def authenticate_tracking(self, headers: Mapping[str, str], body: Body) -> None:
+        """The Tracking API's write key: in the Authorization header, or in a body that is small.
 
         Raises Unauthorized.
         """
-        key = basic_or_bearer(headers)
-        if not key and self.protected:
-            with contextlib.suppress(ValueError, KeyError):
-                key = str(json_codec.load_object(body.decode())["writeKey"]).encode()
-        if not self.accepts_key(key):
+        if self.accepts_key(basic_or_bearer(headers)):
+            return
+        beginning = body.beginning(LARGEST_UNKNOWN + 1)
+        keys = itertools.islice(_WRITE_KEY.finditer(beginning), MOST_KEYS)
+        if len(beginning) > LARGEST_UNKNOWN or not any(self.accepts_key(key[1]) for key in keys):
             raise Unauthorized(
                 "Send a write key by Basic auth, as its user name. The accepted ones are in "
                 f"{SegmentSettings.PREFIX}WRITE_KEYS."
@@ -111,25 +133,30 @@ class Segment(Source):
                 call["receivedAt"] = moment
         return calls, batch
 
-    def _check_signature(self, headers: Mapping[str, str], body: bytes) -> None:
+    def _check_signature(self, headers: Mapping[str, str], body: Body) -> None:
         given = headers.get("X-Signature", "").strip().lower().encode()
         if not given:
             raise Unauthorized(
                 "X-Signature is missing. Enter the shared secret in the settings of the webhook."
             )
-        if self._signs(given, body):
+        vouched = self.accepts_key(basic_or_bearer(headers))
+        if self._signs(given, body.raw):
             return
-        first = json_codec.first_element(body.decode(errors="replace"))
+        small = body.largest_call + WRAPPER
+        beginning = body.beginning(small + 1)
+        if (
+            body.gzipped
+            and (vouched or len(beginning) <= small)
+            and self._signs(given, body.whole())
+        ):
+            return
+        first = json_codec.first_element(beginning.decode("utf-8-sig", "replace"))
         if first is None or not self._signs(given, *_signed_forms(first)):
             raise Unauthorized(
                 f"X-Signature does not fit. {SegmentSettings.PREFIX}SHARED_SECRET must be the "
                 "shared secret of the webhook, and nothing between may change the body."
             )
-        if not (
-            _is_alone(first, body)
-            or self._settings.accept_unsigned
-            or (self._keys and self.accepts_key(basic_or_bearer(headers)))
-        ):
+        if not (vouched or self._settings.accept_unsigned or _is_alone(first, body)):
             raise Unauthorized(
                 "Only the first event of this batch is signed. Let the webhook send a header "
                 f"`Authorization: Bearer KEY` with one of {SegmentSettings.PREFIX}WRITE_KEYS, "
@@ -162,9 +189,8 @@ def _wrapped_text(element: str) -> str | None:
     return value if len(members) == 1 and key == "json" else None
 
 
-def _is_alone(first: str, body: bytes) -> bool:
-    rest = body.decode(errors="replace").partition(first)[2]
-    return rest.strip() == "]"
+def _is_alone(first: str, body: Body) -> bool:
+    return body.whole().decode("utf-8-sig", "replace").partition(first)[2].strip() == "]"
 
 
 def read_calls(text: str) -> tuple[list[Json | Refused], bool]:
@@ -208,6 +234,9 @@ def _batch_text(text: str) -> tuple[dict[str, Json], str]:
 
 
 def _read(element: str) -> Json | Refused:
+    if not json_codec.is_unicode(element):
+        text = element.encode(errors="surrogateescape").decode(errors="replace")
+        return _unreadable("call", _NOT_UTF8, text)
     try:
         return _unwrapped(json_codec.loads(element))
     except ValueError as error:
