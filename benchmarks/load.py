@@ -24,6 +24,9 @@ from rich.table import Table
 
 ROOT = Path(__file__).parents[1]
 
+#: The write key of the calls.
+KEY = "benchmark"
+
 #: How many customers the events are about.
 CUSTOMERS = 500
 
@@ -59,7 +62,7 @@ def request(calls: Sequence[dict[str, object]]) -> bytes:
     """A whole HTTP request that sends calls."""
     body = json.dumps(calls[0] if len(calls) == 1 else calls).encode()
     head = (
-        "POST /webhooks/segment HTTP/1.1\r\nHost: localhost\r\n"
+        f"POST /webhooks/segment HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
@@ -230,6 +233,7 @@ def process(
 
     Raises SystemExit with what it wrote, where it ends instead.
     """
+    settings = {"SEGMENT_WRITE_KEYS": KEY, **settings}
     environment = {f"DESTINATION_{name}": str(value) for name, value in settings.items()}
     told = folder / f"{command[-1].replace('/', '-')}.log"
     with told.open("wb") as log:

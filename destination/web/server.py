@@ -5,7 +5,6 @@ take, has a bound. A head that trickles is the business of the proxy with TLS in
 """
 
 import asyncio
-import contextlib
 import io
 import json
 import logging
@@ -115,9 +114,7 @@ class Server:
         finally:
             self._requests -= 1
             self._in_hand -= len(body)
-        with contextlib.suppress(TimeoutError):  # nobody reads it, and its connection is closed
-            async with asyncio.timeout(WITHIN):
-                await _send(send, answer)
+        await _send(send, answer)
 
     async def _read(self, scope: Scope, receive: Receive, body: bytearray) -> Response | None:
         """Read the body; an answer where the request is refused before Flask is asked."""
@@ -156,10 +153,14 @@ class Server:
     async def _run(self, scope: Scope, body: bytes) -> Response:
         stream = cast(Body, io.BytesIO(body))
         environ = cast(dict[str, Any], build_environ(_for_wsgi(scope, len(body)), stream))
-        view = partial(Response.from_app, self._app, environ, buffered=True)
+        view = partial(self._answer, environ)
         if len(body) > LARGE:
             return await asyncio.get_running_loop().run_in_executor(threads, view)
         return await run(view)
+
+    def _answer(self, environ: dict[str, Any]) -> Response:
+        with self._app.request_context(environ):
+            return self._app.full_dispatch_request()
 
 
 def _head(scope: Scope) -> tuple[str, str, dict[str, str]]:
