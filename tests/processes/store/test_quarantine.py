@@ -13,6 +13,7 @@ from destination.cli import main
 from destination.routing import route
 from destination.store.queries import lists
 from destination.store.replay import quarantine
+from destination.store.replay.quarantine import Try
 from tests.conftest import ROOT
 
 #: Breaks on an event whose note is long: it makes too much of it.
@@ -170,7 +171,7 @@ def test_what_is_parked_keeps_its_call(quarantined):
 DIES = """
 import os, signal
 from destination.cli import main
-from destination.store import replaying as calls
+from destination.store.replay import replay as calls
 real = calls.route_again
 def route_again(event, *arguments, **options):
     if event.message_id == "m2":
@@ -207,4 +208,4 @@ def test_a_try_that_ends_counts_for_nothing(quarantined):
 def test_what_is_not_parked_any_more_is_not_tried(quarantined):
     receiver, _ = quarantined
 
-    assert quarantine.begin(receiver.database, 12345) is None
+    assert quarantine.begin(receiver.database, 12345) is Try.GONE

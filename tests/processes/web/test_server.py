@@ -142,14 +142,14 @@ def test_one_connection_too_many_is_told_to_come_back_and_harms_no_other(tmp_pat
 #: wait for the next one.
 HELD = """
 import pathlib, time
-from destination.store import grouping
-real, grouping.PATIENCE = grouping.accept, 0.0
-def accept(*given):
+from destination.store.queue import group_commit
+real, group_commit.PATIENCE = group_commit.enqueue, 0.0
+def enqueue(*given):
     pathlib.Path({0!r}, "begun").touch()
     while not pathlib.Path({0!r}, "go on").exists():
         time.sleep(0.01)
     return real(*given)
-grouping.accept = accept
+group_commit.enqueue = enqueue
 """
 
 
