@@ -13,6 +13,7 @@ from destination.cli import main
 from destination.routing import route
 from destination.store.queries import lists
 from destination.store.replay import quarantine
+from destination.store.replay.quarantine import Try
 from tests.conftest import ROOT
 
 #: Breaks on an event whose note is long: it makes too much of it.
@@ -207,4 +208,4 @@ def test_a_try_that_ends_counts_for_nothing(quarantined):
 def test_what_is_not_parked_any_more_is_not_tried(quarantined):
     receiver, _ = quarantined
 
-    assert quarantine.begin(receiver.database, 12345) is quarantine.Try.GONE
+    assert quarantine.begin(receiver.database, 12345) is Try.GONE

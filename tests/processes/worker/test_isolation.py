@@ -28,14 +28,27 @@ SETTINGS = Settings(connect_timeout=5.0, read_timeout=5.0, lease=60.0)
 
 
 def leased(action, poison, **changes):
-    values = {
-        **{"delivery_id": 1, "attempt_id": 1, "lane_id": 1, "token": "t", "step": 0},
-        **{"destination": "rehook", "action": action, "attempts": 2},
-        **{"created_at": 0.0, "leased_at": 0.0, "first_attempt_at": 0.0, "bulk": False},
-        **{"probe": False, "interrupted": False, "suspect": True, "crashes": 0, "refusals": 0},
-        "payload": json.dumps({"source_id": "ada", "metadata": {"poison": poison}}),
-    }
-    return Lease(**(values | changes))
+    lease = Lease(
+        delivery_id=1,
+        attempt_id=1,
+        lane_id=1,
+        token="t",
+        destination="rehook",
+        action=action,
+        payload=json.dumps({"source_id": "ada", "metadata": {"poison": poison}}),
+        step=0,
+        attempts=2,
+        created_at=0.0,
+        leased_at=0.0,
+        first_attempt_at=0.0,
+        interrupted=False,
+        suspect=True,
+        crashes=0,
+        refusals=0,
+        bulk=False,
+        probe=False,
+    )
+    return replace(lease, **changes)
 
 
 @pytest.mark.parametrize(
