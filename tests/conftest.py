@@ -21,6 +21,11 @@ from destination.store.database import Database
 
 ROOT = Path(__file__).parents[1]
 
+#: What opens the receivers of tests: a write key, and the password of the subscribers' API.
+KEY = "a-key-for-tests"
+NOTIFICATIONS = {"NOTIFICATIONS_USER": "tests", "NOTIFICATIONS_PASSWORD": KEY}
+DOORS = {"SEGMENT_WRITE_KEYS": KEY, **NOTIFICATIONS}
+
 #: Another PostgreSQL than the one that pip brings, on which the tests may make databases.
 POSTGRES = os.environ.get("DESTINATION_TEST_DATABASE_URL")
 
@@ -125,9 +130,13 @@ def timed(database: Database, clock: Clock) -> Database:
 
 @pytest.fixture
 def setup(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Setup]:
-    """Reads the settings, with some of them set: `setup(SEGMENT_SHARED_SECRET="abc123")`."""
+    """Reads the settings, with some of them set: `setup(SEGMENT_SHARED_SECRET="abc123")`. Where
+    they say nothing of who may send calls and change subscribers, the tests' own clients may.
+    """
 
     def read(**values: str) -> Setup:
+        segment = {"SEGMENT_SHARED_SECRET", "SEGMENT_WRITE_KEYS"}.isdisjoint(values)
+        values = {**(DOORS if segment else NOTIFICATIONS), **values}
         for name, value in values.items():
             monkeypatch.setenv(f"DESTINATION_{name}", value)
         return Setup.read()

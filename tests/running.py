@@ -13,7 +13,7 @@ from pathlib import Path
 
 import requests
 
-from tests.conftest import ROOT
+from tests.conftest import DOORS, KEY, ROOT
 
 #: Seconds for which anything is waited for. It comes far sooner, but not on a busy machine.
 PATIENCE = 60.0
@@ -51,6 +51,7 @@ class Service:
             "READ_TIMEOUT": "2",
             "LEASE": "6.5",
             "HOLD_PROBE": "0.5",
+            **DOORS,
             **settings,
         }
         self.processes: list[subprocess.Popen[str]] = []
@@ -107,9 +108,13 @@ class Service:
     def send(self, *calls: object) -> list[dict[str, object]]:
         """Send calls in one request, as Segment does; what the receiver says of each."""
         body = calls[0] if len(calls) == 1 else list(calls)
-        answer = requests.post(f"{self.url}/webhooks/segment", json=body, timeout=30)
+        answer = self.post("/webhooks/segment", body)
         assert answer.status_code == 200, answer.text
         return list(answer.json()["results"])
+
+    def post(self, path: str, body: object) -> requests.Response:
+        """A request with the write key."""
+        return requests.post(f"{self.url}{path}", json=body, auth=(KEY, ""), timeout=30)
 
     def deliveries(self) -> dict[str, dict[str, object]]:
         """Every delivery, by its message id, as the command line lists it."""

@@ -22,8 +22,9 @@ class Results(Schema):
 
 
 class Message(Schema):
-    """An error: what is wrong, and the remedy."""
+    """An error: a code for programs, and what is wrong with the remedy for people."""
 
+    code = fields.String(required=True)
     message = fields.String(required=True)
     reason = fields.String()
     results = fields.List(fields.Nested(Result))

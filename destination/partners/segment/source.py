@@ -105,15 +105,20 @@ class Segment(Source):
 
         Raises Unauthorized.
         """
-        if self.accepts_key(basic_or_bearer(headers)):
-            return
-        beginning = body.beginning(LARGEST_UNKNOWN + 1)
-        keys = itertools.islice(_WRITE_KEY.finditer(beginning), MOST_KEYS)
-        if len(beginning) > LARGEST_UNKNOWN or not any(self.accepts_key(key[1]) for key in keys):
+        key = basic_or_bearer(headers)
+        if not (self.accepts_key(key) if key else self._has_key(body)):
             raise Unauthorized(
                 "Send a write key by Basic auth, as its user name. The accepted ones are in "
                 f"{SegmentSettings.PREFIX}WRITE_KEYS."
             )
+
+    def _has_key(self, body: Body) -> bool:
+        """Whether a write key stands in a small body: of the whole, or of a call of a batch. It is
+        looked for in the text, for this is before anything is parsed.
+        """
+        beginning = body.beginning(LARGEST_UNKNOWN + 1)
+        found = itertools.islice(_WRITE_KEY.finditer(beginning), MOST_KEYS)
+        return len(beginning) <= LARGEST_UNKNOWN and any(self.accepts_key(key[1]) for key in found)
 
     def tracked(self, body: bytes, kind: str, now: float) -> tuple[list[Json | Refused], bool]:
         """The calls of a request to `/v1/<kind>`, completed as Segment completes them on

@@ -141,7 +141,7 @@ class _Queue:
         arrivals = [arrival for request in group for arrival in request.arrivals]
         try:
             receipts = enqueue(self._database, arrivals)
-        except Exception as error:
+        except BaseException as error:  # whatever it was, somebody waits
             if len(group) > 1 and not isinstance(error, StoreUnavailable):
                 for request in group:  # one of them cannot be kept: it harms no other
                     self._commit([request])

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from destination.partners.base.credentials import basic
 from destination.partners.capillary import Capillary, CapillarySettings
 from destination.settings.tables import Environment
 from destination.store.queries import lists
@@ -42,8 +43,15 @@ def client(setup, tmp_path):
     path = tmp_path / "mappings" / "capillary-to-rehook" / "nothing.yaml"
     path.parent.mkdir(parents=True)
     path.write_text(NOTHING)
-    made = setup(DATABASE_URL=f"sqlite:///{tmp_path / 'c.db'}", MAPPINGS=str(path.parents[1]))
-    return client_of(made)
+    made = setup(
+        DATABASE_URL=f"sqlite:///{tmp_path / 'c.db'}",
+        MAPPINGS=str(path.parents[1]),
+        CAPILLARY_WEBHOOK_USER="capillary",
+        CAPILLARY_WEBHOOK_PASSWORD="secret",
+    )
+    found = client_of(made)
+    found.environ_base["HTTP_AUTHORIZATION"] = basic("capillary", "secret")
+    return found
 
 
 def outcome(answer):

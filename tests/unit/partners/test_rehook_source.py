@@ -10,6 +10,7 @@ from destination.cli import call_files
 from destination.errors import Refused, Unauthorized
 from destination.model.delivery import Confirmation
 from destination.model.event import read_event
+from destination.partners.base.body import Body
 from destination.partners.rehook import RehookSettings, RehookWebhook
 from destination.routing.route import arrive
 from destination.support import json_codec
@@ -245,10 +246,10 @@ BASIC = {"Authorization": "Basic " + b64encode(b"rehook:secret").decode()}
 )
 def test_basic_auth_and_every_header_must_fit(settings, headers, let_in):
     if let_in:
-        webhook(**settings).authenticate(headers, b"")
+        webhook(**settings).authenticate(headers, Body(raw=b""))
         return
     with pytest.raises(Unauthorized, match="REHOOK_WEBHOOK_USER"):
-        webhook(**settings).authenticate(headers, b"")
+        webhook(**settings).authenticate(headers, Body(raw=b""))
 
 
 def test_headers_are_read_from_one_setting(setup):

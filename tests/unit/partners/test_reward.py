@@ -6,6 +6,7 @@ import pytest
 from marshmallow import ValidationError
 
 from destination.errors import Unauthorized
+from destination.partners.base.body import Body
 from destination.partners.reward import Reward, RewardSettings, RewardWebhook
 
 TRIGGER = Reward(RewardSettings()).actions["triggerEvent"]
@@ -121,10 +122,10 @@ def test_a_notice_without_an_id_of_use_is_known_by_its_content(given):
 
 @pytest.mark.parametrize("authorization", ["Bearer abc", "Basic YWJjOg=="])
 def test_the_token_lets_in(authorization):
-    webhook(webhook_token="abc").authenticate({"Authorization": authorization}, b"")
+    webhook(webhook_token="abc").authenticate({"Authorization": authorization}, Body(raw=b""))
 
 
 @pytest.mark.parametrize("authorization", ["", "Bearer abd", "Bearer", "Basic YWJj!"])
 def test_without_the_token_nobody_is_let_in(authorization):
     with pytest.raises(Unauthorized, match=r"\?token="):
-        webhook(webhook_token="abc").authenticate({"Authorization": authorization}, b"")
+        webhook(webhook_token="abc").authenticate({"Authorization": authorization}, Body(raw=b""))

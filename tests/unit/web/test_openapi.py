@@ -15,8 +15,9 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from destination.app import Setup
+from destination.partners.base.credentials import basic
 from destination.web.app import create_app
-from tests.conftest import ROOT
+from tests.conftest import DOORS, KEY, ROOT
 from tests.subscribers import CALL, HERE, account, mappings
 
 #: Requests for each endpoint: few with every run, more on demand.
@@ -37,14 +38,16 @@ def app(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
             **HERE,
+            **DOORS,
             "DATABASE_URL": f"sqlite:///{folder / 'api.db'}",
             "MAPPINGS": mappings(folder),
         }.items():
             patch.setenv(f"DESTINATION_{name}", value)
         found = create_app(Setup.read().receiver())
     client = found.test_client()
-    client.post("/v3/webHooks", json=account("http://127.0.0.1:1/"))
-    client.post("/webhooks/segment", json=CALL)
+    hook = account("http://127.0.0.1:1/")
+    assert client.post("/v3/webHooks", json=hook, auth=("tests", KEY)).status_code == 200
+    assert client.post("/webhooks/segment", json=CALL, auth=(KEY, "")).status_code == 200
     return found
 
 
@@ -63,7 +66,8 @@ def _exercise(operation, mode):
     @given(case=operation.as_strategy(generation_mode=mode))
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
     def exercise(case):
-        case.call_and_validate(checks=CHECKS)
+        user = ("tests", KEY) if case.path.startswith("/v3") else (KEY, "")
+        case.call_and_validate(checks=CHECKS, headers={"Authorization": basic(*user)})
 
     exercise()
 

@@ -1,9 +1,7 @@
 """The receiver's endpoints."""
 
-import contextlib
 import gzip
 import json
-import threading
 from functools import partial
 
 import pytest
@@ -11,12 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from destination.errors import StoreUnavailable
-from destination.partners.segment import Segment
 from destination.store import database as databases
 from destination.store.queries import lists
-from destination.store.queue import group_commit
 from destination.support import logs
-from destination.web.receive import LARGE, MOST_LARGE
+from destination.support.logs import Sparing
+from destination.web import app
 from tests.clients import client_of
 from tests.unit.partners.test_segment_source import OF_THE_FIRST, OF_THE_WHOLE, TWO
 from tests.unit.support.test_json_codec import anything
@@ -176,44 +173,87 @@ def test_a_gzipped_body_that_is_broken_or_a_bomb_is_refused(make, body, status):
     assert answer.status_code == status
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_where_large_bodies_crowd_others_are_told_to_come_back(make, packed, monkeypatch):
-    """A small one is taken all the same, packed or not."""
-    monkeypatch.setattr(group_commit, "PATIENCE", 0.0)
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (zipped(b"[" + json.dumps(ORDER).encode()) + zipped(b"]"), 200),
+        (zipped(json.dumps(ORDER).encode()) + b"more", 400),
+        (zipped(b"[" + json.dumps(ORDER).encode()) + zipped(b"]")[:-4], 400),
+    ],
+    ids=["two members", "bytes behind", "a member without an end"],
+)
+def test_gzip_is_taken_whole_or_not_at_all(make, body, status):
     client = make()
-    small = zipped(json.dumps(ORDER).encode()), {"Content-Encoding": "gzip"}
-    body = json.dumps([{**ORDER, "properties": {"note": "x" * 30_000}}] * 3).encode()
-    headers = {"Content-Type": "application/json"}
-    if packed:
-        body, headers = zipped(body), {**headers, "Content-Encoding": "gzip"}
+    answer = client.post("/webhooks/segment", data=body, headers={"Content-Encoding": "gzip"})
 
-    with contextlib.ExitStack() as inside:
-        for _ in range(MOST_LARGE):
-            inside.enter_context(client.receiver.crowd)
-        told = client.post("/webhooks/segment", data=body, headers=headers)
-        assert told.status_code == 503
-        assert told.headers["Retry-After"] == "5"
-        assert results(client.post("/webhooks/segment", json=ORDER)) == [("accepted", None)]
-        taken = client.post("/webhooks/segment", data=small[0], headers=small[1])
-        assert results(taken) == [("duplicate", None)]
-    monkeypatch.setattr(group_commit, "PATIENCE", 60.0)
-    taken = client.post("/webhooks/segment", data=body, headers=headers)
-    assert results(taken) == [("duplicate", None)] * 3
+    assert answer.status_code == status
+    assert len(list(lists.events(client.database))) == (1 if status == 200 else 0)
 
 
-def test_a_large_body_is_read_by_a_thread_and_a_small_one_where_it_came(make, monkeypatch):
-    client, threads = make(), []
-    real = Segment.calls
+def test_a_byte_order_mark_is_no_matter(make):
+    body = b"\xef\xbb\xbf" + json.dumps([ORDER]).encode()
 
-    def calls(self, body):
-        threads.append(threading.current_thread().name)
-        return real(self, body)
+    assert results(make().post("/webhooks/segment", data=body)) == [("accepted", None)]
 
-    monkeypatch.setattr(Segment, "calls", calls)
-    client.post("/webhooks/segment", json=[ORDER])
-    client.post("/webhooks/segment", json=[ORDER, {"note": "x" * LARGE}])
-    assert threads[0] == threading.current_thread().name
-    assert threads[1].startswith("read-")
+
+@pytest.mark.parametrize("body", ["[%s,%s]", '{"batch":[%s,%s]}'])
+def test_a_byte_that_is_not_utf8_harms_one_call_of_a_batch(make, body):
+    good = json.dumps(ORDER)
+    bad = json.dumps({**ORDER, "messageId": "m2", "event": "A?"})
+    sent = (body % (bad, good)).encode().replace(b"A?", b"A\xff")
+
+    assert results(make().post("/webhooks/segment", data=sent)) == [
+        ("discarded", "bad_request"),
+        ("accepted", None),
+    ]
+
+
+@pytest.mark.parametrize("path", ["/webhooks/segment/", "/v1/track/", "/readyz/", "/healthz/"])
+def test_a_slash_at_the_end_is_no_matter(make, path):
+    method = "GET" if path.endswith("z/") else "POST"
+
+    assert make().open(path, method=method, json=ORDER).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "status", "code"),
+    [
+        ("/webhooks/segment", {"data": b"{"}, 400, "bad_request"),
+        ("/webhooks/segment", {"data": b"5"}, 400, "bad_request"),
+        ("/webhooks/segment", {"json": ORDER, "auth": ("wrong", "")}, 401, "unauthorized"),
+        ("/webhooks/nobody", {"json": ORDER}, 404, "not_found"),
+        ("/healthz", {"json": ORDER}, 405, "method_not_allowed"),
+        ("/webhooks/segment", {"data": b"x" * 5_000_000}, 413, "too_large"),
+        (
+            "/webhooks/segment",
+            {"data": b"{}", "headers": {"Content-Encoding": "br"}},
+            415,
+            "unsupported_media_type",
+        ),
+    ],
+)
+def test_an_error_has_a_code_for_programs(make, path, options, status, code):
+    """Two of Segment's own clients crash without it, and try a 401 again."""
+    answer = make().post(path, **options)
+
+    assert (answer.status_code, answer.get_json()["code"]) == (status, code)
+
+
+def test_a_request_that_is_not_let_in_is_logged_with_its_reason_and_not_often(
+    make, monkeypatch, capsys
+):
+    """Segment does not send it again: its calls are lost until somebody sees this."""
+    monkeypatch.setattr(app, "refused_lines", Sparing(most=2, within=60.0))
+    logs.configure("json")
+    client = make()
+    for _ in range(5):
+        client.post("/webhooks/segment", json=ORDER, auth=("wrong", ""))
+
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    told = [line for line in lines if line["event"] == "unauthorized"]
+    assert [(line["path"], "write key" in line["why"]) for line in told] == [
+        ("/webhooks/segment", True)
+    ] * 2
 
 
 def test_a_signature_is_required_where_a_secret_is_set(make):

@@ -50,7 +50,9 @@ def test_the_test_button_gets_its_200(make, body):
 
 
 def test_what_is_not_json_is_no_test(make):
-    assert make().post("/webhooks/rehook", data="test").status_code == 400
+    client = make(REHOOK_WEBHOOK_USER="rehook", REHOOK_WEBHOOK_PASSWORD="secret")
+
+    assert client.post("/webhooks/rehook", data="test", headers=BASIC).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -68,8 +70,9 @@ def test_the_token_stands_in_the_address(make, address, status):
     assert client.post(address, json=ISSUED).status_code == status
 
 
-def test_a_source_that_nothing_protects_is_closed_to_other_machines(make):
-    client = make(HOST="0.0.0.0", SEGMENT_WRITE_KEYS="k")
+def test_a_source_for_which_no_credential_is_set_is_closed(make):
+    """To this machine, too: a proxy's requests all come from it."""
+    client = make(SEGMENT_WRITE_KEYS="k")
     answer = client.post("/webhooks/rehook", json=CREATED)
 
     assert answer.status_code == 401
@@ -79,8 +82,9 @@ def test_a_source_that_nothing_protects_is_closed_to_other_machines(make):
     )
 
 
-def test_the_tracking_api_is_closed_with_its_source(make):
-    client = make(HOST="0.0.0.0", REWARD_WEBHOOK_TOKEN="long")
+@pytest.mark.parametrize("secret", ["", "abc123"])
+def test_the_tracking_api_is_closed_where_there_is_no_write_key(make, secret):
+    client = make(REWARD_WEBHOOK_TOKEN="long", SEGMENT_WRITE_KEYS="", SEGMENT_SHARED_SECRET=secret)
 
     assert client.post("/v1/track", json={"userId": "u", "event": "A"}).status_code == 401
     assert client.post("/webhooks/segment", json={}).status_code == 401
