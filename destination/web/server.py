@@ -131,11 +131,9 @@ class Server:
                     body += message.get("body", b"")
                     self._in_hand += len(message.get("body", b""))
                     if refused := self._refuse(scope, len(body)):
-                        if more:
-                            refused.headers["Connection"] = "close"
-                        return refused
+                        return closing(refused) if more else refused
         except TimeoutError:
-            return refusal(408, f"The body did not come within {WITHIN:g} seconds.")
+            return closing(refusal(408, f"The body did not come within {WITHIN:g} seconds."))
         return None
 
     def _refuse(self, scope: Scope, size: int) -> Response | None:
@@ -189,6 +187,12 @@ def refusal(status: int, message: str) -> Response:
     body = json.dumps({"code": CODES[status], "message": message}) + "\n"
     headers = {"Retry-After": "5"} if status == 503 else {}
     return Response(body, status, headers, mimetype="application/json")
+
+
+def closing(answer: Response) -> Response:
+    """The same, as the last of its connection: the rest of the request is not read."""
+    answer.headers["Connection"] = "close"
+    return answer
 
 
 async def _send(send: Send, answer: Response) -> None:

@@ -11,7 +11,7 @@ import requests
 
 from destination.store import database as databases
 from destination.store.database import Database
-from tests.conftest import ROOT
+from tests.conftest import KEY, ROOT
 from tests.faults import ledger
 from tests.faults.fleet import TIMES, Fleet, Member, fleet
 from tests.faults.stores import Postgres, Sqlite, store
@@ -67,7 +67,7 @@ class Scene:
 
     def send(self, *calls: dict[str, Any], receiver: int = 0) -> requests.Response:
         url = f"http://127.0.0.1:{self.ports[receiver]}/webhooks/segment"
-        return requests.post(url, json=list(calls), timeout=30)
+        return requests.post(url, json=list(calls), auth=(KEY, ""), timeout=30)
 
     def arrived(self) -> list[ledger.Entry]:
         return ledger.read(self._file)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.conftest import ROOT
+from tests.conftest import DOORS, ROOT
 
 #: The service's times, short enough for a run: seconds.
 TIMES = {
@@ -33,7 +33,7 @@ class Member:
         self._command = [sys.executable, "-m", *command]
         self._environment = {
             **{name: text for name, text in os.environ.items() if "DESTINATION_" not in name},
-            **{f"DESTINATION_{name}": text for name, text in settings.items()},
+            **{f"DESTINATION_{name}": text for name, text in {**DOORS, **settings}.items()},
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()

@@ -15,6 +15,7 @@ TIMEOUT, PAUSE = 10.0, 0.1
 THREADS, BATCH = 8, 30
 
 Call = dict[str, Any]
+from tests.conftest import KEY
 
 
 def calls(seed: int, count: int, customers: int) -> list[list[Call]]:
@@ -114,7 +115,7 @@ class Sender:
         try:
             url = f"http://127.0.0.1:{port}/webhooks/segment"
             body = batch if len(batch) > 1 else batch[0]
-            answer = requests.post(url, json=body, timeout=TIMEOUT)
+            answer = requests.post(url, json=body, auth=(KEY, ""), timeout=TIMEOUT)
             if answer.status_code != 200:
                 assert answer.status_code in (429, 503), answer.text
                 assert "Retry-After" in answer.headers

@@ -13,6 +13,7 @@ import pytest
 import requests
 from segment.analytics.client import Client
 
+from tests.conftest import KEY
 from tests.running import Service, free_port, service, until
 
 
@@ -186,7 +187,7 @@ def test_segments_own_client_can_be_pointed_at_the_service(tmp_path):
         problems = []
         for gzip in (False, True):
             client = Client(
-                "k1", host=running.url, gzip=gzip, on_error=lambda error, _: problems.append(error)
+                KEY, host=running.url, gzip=gzip, on_error=lambda error, _: problems.append(error)
             )
             client.identify(f"ada-{gzip}", {"name": "Ada"})
             for number in range(25):

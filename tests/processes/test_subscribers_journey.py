@@ -3,6 +3,7 @@
 import requests
 
 from destination.support.json_codec import Json
+from tests.conftest import KEY
 from tests.running import service, until
 from tests.subscribers import CALL, HERE, TELL, account, mappings, subscriber
 
@@ -19,7 +20,9 @@ def test_a_new_subscriber_is_told_by_a_worker_that_runs_already(tmp_path):
         running.start("worker")
         hooks = f"{running.url}/v3/webHooks"
         running.send(CALL)
-        made = requests.post(hooks, json=account(url), timeout=30).json()["data"]["webHookId"]
+        made = requests.post(hooks, json=account(url), auth=("tests", KEY), timeout=30).json()[
+            "data"
+        ]["webHookId"]
         running.send({**CALL, "messageId": "m2"})
 
         def logged():
@@ -44,7 +47,12 @@ def test_an_event_that_was_parked_reaches_its_subscribers_after_the_fix(tmp_path
     ):
         running.serve()
         for name in ("A", "B"):
-            requests.post(f"{running.url}/v3/webHooks", json=account(url, name), timeout=30)
+            requests.post(
+                f"{running.url}/v3/webHooks",
+                json=account(url, name),
+                auth=("tests", KEY),
+                timeout=30,
+            )
         [result] = running.send(call)
         assert result["reason"] == "mapping_failed"
         [path] = (tmp_path / "tell").rglob("*.yaml")

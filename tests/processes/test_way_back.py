@@ -4,6 +4,7 @@ import pytest
 import requests
 
 from destination.cli.returns import subscribe
+from tests.conftest import KEY
 from tests.processes.test_journey import identify, order
 from tests.running import answers, service, until
 
@@ -61,7 +62,7 @@ def test_one_command_is_the_full_circle_and_a_subscriber_is_told_too(tmp_path):
         running.start("serve", "--worker", "--sandbox", "--sandbox-port", str(running.sandbox_port))
         until(lambda: answers(f"{running.url}/readyz") and answers(running.engine_url))
         for _ in range(2):  # the database of a practice lives on, and so does its account
-            subscribe(running.url, running.engine_url)
+            subscribe(running.url, running.engine_url, ("tests", KEY))
         running.send(order(1, total=250))
         told = {"customerAdded", "rewardIssued", "pointsIssued", "trigger_event.created"}
         until(lambda: len(running.notified()) >= 5 and "Reward Earned" in events(running))
@@ -69,7 +70,9 @@ def test_one_command_is_the_full_circle_and_a_subscriber_is_told_too(tmp_path):
         found = running.notified()
         assert all(each["signed"] for each in found)
         assert {each["notification"]["eventName"] for each in found} == told
-        accounts = requests.get(f"{running.url}/v3/webHooks", timeout=30).json()["data"]
+        accounts = requests.get(
+            f"{running.url}/v3/webHooks", auth=("tests", KEY), timeout=30
+        ).json()["data"]
         assert [each["name"] for each in accounts] == ["Sandbox"]
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from destination.web.app import create_app
-from tests.conftest import ROOT
+from tests.clients import client_for
+from tests.conftest import DOORS, ROOT
 from tests.running import until
 from tests.subscribers import CALL, HERE, account, delivering, mappings, subscriber
 
@@ -59,13 +59,14 @@ def answers(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, subscriber() as (url, _):
         for name, value in {
             **HERE,
+            **DOORS,
             "DATABASE_URL": f"sqlite:///{folder / 'api.db'}",
             "MAPPINGS": mappings(folder),
         }.items():
             patch.setenv(f"DESTINATION_{name}", value)
         setup = Setup.read()
         receiver = setup.receiver()
-        client = create_app(receiver).test_client()
+        client = client_for(receiver)
         known = {"eventId": "", "requestId": str(CALL["messageId"]), "refId": "50074_38236069"}
         client.post("/v3/webHooks", json=account(url, "stand-in", slaInSeconds=30))
         client.post("/webhooks/segment", json=CALL)

@@ -1,22 +1,25 @@
-"""The door of the receiver, as a process of its own: slow, large and many senders."""
+"""The server of the receiver, as a process of its own: slow, large, hostile and many senders."""
 
-import asyncio
 import contextlib
+import gzip
+import json
+import os
+import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
+import wsgiref.simple_server
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from pathlib import Path
+from threading import Thread
 
 import pytest
 import requests
-import uvicorn
-from uvicorn.server import ServerState
 
-from destination.web import server
-from destination.web.bridge import run, wait
+from destination.partners.base.credentials import basic
+from destination.web.app import create_app
+from tests.conftest import KEY
 from tests.running import PATIENCE, Service, answers, until
 
 #: `destination serve`, with bounds that a test can wait for.
@@ -27,31 +30,22 @@ from destination.cli import main
 main(["serve"])
 """
 
-HEAD = b"POST /webhooks/segment HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
-
-#: A request, as uvicorn tells it.
-SCOPE = {
-    "method": "POST",
-    "path": "/webhooks/segment",
-    "query_string": b"",
-    "http_version": "1.1",
-    "scheme": "http",
-    "server": ("127.0.0.1", 80),
-    "client": None,
-    "headers": [],
-}
+SHOWN = f"Host: x\r\nAuthorization: {basic(KEY, '')}\r\n".encode()
+HEAD = b"POST /webhooks/segment HTTP/1.1\r\n" + SHOWN + b"Content-Length: %d\r\n\r\n"
+CALL = {"type": "track", "userId": "u", "event": "A", "messageId": "m"}
 
 
 @contextlib.contextmanager
-def serving(folder, bounds, ready="/readyz"):
-    service = Service(folder)
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVE.format(bounds)], env=service.environment, text=True
-    )
+def serving(folder, bounds="", ready="/readyz", **settings):
+    service = Service(folder, **settings)
+    log = folder / "serve.log"
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SERVE.format(bounds)], env=service.environment, stderr=said
+        )
     try:
-        service.processes = [process]
         until(lambda: answers(f"{service.url}{ready}"))
-        yield service
+        yield service, process, log
     finally:
         process.terminate()
         process.wait(PATIENCE)
@@ -59,8 +53,15 @@ def serving(folder, bounds, ready="/readyz"):
 
 @pytest.fixture
 def running(tmp_path):
-    with serving(tmp_path, "server.WITHIN, server.MAX_BYTES = 1.0, 5000") as service:
+    with serving(tmp_path, "server.WITHIN, server.MAX_IN_HAND = 1.0, 5000") as (service, _, _):
         yield service
+
+
+@pytest.fixture(scope="module")
+def open_to_all(tmp_path_factory):
+    """A receiver with its own bounds, for tests that leave it as it was."""
+    with serving(tmp_path_factory.mktemp("server"), LOG_FORMAT="json") as found:
+        yield found
 
 
 def connect(running):
@@ -74,6 +75,27 @@ def read(connection):
         while part := connection.recv(65_536):
             parts.append(part)
     return b"".join(parts)
+
+
+def ask(running, *parts):
+    """What a request is answered: its status and its body as JSON. It asks to close."""
+    with connect(running) as connection:
+        with contextlib.suppress(OSError):  # it is refused before all is sent
+            for part in parts:
+                connection.sendall(part)
+        head, _, body = read(connection).partition(b"\r\n\r\n")
+    return int(head.split(b" ")[1]), json.loads(body) if body[:1] == b"{" else body
+
+
+def post(body, *headers, path=b"/webhooks/segment", shown=SHOWN):
+    """A request that asks to close the connection behind it."""
+    lines = [
+        b"POST %s HTTP/1.1" % path,
+        *headers,
+        b"Connection: close",
+        b"Content-Length: %d" % len(body),
+    ]
+    return b"\r\n".join(lines) + b"\r\n" + shown + b"\r\n" + body
 
 
 def trickle(connection, data):
@@ -93,13 +115,6 @@ def test_a_body_that_trickles_is_cut_off_and_told(running):
     assert b"did not come within 1 seconds" in answer
 
 
-def test_a_head_that_trickles_is_cut_off(running):
-    with connect(running) as connection:
-        trickle(connection, b"POST /webhooks/segment")
-
-        assert read(connection) == b""
-
-
 def test_bodies_that_together_are_too_much_are_told_to_come_back(running):
     with connect(running) as first, connect(running) as second:
         first.sendall(HEAD % 4500 + b" " * 4000)
@@ -109,7 +124,7 @@ def test_bodies_that_together_are_too_much_are_told_to_come_back(running):
         answer = read(second)
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert b"retry-after: 5" in answer.lower()
-    until(lambda: requests.post(f"{running.url}/webhooks/segment", json=[]).status_code == 200)
+    until(lambda: running.post("/webhooks/segment", []).status_code == 200)
 
 
 def test_many_slow_senders_and_idle_connections_hold_up_nobody(running):
@@ -117,29 +132,25 @@ def test_many_slow_senders_and_idle_connections_hold_up_nobody(running):
         for number in range(200):
             connection = stack.enter_context(connect(running))
             connection.sendall(HEAD % 10 if number % 2 else b"")
-        call = {"type": "track", "userId": "u", "event": "A", "messageId": "m"}
 
-        assert running.send(call)[0]["outcome"] == "accepted"
-
-
-def test_one_connection_too_many_is_told_to_come_back_and_harms_no_other(tmp_path):
-    with (
-        serving(tmp_path, "server.MAX_CONNECTIONS = 3") as running,
-        contextlib.ExitStack() as stack,
-    ):
-        welcome = [stack.enter_context(connect(running)) for _ in range(3)]
-        late = stack.enter_context(connect(running))
-        late.sendall(HEAD % 2 + b"[]")
-        welcome[0].sendall(HEAD.replace(b"Host", b"Connection: close\r\nHost") % 2 + b"[]")
-
-        answer = read(late)
-        assert answer.startswith(b"HTTP/1.1 503 ")
-        assert b"retry-after: 5" in answer.lower()
-        assert read(welcome[0]).startswith(b"HTTP/1.1 200 ")
+        assert running.send(CALL)[0]["outcome"] == "accepted"
 
 
-#: `destination serve` whose commits begin with one file, and wait for another; meanwhile nobody may
-#: wait for the next one.
+@pytest.mark.parametrize("bound", ["MAX_CONNECTIONS = 3", "MAX_REQUESTS = 2"])
+def test_one_too_many_is_told_to_come_back_and_harms_no_other(tmp_path, bound):
+    with serving(tmp_path, f"server.{bound}") as (running, _, _), contextlib.ExitStack() as stack:
+        welcome = [stack.enter_context(connect(running)) for _ in range(2)]
+        for connection in welcome:
+            connection.sendall(HEAD % 2)  # its body is on the way
+        time.sleep(0.2)
+        assert ask(running, post(b"[]"))[0] == 503
+
+        for connection in welcome:
+            connection.sendall(b"[]")
+            assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+#: Commits that begin with one file, and wait for another; meanwhile nobody may wait for the next.
 HELD = """
 import pathlib, time
 from destination.store.queue import group_commit
@@ -155,16 +166,18 @@ group_commit.enqueue = enqueue
 
 def test_while_commits_are_behind_the_app_is_not_asked(tmp_path):
     """It would say of this body that it cannot be read."""
-    call = {"type": "track", "userId": "u", "event": "A"}
-    with serving(tmp_path, HELD.format(str(tmp_path))) as running, ThreadPoolExecutor() as senders:
+    held = HELD.format(str(tmp_path))
+    with serving(tmp_path, held) as (running, _, _), ThreadPoolExecutor() as senders:
 
         def look():
-            return requests.post(f"{running.url}/webhooks/segment", data="{", timeout=PATIENCE)
+            return requests.post(
+                f"{running.url}/webhooks/segment", data="{", auth=(KEY, ""), timeout=PATIENCE
+            )
 
         assert look().status_code == 400
-        kept = senders.submit(running.send, {**call, "messageId": "m1"})
+        kept = senders.submit(running.send, {**CALL, "messageId": "m1"})
         until((tmp_path / "begun").exists)
-        waits = senders.submit(running.send, {**call, "messageId": "m2"})
+        waits = senders.submit(running.send, {**CALL, "messageId": "m2"})
         until(lambda: look().status_code == 503)
         assert look().headers["Retry-After"] == "5"
         assert answers(f"{running.url}/healthz")
@@ -173,172 +186,187 @@ def test_while_commits_are_behind_the_app_is_not_asked(tmp_path):
         assert look().status_code == 400
 
 
-def entering(app, behind=False):
-    """The door of an app that is behind with its work or not."""
-    return server.WholeRequests(app, 100, lambda: behind)
+def test_a_head_has_a_bound(open_to_all):
+    running, _, _ = open_to_all
 
-
-async def ask(entrance, method="POST", waited=0.0, path="/webhooks/segment"):
-    """Send it a request, which is whole since some seconds: the status of its answer, and when to
-    come back.
-    """
-    told = []
-
-    async def receive():
-        return {"type": "http.request", "body": b"[]"}
-
-    async def send(message):
-        told.append(message)
-
-    whole = time.monotonic() - waited
-    await entrance(
-        {**SCOPE, "method": method, "path": path, "state": {"whole": whole}}, receive, send
+    assert ask(running, post(b"[]", b"X-A: " + b"a" * 70_000)) == (
+        431,
+        {"code": "head_too_large", "message": "The head has more than 65,536 bytes."},
     )
-    return told[0]["status"], dict(told[0]["headers"]).get(b"retry-after")
+    assert ask(running, post(b"[]", *([b"X-A: b"] * 20_000)))[0] in (400, 431)
+    assert ask(running, post(b"[]", b"X-A: " + b"a" * 2_000_000))[0] in (400, 431)
+    assert ask(running, post(b"[]", b"X-A: " + b"a" * 60_000))[0] == 200
 
 
-@contextlib.asynccontextmanager
-async def connected():
-    """Our end of a connection, and the writer of the other one."""
-    config = uvicorn.Config(entering(None), http=server._Connection, log_config=None)
-    config.load()
-    connection: Any = server._Connection(config, ServerState(), {})  # of private parts
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        loop = asyncio.get_running_loop()
-        listening = await loop.create_server(lambda: connection, sock=listener)
-        _, writer = await asyncio.open_connection(*listener.getsockname())
-        while connection.transport is None:
-            await asyncio.sleep(0.01)
-        yield connection, writer
-        writer.close()
-        listening.close()
+def test_an_upgrade_is_ignored_and_the_body_read(open_to_all):
+    """As `curl --http2` and Java's client ask for it."""
+    running, _, _ = open_to_all
+    body = json.dumps(CALL | {"messageId": "h2c"}).encode()
+
+    status, answer = ask(running, post(body, b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABkAAQAAP__"))
+    assert (status, answer["results"][0]["outcome"]) == (200, "accepted")
 
 
-def test_the_end_of_an_answer_does_not_wait_for_an_acknowledgement():
-    """On any listener: whoever comes while the receiver starts is served like others."""
+def test_credentials_behind_the_body_are_none(open_to_all):
+    running, _, _ = open_to_all
+    head = (
+        b"POST /webhooks/segment HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        b"Transfer-Encoding: chunked\r\nTrailer: Authorization\r\n\r\n"
+    )
+    status, answer = ask(running, head, b"2\r\n[]\r\n0\r\n", SHOWN + b"\r\n")
 
-    async def look():
-        async with connected() as (connection, _):
-            accepted = connection.transport.get_extra_info("socket")
-            return accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-
-    assert asyncio.run(look())
+    assert (status, answer["code"]) == (401, "unauthorized")
 
 
-@pytest.mark.parametrize("sent", [b"", b"POST"])
-def test_a_connection_is_not_taken_for_idle_on_which_a_request_has_come(sent):
-    """Its answer would be a closed connection: the loop had no time to read it."""
+def test_a_chunked_body_is_read(open_to_all):
+    running, _, _ = open_to_all
+    head = b"POST /webhooks/segment HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"
 
-    async def look():
-        async with connected() as (connection, writer):
-            writer.write(sent)  # at once
-            connection.timeout_keep_alive_handler()
-            return connection.transport.is_closing()
+    assert ask(running, head + SHOWN + b"\r\n", b"1\r\n[\r\n1;x=y\r\n]\r\n0\r\n\r\n")[0] == 200
 
-    assert asyncio.run(look()) == (not sent)
+
+def test_no_header_passes_for_another(open_to_all):
+    """`X_Signature` and `X-Signature` are one name to WSGI."""
+    running, _, _ = open_to_all
+    forged = b"Authorization_: x\r\nAuthorization: wrong\r\nHost: x\r\n"
+
+    assert ask(running, post(b"[]", shown=forged))[0] == 401
+    assert (
+        ask(running, post(b"[]", shown=SHOWN.replace(b"Authorization", b"AUTHORIZATION")))[0] == 200
+    )
+    assert (
+        ask(running, post(b"[]", shown=b"Host: x\r\nContent_Length: 9\r\n" + SHOWN[9:]))[0] == 200
+    )
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_stranger_who_sends_much_is_refused_before_it_is_read(open_to_all, packed):
+    running, _, _ = open_to_all
+    body = b"x" * 4_000_000
+    if packed:
+        body = gzip.compress(os.urandom(2_000_000))
+    began = time.monotonic()
+
+    status, answer = ask(running, post(body, shown=b"Host: x\r\n"))
+    assert (status, answer["code"]) == (401, "unauthorized")
+    assert time.monotonic() - began < PATIENCE / 10
 
 
 @pytest.mark.parametrize(
-    ("method", "waited", "behind", "answer"),
+    ("path", "shown"),
     [
-        ("POST", 0.1, False, (200, None)),
-        ("POST", 1.0, False, (503, b"5")),
-        ("POST", 0.1, True, (503, b"5")),
-        ("GET", 1.0, True, (200, None)),
+        (b"/webhooks/segment", b""),
+        (b"/webhooks/segment", b"X-Signature: %s\r\n" % (b"0" * 40)),
+        (b"/v1/batch", b""),
     ],
 )
-def test_a_request_that_has_waited_or_would_wait_too_long_is_told_to_come_back(
-    method, waited, behind, answer
+def test_a_small_body_that_unpacks_to_much_costs_a_stranger_no_more_than_a_look(
+    open_to_all, path, shown
 ):
-    """A look at how it does is answered all the same."""
+    """4 KB were 1.4 s of processor time, and 280 MB."""
+    running, process, _ = open_to_all
+    body = gzip.compress(b"[" * 4_000_000)
+    request = post(body, b"Content-Encoding: gzip", path=path, shown=b"Host: x\r\n" + shown)
+    before = cpu(process.pid)
+    for _ in range(20):
+        assert ask(running, request)[0] == 401
 
-    def app(_environ, start_response):
-        start_response("200 OK", [])
-        return [b""]
-
-    assert asyncio.run(ask(entering(app, behind), method, waited)) == answer
-
-
-def test_views_share_the_loop_while_they_wait():
-    """Ten views that wait for each other, all in one thread."""
-    came, threads = [], set()
-
-    async def until_all_came():
-        while len(came) < 10:
-            await asyncio.sleep(0)
-        return len(came)
-
-    def app(environ, start_response):
-        came.append(environ["PATH_INFO"])
-        threads.add(threading.get_ident())
-        start_response(f"{200 + wait(until_all_came())} Found", [])
-        return [b""]
-
-    async def ask_all():
-        entrance = entering(app)
-        return await asyncio.gather(*(ask(entrance) for _ in range(10)))
-
-    assert asyncio.run(ask_all()) == [(210, None)] * 10
-    assert threads == {threading.get_ident()}
+    assert (cpu(process.pid) - before) / 20 < 0.02  # far less: this is no timed test
 
 
-def test_what_a_view_waits_for_may_fail():
-    async def fail():
-        raise LookupError("gone")
-
-    def view():
-        with pytest.raises(LookupError, match="gone"):
-            wait(fail())
-        wait(fail())
-
-    with pytest.raises(LookupError, match="gone"):
-        asyncio.run(run(view))
+def cpu(pid):
+    """Seconds of processor time that a process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_views_that_another_server_runs_in_threads_wait_on_one_loop():
-    async def loop():
-        await asyncio.sleep(0)
-        return asyncio.get_running_loop()
+def test_an_answer_that_nobody_reads_is_given_up(tmp_path):
+    """Its sender sends on, and its window is closed."""
+    with serving(tmp_path, "server.WITHIN = 1.0") as (running, process, _):
+        unread = json.dumps([{}] * 4000).encode()
+        request = HEAD % len(unread) + unread
+        with contextlib.closing(socket.socket()) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(("127.0.0.1", running.port))
+            sender = Thread(target=connection.sendall, args=(request * 3,), daemon=True)
+            sender.start()
+            until(lambda: len(connections(process.pid)) > 0)
+            until(lambda: not connections(process.pid))
+            assert answers(f"{running.url}/healthz")
 
-    with ThreadPoolExecutor(4) as threads:
-        found = [threads.submit(wait, loop()) for _ in range(4)]
-    assert len({each.result() for each in found}) == 1
+
+def connections(pid):
+    """The sockets that a process has, beside those on which it listens."""
+    states = {}
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        states[fields[9]] = fields[3]
+    found = []
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            inode = str(each.readlink()).partition("socket:[")[2].rstrip("]")
+            if states.get(inode, "0A") not in ("0A", "08"):
+                found.append(inode)
+    return found
 
 
-def test_a_view_that_waits_for_more_has_a_thread():
-    """The loop goes on meanwhile: calls are taken in."""
-    threads = []
+def test_malformed_requests_are_counted_and_few_are_logged_as_json(open_to_all):
+    running, _, log = open_to_all
 
-    def app(_environ, start_response):
-        threads.append(threading.get_ident())
-        start_response("200 OK", [])
-        return [b""]
+    def counted():
+        text = requests.get(f"{running.url}/metrics", timeout=PATIENCE).text
+        name = 'destination_requests_turned_away_total{status="400"}'
+        return next(
+            (float(line.split()[1]) for line in text.splitlines() if line.startswith(name)), 0
+        )
 
-    asyncio.run(ask(entering(app), "GET", path="/readyz"))
-    assert threads != [threading.get_ident()]
+    before = counted()
+    for _ in range(30):
+        assert ask(running, b"nonsense\r\n\r\n")[0] == 400
+    assert counted() - before >= 30
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert 0 < sum("Invalid HTTP request" in line["event"] for line in lines) <= 10
 
 
 def test_a_base_url_that_ends_in_a_slash_is_served_like_others(running):
-    """Flask reads `//webhooks` as `/webhooks`, and so does the door."""
-    call = {"type": "track", "userId": "u", "event": "A"}
     for number in range(12):
-        sent = {**call, "messageId": f"m{number}"}
-        answer = requests.post(f"{running.url}//webhooks/segment", json=sent, timeout=PATIENCE)
+        sent = {**CALL, "messageId": f"m{number}"}
+        answer = running.post("//webhooks/segment", sent)
         assert answer.json()["results"][0]["outcome"] == "accepted"
 
 
-def test_a_sender_who_leaves_in_the_middle_of_a_body_is_not_taken_for_whole():
-    called = []
+def test_a_sender_who_leaves_in_the_middle_of_a_body_is_not_taken_for_whole(open_to_all):
+    running, _, _ = open_to_all
+    with connect(running) as connection:
+        connection.sendall(HEAD % 100 + json.dumps(CALL | {"messageId": "half"}).encode())
+    assert running.send({**CALL, "messageId": "whole"})[0]["outcome"] == "accepted"
 
-    async def receive():
-        return {"type": "http.disconnect"}
+    assert "half" not in running.deliveries()
 
-    async def send(_):
-        pass
 
-    scope = {**SCOPE, "state": {}}
-    asyncio.run(entering(lambda *_: called.append(1))(scope, receive, send))
-    assert not called
+def test_a_large_body_is_taken_and_holds_up_nobody(open_to_all):
+    running, _, _ = open_to_all
+    calls = [
+        {**CALL, "messageId": f"large{n}", "properties": {"x": "y" * 900}} for n in range(3500)
+    ]
+    with ThreadPoolExecutor(1) as sender:
+        large = sender.submit(running.send, *calls)
+        while not large.done():
+            assert answers(f"{running.url}/healthz")
+        assert {result["outcome"] for result in large.result()} == {"accepted"}
+
+
+def test_the_app_runs_under_a_plain_wsgi_server_too(setup, tmp_path):
+    """Views wait in the threads of that server."""
+    receiver = setup(DATABASE_URL=f"sqlite:///{tmp_path / 'plain.db'}").receiver()
+    with wsgiref.simple_server.make_server("127.0.0.1", 0, create_app(receiver)) as plain:
+        Thread(target=plain.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{plain.server_port}"
+
+        answer = requests.post(f"{url}/webhooks/segment", json=CALL, auth=(KEY, ""), timeout=30)
+        assert answer.json()["results"][0]["outcome"] == "accepted"
+        assert requests.get(f"{url}/readyz", timeout=30).json()["status"] == "ready"
+        plain.shutdown()
 
 
 def test_a_stopping_receiver_does_not_wait_for_a_view_that_hangs(tmp_path):
@@ -348,17 +376,10 @@ import time
 from destination.web import health
 health.standings = lambda _: time.sleep(600)
 """
-    with serving(tmp_path, "server.GRACE = 1\n" + hanging, ready="/healthz") as service:
+    bounds = "server.GRACE = 1\n" + hanging
+    with serving(tmp_path, bounds, ready="/healthz") as (service, process, _):
         with pytest.raises(requests.Timeout):
             requests.get(f"{service.url}/metrics", timeout=1)
-        [process] = service.processes
-        process.terminate()
+        process.send_signal(signal.SIGTERM)
 
         assert process.wait(PATIENCE) == 0
-
-
-def test_no_header_passes_for_another():
-    """`X_Signature` and `X-Signature` are one name to WSGI."""
-    headers = [(b"x_signature", b"forged"), (b"x-signature", b"real")]
-
-    assert server._environ({**SCOPE, "headers": headers}, b"")["HTTP_X_SIGNATURE"] == "real"

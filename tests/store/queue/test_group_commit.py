@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from destination.errors import StoreUnavailable
+from destination.model.arrival import Receipt
 from destination.store.queries import lists
 from destination.store.queue import group_commit
 from destination.store.queue.enqueue import enqueue as real_enqueue
@@ -36,7 +37,7 @@ class Commits:
         return [len(each) for each in self.made]
 
 
-def told(coming: Future):
+def told(coming: Future[list[Receipt]]):
     """What a sender is told: the outcomes, or the error."""
     error = coming.exception(PATIENCE)
     return error if error else [receipt.outcome for receipt in coming.result()]

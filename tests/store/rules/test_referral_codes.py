@@ -10,6 +10,7 @@ from destination.routing.route import arrive
 from destination.store import schema
 from destination.store.queries import lists
 from destination.store.queue.enqueue import enqueue
+from tests.conftest import KEY
 from tests.running import service
 
 
@@ -56,13 +57,15 @@ def test_fifty_customers_claim_one_code_over_four_processes_and_one_wins(kind, r
         barrier = threading.Barrier(50)
         told = {}
 
-        def lease(number):
+        def claim(number):
             barrier.wait()
             url = f"{urls[number % 4]}/webhooks/segment"
-            answer = requests.post(url, json=identify(f"u{number}", "CODE"), timeout=60)
+            answer = requests.post(
+                url, json=identify(f"u{number}", "CODE"), auth=(KEY, ""), timeout=60
+            )
             [told[number]] = answer.json()["results"]
 
-        threads = [threading.Thread(target=lease, args=(number,)) for number in range(50)]
+        threads = [threading.Thread(target=claim, args=(number,)) for number in range(50)]
         for thread in threads:
             thread.start()
         for thread in threads:
