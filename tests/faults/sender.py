@@ -8,6 +8,8 @@ from typing import Any
 
 import requests
 
+from tests.conftest import KEY
+
 #: Seconds that a request may take, and a pause after one that failed.
 TIMEOUT, PAUSE = 10.0, 0.1
 
@@ -15,7 +17,6 @@ TIMEOUT, PAUSE = 10.0, 0.1
 THREADS, BATCH = 8, 30
 
 Call = dict[str, Any]
-from tests.conftest import KEY
 
 
 def calls(seed: int, count: int, customers: int) -> list[list[Call]]:

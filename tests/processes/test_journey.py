@@ -180,7 +180,7 @@ def test_a_worker_and_a_receiver_stop_in_good_order(running):
 
 
 def test_segments_own_client_can_be_pointed_at_the_service(tmp_path):
-    with service(tmp_path, SEGMENT_WRITE_KEYS="k1") as running:
+    with service(tmp_path) as running:
         running.sandbox()
         running.serve()
         running.start("worker")
