@@ -86,6 +86,7 @@ _TAKE_BACK = (
     .where(
         schema.delivery.c.id == sa.bindparam("delivery"),
         schema.delivery.c.lane_id == sa.bindparam("lane"),
+        schema.WAITING,
         sa.exists().where(
             schema.attempt.c.id == sa.bindparam("attempt"),
             schema.attempt.c.delivery_id == schema.delivery.c.id,
