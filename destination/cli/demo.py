@@ -28,7 +28,7 @@ from destination.cli import call_files, returns, tables
 from destination.cli.call_files import Payload
 from destination.cli.sender import Answer, Sender
 from destination.cli.sent import body_of
-from destination.cli.service import SANDBOX_PORT, STOP_WITHIN, sandbox_environment
+from destination.cli.service import SANDBOX_PORT, sandbox_environment
 from destination.errors import Problem
 from destination.partners.base.destination import Destination
 from destination.partners.segment import Segment, SegmentSettings
@@ -147,7 +147,7 @@ def _service(environment: dict[str, str], sandbox_port: int) -> Iterator[subproc
         click.echo()
     finally:
         process.terminate()
-        process.wait(STOP_WITHIN * 2)
+        process.wait(supervisor.STOP_WITHIN * 2)
 
 
 def _free_port(wanted: int) -> int:

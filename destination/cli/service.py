@@ -6,9 +6,7 @@ import os
 import resource
 import signal
 import socket
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -25,10 +23,12 @@ from destination.sandbox import serve as serve_sandbox
 from destination.settings.tables import Environment, Settings
 from destination.store.database import Database, connect
 from destination.store.queue import circuit_breaker
-from destination.support import logs, metrics, supervisor
+from destination.support import logs, metrics
+from destination.support.supervisor import Supervisor
 from destination.support.text import listed
 from destination.web import server
 from destination.web.app import create_app
+from destination.web.health import WORKERS
 from destination.web.receive import Receiver
 from destination.worker.loop import Worker
 
@@ -42,9 +42,6 @@ SANDBOX_KEY = "sandbox"
 
 #: Seconds between two looks for a database that is away at the start.
 LOOK_AGAIN = 2.0
-
-#: Seconds that the processes beside the receiver have to stop.
-STOP_WITHIN = 10.0
 
 
 @click.command()
@@ -97,7 +94,7 @@ def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int) -> None:
         receiver = replace(receiver, worker_metrics=f"http://127.0.0.1:{port}/metrics")
     receiver.routes.watch()
     receiver.registry.watch()
-    with _Beside(others):
+    with Supervisor({name: {**os.environ, **own} for name, own in others.items()}):
         _receive(receiver, setup.settings)
 
 
@@ -298,6 +295,7 @@ def _receive(receiver: Receiver, settings: Settings) -> None:
     # was there before must not act on them then.
     _on_stop(lambda: None)
     app = create_app(receiver)
+    end_watch = app.extensions[WORKERS].keep_looking()
     _be_swift()
     log.info("receiving", at=f"http://{settings.host}:{settings.port}/webhooks/segment")
     server.serve(
@@ -307,6 +305,7 @@ def _receive(receiver: Receiver, settings: Settings) -> None:
         max_body_bytes=settings.max_body_bytes * 2,
         is_behind=receiver.group_commit.is_behind,
     )
+    end_watch()
     log.info("stopped")
 
 
@@ -323,41 +322,3 @@ def _be_swift() -> None:
 def _on_stop(stop: Callable[[], Any]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop())
-
-
-class _Beside:
-    """Processes beside the receiver: started with it, started again when they end, stopped
-    with it, and so even where it is killed. Each is a command of ours with settings of its own.
-    """
-
-    def __init__(self, commands: Mapping[str, Mapping[str, str]]) -> None:
-        self._commands = commands
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self._stopping = threading.Event()
-
-    def __enter__(self) -> None:
-        for command in self._commands:
-            self._start(command)
-        threading.Thread(target=self._watch, name="beside", daemon=True).start()
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        for process in self._running.values():
-            process.terminate()
-        for process in self._running.values():
-            try:
-                process.wait(STOP_WITHIN)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-    def _start(self, command: str) -> None:
-        self._running[command] = supervisor.start(
-            command, {**os.environ, **self._commands[command]}
-        )
-
-    def _watch(self) -> None:
-        while not self._stopping.wait(1.0):
-            for command, process in list(self._running.items()):
-                if process.poll() is not None and not self._stopping.is_set():
-                    log.error("ended, and is started again", command=command.split()[0])
-                    self._start(command)

@@ -5,9 +5,11 @@ its threads have sent since the last poll, and leases what comes next.
 """
 
 import contextlib
+import math
 import queue
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -19,6 +21,7 @@ from destination.model.lease import Acknowledgement, Lease
 from destination.model.verdict import Verdict
 from destination.partners.base.destination import Destination
 from destination.settings.tables import Settings
+from destination.store import workers
 from destination.store.database import Database
 from destination.store.queue import poll, rate_limit
 from destination.store.queue.poll import Polled
@@ -71,6 +74,9 @@ class Worker:
             ids=settings.keep_ids,
             awards=settings.award_memory,
         )
+        #: What it is known by among those who live, and when it last said that it does.
+        self._id = uuid.uuid4().hex
+        self._said_at = -math.inf
         #: What it delivers to, as it was opened: destinations may come, change and go.
         self._channels: dict[str, Channel] = {}
         #: What its threads have sent; None means that there may be something new to lease.
@@ -115,6 +121,8 @@ class Worker:
             wait = self._poll(overtakes=overtakes)
         end_listening()
         end_sweeping()
+        with contextlib.suppress(StoreUnavailable):
+            workers.say_stopped(self._database, self._id)
         for channel in self._channels.values():
             channel.client.close()
 
@@ -154,6 +162,7 @@ class Worker:
         """
         before = channels.clock()
         try:
+            self._say_alive()
             self._open_channels()
             wanted = self._wanted(takes_bulk=not overtakes)
             acks = [] if overtakes and wanted else self._to_acknowledge
@@ -171,6 +180,12 @@ class Worker:
         self._sending |= {lease.key: lease for lease in polled.leases}
         self._pool.send(polled.leases, before, sending=len(self._sending))
         return 0.0 if overtakes else polled.rest
+
+    def _say_alive(self) -> None:
+        """Write down from time to time that this worker lives. Raises StoreUnavailable."""
+        if time.monotonic() - self._said_at >= workers.SAY_EVERY:
+            workers.say_alive(self._database, self._id)
+            self._said_at = time.monotonic()
 
     def _open_channels(self) -> None:
         """Open the destinations that are new or changed, and close those that are gone.
