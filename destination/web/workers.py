@@ -8,7 +8,6 @@ import structlog
 
 from destination.store import workers
 from destination.store.database import Database
-from destination.store.workers import BELIEVED
 from destination.support.json_codec import moment
 from destination.support.periodic import every
 
@@ -51,7 +50,7 @@ class WorkerWatch:
         say so. Raises StoreUnavailable.
         """
         found, lasted = self._look()
-        if found.none_since is not None and lasted >= BELIEVED and not self._missing:
+        if found.none_since is not None and lasted >= workers.BELIEVED and not self._missing:
             self._missing = True
             log.warning("no worker runs, and nothing is delivered", since=moment(found.none_since))
         elif found.alive and self._missing:
@@ -64,6 +63,6 @@ class WorkerWatch:
         self._began = self._began or found.now
         # Where none has ever said that it lives, nobody knows more than this watch.
         self._last_seen = max(self._last_seen, found.last_seen or 0.0) or found.now
-        long = found.now - self._last_seen >= BELIEVED
+        long = found.now - self._last_seen >= workers.BELIEVED
         presence = Presence(alive=found.alive, none_since=self._last_seen if long else None)
         return presence, found.now - self._began
