@@ -59,5 +59,8 @@ def sight(database: Database) -> Sighting:
 def forget_dead(database: Database) -> int:
     """Remove the rows of workers that died long ago; how many. Raises StoreUnavailable."""
     dead = _worker.seen_at < database.now - _FORGOTTEN
+    with database.reading() as connection:
+        if connection.execute(sa.select(_worker.id).where(dead).limit(1)).first() is None:
+            return 0
     with database.writing() as connection:
         return connection.execute(sa.delete(schema.worker).where(dead)).rowcount

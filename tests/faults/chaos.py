@@ -96,7 +96,7 @@ class Chaos:
         elif strike.kind in ("pause", "receiver pause"):
             name = "worker" if strike.kind == "pause" else "receiver"
             victim = self._awake(name)
-            seconds = LEASE + self._chance.uniform(0.2, 1.5)
+            seconds = LEASE + self._chance.uniform(0.2, 3.0)
             thread = threading.Thread(target=victim.pause, args=(seconds,), daemon=True)
             thread.start()  # the others go on meanwhile
             self._pausing.append(thread)

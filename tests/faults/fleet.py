@@ -24,7 +24,7 @@ TIMES = {
 LEASE = float(TIMES["LEASE"])
 
 #: Seconds that a process has to itself after a pause, before the next one.
-AWAKE = 0.8
+AWAKE = 2.0
 
 
 class Member:

@@ -80,7 +80,8 @@ def sweep(database: Database, ages: Ages) -> Iterator[int]:
     yield from _ids(database, ages.ids)
     yield from _awards(database, ages.awards)
     yield from _mapping_sets(database, max(ages.delivered, ages.discarded, ages.failed))
-    yield forget_dead(database)
+    if removed := forget_dead(database):
+        yield removed
 
 
 def _left_behind(database: Database) -> Iterator[int]:
