@@ -32,7 +32,6 @@ from destination.cli.sent import body_of
 from destination.cli.service import (
     PRACTICE_USER,
     SANDBOX_PORT,
-    STOP_WITHIN,
     practice_doors,
     sandbox_environment,
 )
@@ -173,7 +172,7 @@ def _service(
         click.echo()
     finally:
         process.terminate()
-        process.wait(STOP_WITHIN * 2)
+        process.wait(supervisor.STOP_WITHIN * 2)
 
 
 def _free_port(wanted: int) -> int:

@@ -7,9 +7,7 @@ import resource
 import secrets
 import signal
 import socket
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -27,10 +25,12 @@ from destination.sandbox import serve as serve_sandbox
 from destination.settings.tables import Environment, Settings
 from destination.store.database import Database, connect
 from destination.store.queue import circuit_breaker
-from destination.support import logs, metrics, supervisor
+from destination.support import logs, metrics
+from destination.support.supervisor import Supervisor
 from destination.support.text import listed
 from destination.web import server
 from destination.web.app import create_app
+from destination.web.health import WORKERS
 from destination.web.receive import Receiver
 from destination.worker.loop import Worker
 
@@ -47,9 +47,6 @@ PRACTICE_USER = "practice"
 
 #: Seconds between two looks for a database that is away at the start.
 LOOK_AGAIN = 2.0
-
-#: Seconds that the processes beside the receiver have to stop.
-STOP_WITHIN = 10.0
 
 
 @click.command()
@@ -105,7 +102,7 @@ def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int, sandbox_key:
         receiver = replace(receiver, worker_metrics=f"http://127.0.0.1:{port}/metrics")
     receiver.routes.watch()
     receiver.registry.watch()
-    with _Beside(others):
+    with Supervisor(others):
         _receive(receiver, setup.settings)
     os._exit(0)  # a view that hangs, for the database does, keeps no process that was stopped
 
@@ -317,10 +314,11 @@ def _receive(receiver: Receiver, settings: Settings) -> None:
         raise BadSetting(
             f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}. {remedy}"
         ) from error
-    # The door's server stops by itself on these signals, and raises them again at its end: what
+    # The server stops by itself on these signals, and raises them again at its end: what
     # was there before must not act on them then.
     _on_stop(lambda: None)
     app = create_app(receiver)
+    end_watch = app.extensions[WORKERS].keep_looking()
     _be_swift()
     log.info("receiving", at=f"http://{settings.host}:{settings.port}/webhooks/segment")
     whole = server.Server(
@@ -331,6 +329,7 @@ def _receive(receiver: Receiver, settings: Settings) -> None:
         is_known=receiver.is_known,
     )
     server.serve(whole, listener)
+    end_watch()
     log.info("stopped")
 
 
@@ -347,39 +346,3 @@ def _be_swift() -> None:
 def _on_stop(stop: Callable[[], Any]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop())
-
-
-class _Beside:
-    """Processes beside the receiver: started with it, started again when they end, stopped
-    with it, and so even where it is killed. Each is a command of ours with its environment.
-    """
-
-    def __init__(self, commands: Mapping[str, Mapping[str, str]]) -> None:
-        self._commands = commands
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self._stopping = threading.Event()
-
-    def __enter__(self) -> None:
-        for command in self._commands:
-            self._start(command)
-        threading.Thread(target=self._watch, name="beside", daemon=True).start()
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        for process in self._running.values():
-            process.terminate()
-        for process in self._running.values():
-            try:
-                process.wait(STOP_WITHIN)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-    def _start(self, command: str) -> None:
-        self._running[command] = supervisor.start(command, self._commands[command])
-
-    def _watch(self) -> None:
-        while not self._stopping.wait(1.0):
-            for command, process in list(self._running.items()):
-                if process.poll() is not None and not self._stopping.is_set():
-                    log.error("ended, and is started again", command=command.split()[0])
-                    self._start(command)

@@ -28,9 +28,7 @@ class Lease:
     first_attempt_at: float
     #: The worker that had it died, and its request may have left: it is classified, not sent.
     interrupted: bool
-    #: Some worker died while it was being sent.
-    suspect: bool
-    #: How many processes died that sent nothing else.
+    #: How many workers in a row died while it was being sent.
     crashes: int
     #: How often it was refused as with wrong credentials.
     refusals: int
@@ -38,6 +36,16 @@ class Lease:
     bulk: bool
     #: It is sent to see whether a held destination takes requests again.
     probe: bool
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What tells it from every other lease, of the same delivery too."""
+        return self.token, self.delivery_id
+
+    @property
+    def suspect(self) -> bool:
+        """Whether a worker may die of it: a worker sends one such delivery at a time."""
+        return self.crashes > 0 and not self.interrupted
 
 
 @dataclass(frozen=True, kw_only=True)

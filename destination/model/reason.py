@@ -62,6 +62,7 @@ class FailureReason(StrEnum):
 
     ACCOUNT_INACTIVE = "account_inactive"  # its subscriber has gone
     ALREADY_AWARDED = "already_awarded"  # another delivery has made its award
+    CRASHED = "crashed"  # one worker after the other died while it was being sent
     STALE = "stale"  # newer events have set all of its traits
 
 

@@ -54,7 +54,6 @@ class Trouble(Enum):
     TIMEOUT = "timeout"  # the request left, and no answer came in time
     CONNECTION_LOST = "connection_lost"  # it left, and the connection ended before the answer
     WORKER_DIED = "worker_died"  # it may have left; nobody lived to see the answer
-    CRASHED = "crashed"  # the same, and it was a process that sent nothing else
     FAULT = "fault"  # our own program broke on it
     LATE = "late"  # our worker was paused, and its lease half over: nothing of it left
 
@@ -84,7 +83,7 @@ _CREDENTIALS = {401, 403}
 _DOWN = {503, *_BROKEN, *_LOST_SIGHT}
 _NOTHING_LEFT = {Trouble.NOT_SENT, Trouble.LATE}
 #: What happened on our side, and tells nothing of the engine.
-_OUR_OWN = {Trouble.WORKER_DIED, Trouble.CRASHED, Trouble.FAULT, Trouble.LATE}
+_OUR_OWN = {Trouble.WORKER_DIED, Trouble.FAULT, Trouble.LATE}
 
 
 def classify(exchange: Exchange, *, idempotent: bool, ambiguous: str) -> Verdict:

@@ -126,6 +126,8 @@ delivery = sa.Table(
     sa.Column("settled_at", Time),
     # The event by which the engine itself has shown that it was processed.
     sa.Column("confirmed_by", Id),
+    # How many workers in a row died while it was being sent.
+    sa.Column("crashes", sa.Integer, nullable=False, server_default="0"),
     # a mapping fires once
     sa.UniqueConstraint("event_id", "destination", "mapping"),
     # the first of a lane is found without reading those behind it
@@ -164,6 +166,17 @@ attempt = sa.Table(
     sa.Column("answer", sa.Text),
     sa.Column("verdict", sa.Text),
     sa.UniqueConstraint("delivery_id", "number"),
+)
+
+#: Who delivers: a row for each worker that runs, or that was killed.
+worker = sa.Table(
+    "worker",
+    metadata,
+    # Drawn when it starts.
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("started_at", Time, nullable=False),
+    # When it last said that it lives.
+    sa.Column("seen_at", Time, nullable=False),
 )
 
 #: A destination that is paused: its deliveries wait, and lose nothing.

@@ -83,13 +83,20 @@ _GAUGES = {
     "failed": "Deliveries that the destination will not take, still kept.",
     "held": "Whether it is on hold: 1 or 0.",
 }
+_WORKERS = "Workers that said within 30 seconds that they live."
 
 
-def text(registry: CollectorRegistry, standings: Mapping[str, Mapping[str, float]]) -> bytes:
-    """A page for Prometheus: what a registry has counted, and what stands in the database, as
-    destination → gauge → number.
+def text(
+    registry: CollectorRegistry,
+    standings: Mapping[str, Mapping[str, float]],
+    workers: int | None = None,
+) -> bytes:
+    """A page for Prometheus: what a registry has counted, what stands in the database, as
+    destination → gauge → number, and how many workers live, where that is known.
     """
     gauges = CollectorRegistry()
+    if workers is not None:
+        Gauge("destination_workers_alive", _WORKERS, registry=gauges).set(workers)
     for name, help_text in _GAUGES.items() if standings else ():
         gauge = Gauge(f"destination_{name}", help_text, ["destination"], registry=gauges)
         for destination, numbers in standings.items():

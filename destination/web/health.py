@@ -13,6 +13,10 @@ from destination.store.queries.backlog import Standing, standings
 from destination.support import metrics
 from destination.support.json_codec import moment
 from destination.web.receive import Receiver
+from destination.web.workers import WorkerWatch
+
+#: What the app's watch for workers is called among its extensions.
+WORKERS = "workers"
 
 #: Seconds for which counts are not counted again: a million waiting take a moment.
 _COUNTS_LAST = 5.0
@@ -22,6 +26,9 @@ def blueprint(receiver: Receiver) -> Blueprint:
     """`/healthz`, `/readyz` and `/metrics`."""
     views = Blueprint("health", __name__)
     counts = _Counts(receiver)
+    watch = WorkerWatch(receiver.database)
+    # Where the server finds it, which lets it look on while nobody asks.
+    views.record_once(lambda state: state.app.extensions.setdefault(WORKERS, watch))
 
     @views.get("/healthz")
     def alive() -> ResponseReturnValue:
@@ -30,10 +37,12 @@ def blueprint(receiver: Receiver) -> Blueprint:
 
     @views.get("/readyz")
     def ready() -> ResponseReturnValue:
-        """Calls can be taken in. A destination on hold, or mapping files that are not taken up,
-        are told, and no reason against it; the app answers 503 where nothing can be written.
+        """Calls can be taken in. That no worker runs, a destination on hold, or mapping files that
+        are not taken up, are told, and no reason against it; the app answers 503 where nothing can
+        be written.
         """
         receiver.database.check_writable()
+        workers = watch.look()
         live = receiver.routes
         rejected = live.rejected and {
             "faults": live.rejected.message.splitlines(),
@@ -41,6 +50,10 @@ def blueprint(receiver: Receiver) -> Blueprint:
         }
         return {
             "status": "ready",
+            "workers": {
+                "alive": workers.alive,
+                "noWorkerSince": None if workers.none_since is None else moment(workers.none_since),
+            },
             "mappings": {
                 "digest": live.current.digest,
                 "names": [each.name for each in live.current.mappings if each.enabled],
@@ -73,14 +86,14 @@ def blueprint(receiver: Receiver) -> Blueprint:
         away, and what the worker counted that runs beside it.
         """
         try:
-            standing_now = counts.now()
+            standing_now, alive = counts.now(), watch.look().alive
         except StoreUnavailable:
-            standing_now = {}
+            standing_now, alive = {}, None
         found = {
             name: {**dataclasses.asdict(standing), "held": float(standing.held is not None)}
             for name, standing in standing_now.items()
         }
-        text = metrics.text(metrics.RECEIVER, found) + _of_worker(receiver.worker_metrics)
+        text = metrics.text(metrics.RECEIVER, found, alive) + _of_worker(receiver.worker_metrics)
         return Response(text, content_type="text/plain; version=0.0.4; charset=utf-8")
 
     return views

@@ -27,6 +27,7 @@ Part = dict[str, Any]
 _ANSWERS: dict[str, type[Schema] | list[type[Schema]]] = {
     "receive.webhook": openapi_schemas.Results,
     "receive.track": openapi_schemas.Results,
+    "health.ready": openapi_schemas.Readiness,
     "notifications.add": openapi_schemas.WebHook,
     "notifications.list_all": [openapi_schemas.WebHook],
     "notifications.change": openapi_schemas.WebHook,

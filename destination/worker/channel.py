@@ -8,6 +8,7 @@ from typing import cast
 
 from destination.model.delivery import Status
 from destination.model.lease import Acknowledgement, Lease
+from destination.model.reason import FailureReason
 from destination.model.request import Request
 from destination.model.verdict import (
     Exchange,
@@ -23,8 +24,8 @@ from destination.partners.base.destination import Batching, Destination
 from destination.settings.tables import Settings
 from destination.support import json_codec, metrics
 
-#: How many processes that send nothing else a delivery may take down before it has failed.
-MAX_CRASHES = 2
+#: How many workers in a row may die while a delivery is being sent, before it has failed.
+MAX_CRASHES = 3
 
 #: How often a destination may be held for a delivery of which it answers 403, though it took others
 #: in between: then it is the delivery that it refuses, and not the credentials.
@@ -49,24 +50,28 @@ class Channel:
         """Send a lease's next request and classify the answer. One that another worker left behind
         is not sent: nobody saw its answer. The lease was made after `before`, by `clock`.
         """
-        request, last = self.due(lease)
         if lease.interrupted:
-            words = "The worker that held it died, and nobody saw the answer."
-            exchange = self.client.without_answer(request, Trouble.WORKER_DIED, words)
-        else:
-            exchange = self.exchange(request, before)
+            return self._left_behind(lease)
+        request, last = self.due(lease)
+        exchange = self.exchange(request, before)
         ack = self.classify(lease, request, exchange, last=last)
         code = self.destination.actions[lease.action].code
         if request.objection and ack.verdict is Verdict.REJECTED and code:
             return replace(ack, lost_code=cast(str, json_codec.load_object(lease.payload)[code]))
         return ack
 
-    def foresee(self, lease: Lease) -> Acknowledgement:
-        """What becomes of a lease if the process dies that is about to send it alone."""
-        request, last = self.due(lease)
-        words = "The process that did nothing but this died of it."
-        exchange = self.client.without_answer(request, Trouble.CRASHED, words)
-        return self.classify(lease, request, exchange, last=last)
+    def _left_behind(self, lease: Lease) -> Acknowledgement:
+        """What becomes of a delivery whose worker died. Its request is not even made: the worker
+        may have died of that.
+        """
+        words = "The worker that held it died, and nobody saw the answer."
+        exchange = Exchange(method="", url="", trouble=Trouble.WORKER_DIED, answer=words)
+        once = self.destination.actions[lease.action].fields.awards
+        request = Request(method="", path="", idempotent=not once)
+        ack = self.classify(lease, request, exchange, last=False)
+        if ack.verdict is Verdict.RETRY and lease.crashes + 1 >= MAX_CRASHES:
+            return replace(ack, status=Status.FAILED, reason=FailureReason.CRASHED, wait=0.0)
+        return ack
 
     def due(self, lease: Lease) -> tuple[Request, bool]:
         """A lease's next request, and whether it is its last. Where a setting has taken requests
@@ -103,7 +108,7 @@ class Channel:
         if verdict is Verdict.DELIVERED and not last:
             status, step = Status.PENDING, lease.step + 1
         if verdict is Verdict.RETRY:
-            if self._tried_enough(lease, exchange):
+            if self._tried_enough(lease):
                 status = Status.FAILED
             else:
                 wait = self._wait_before_retry(lease, exchange)
@@ -117,9 +122,7 @@ class Channel:
             step=step,
         )
 
-    def _tried_enough(self, lease: Lease, exchange: Exchange) -> bool:
-        if exchange.trouble is Trouble.CRASHED and lease.crashes + 1 >= MAX_CRASHES:
-            return True
+    def _tried_enough(self, lease: Lease) -> bool:
         horizon = self.destination.horizon or self.settings.retry_horizon
         return lease.leased_at - lease.first_attempt_at >= horizon
 

@@ -5,9 +5,11 @@ its threads have sent since the last poll, and leases what comes next.
 """
 
 import contextlib
+import math
 import queue
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -16,11 +18,13 @@ import structlog
 from destination.errors import StoreUnavailable
 from destination.model.delivery import Status
 from destination.model.lease import Acknowledgement, Lease
+from destination.model.verdict import Verdict
 from destination.partners.base.destination import Destination
 from destination.settings.tables import Settings
+from destination.store import workers
 from destination.store.database import Database
 from destination.store.queue import poll, rate_limit
-from destination.store.queue.circuit_breaker import Changes
+from destination.store.queue.poll import Polled
 from destination.store.queue.rate_limit import Capacity, Terms
 from destination.store.upkeep.retention import Ages, keep_sweeping
 from destination.support import metrics
@@ -70,13 +74,17 @@ class Worker:
             ids=settings.keep_ids,
             awards=settings.award_memory,
         )
+        #: What it is known by among those who live, and when it last said that it does.
+        self._id = uuid.uuid4().hex
+        self._said_at = -math.inf
         #: What it delivers to, as it was opened: destinations may come, change and go.
         self._channels: dict[str, Channel] = {}
         #: What its threads have sent; None means that there may be something new to lease.
         self._sent: queue.SimpleQueue[Acknowledgement | None] = queue.SimpleQueue()
-        self._pool = Pool(self._channels, settings, self._sent.put)
-        #: What is being sent, by attempt; and what has been, and is to be acknowledged.
-        self._sending: dict[int, Lease] = {}
+        self._pool = Pool(self._channels, self._sent.put)
+        #: What is being sent, by lease: once a lease has ended, its delivery may be leased again
+        #: before the result comes. And what was sent, and is to be acknowledged.
+        self._sending: dict[tuple[str, int], Lease] = {}
         self._to_acknowledge: list[Acknowledgement] = []
         #: Whether something was queued since the last poll that is more than bulk.
         self._urgent = False
@@ -113,6 +121,8 @@ class Worker:
             wait = self._poll(overtakes=overtakes)
         end_listening()
         end_sweeping()
+        with contextlib.suppress(StoreUnavailable):
+            workers.say_stopped(self._database, self._id)
         for channel in self._channels.values():
             channel.client.close()
 
@@ -137,7 +147,7 @@ class Worker:
             ends = time.monotonic() + GATHER
             while True:
                 if ack:
-                    del self._sending[ack.lease.attempt_id]
+                    del self._sending[ack.lease.key]
                     self._to_acknowledge.append(ack)
                 if self._urgent and sends_bulk:
                     break
@@ -152,6 +162,7 @@ class Worker:
         """
         before = channels.clock()
         try:
+            self._say_alive()
             self._open_channels()
             wanted = self._wanted(takes_bulk=not overtakes)
             acks = [] if overtakes and wanted else self._to_acknowledge
@@ -163,12 +174,18 @@ class Worker:
             log.error("store unavailable", cause=str(error))
             self._stopping.wait(PAUSE)
             return 0.0  # what was sent is acknowledged as soon as the database is back
-        _count(acks)
-        _tell(polled.changes)
         self._to_acknowledge = self._to_acknowledge[len(acks) :]
-        self._sending |= {lease.attempt_id: lease for lease in polled.leases}
+        _tell(acks, polled)
+        _count(polled.acknowledged)
+        self._sending |= {lease.key: lease for lease in polled.leases}
         self._pool.send(polled.leases, before, sending=len(self._sending))
         return 0.0 if overtakes else polled.rest
+
+    def _say_alive(self) -> None:
+        """Write down from time to time that this worker lives. Raises StoreUnavailable."""
+        if time.monotonic() - self._said_at >= workers.SAY_EVERY:
+            workers.say_alive(self._database, self._id)
+            self._said_at = time.monotonic()
 
     def _open_channels(self) -> None:
         """Open the destinations that are new or changed, and close those that are gone.
@@ -197,6 +214,7 @@ class Worker:
         if self._stopping.is_set():
             return []
         busy = Counter((lease.destination, lease.bulk) for lease in self._sending.values())
+        takes_suspect = not any(lease.suspect for lease in self._sending.values())
         wanted = []
         for name in self._destinations:
             if name not in self._channels:
@@ -212,6 +230,7 @@ class Worker:
                         busy=count,
                         bulk=bulk,
                         takes_bulk=takes_bulk,
+                        takes_suspect=takes_suspect,
                         share=self._settings.bulk_share,
                         rate=pacing.rate_limit or None,
                         most=destination.connections,
@@ -220,10 +239,27 @@ class Worker:
         return wanted
 
 
-def _tell(changes: Changes) -> None:
-    for name, reason in changes.held.items():
+def _tell(acks: Sequence[Acknowledgement], polled: Polled) -> None:
+    """Log what was not delivered, what came too late, and what is held or released."""
+    held = {ack.lease.key for ack in polled.acknowledged}
+    for ack in acks:
+        lease, exchange = ack.lease, ack.exchange
+        about = {"delivery": lease.delivery_id, "destination": lease.destination}
+        about["attempt"] = lease.attempts
+        if lease.key not in held:
+            log.info("late: its lease had ended", **about)
+        elif ack.verdict is not Verdict.DELIVERED:
+            log.warning(
+                "not delivered",
+                **about,
+                verdict=ack.verdict.value,
+                reason=ack.reason,
+                **({"wait": round(ack.wait, 1)} if ack.wait else {}),
+                **({} if exchange.status else {"cause": exchange.answer}),
+            )
+    for name, reason in polled.changes.held.items():
         log.warning("destination held", destination=name, reason=reason)
-    for name in changes.released:
+    for name in polled.changes.released:
         log.warning("destination released", destination=name)
 
 

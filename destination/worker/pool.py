@@ -12,10 +12,8 @@ from destination.model.lease import Acknowledgement, Lease
 from destination.model.request import Request
 from destination.model.verdict import Trouble, Verdict
 from destination.partners.base.destination import Batching
-from destination.settings.tables import Settings
 from destination.support.logs import fault
 from destination.worker.channel import Channel, uncertain
-from destination.worker.isolation import send_alone
 
 log = structlog.get_logger()
 
@@ -26,14 +24,12 @@ class Pool:
     def __init__(
         self,
         channels: Mapping[str, Channel],
-        settings: Settings,
         done: Callable[[Acknowledgement], object],
     ) -> None:
         """`channels` are the destinations as they are open at a moment, by name; `done` is called
         with each acknowledgement, by whatever thread.
         """
         self._channels = channels
-        self._settings = settings
         self._done = done
         self._threads = 0
         #: Leases to send together, with the moment before which they were made.
@@ -55,7 +51,7 @@ class Pool:
         jobs = []
         for lease in leases:
             batching = self._channels[lease.destination].batching
-            if batching and not (lease.suspect or lease.probe):
+            if batching and not (lease.interrupted or lease.suspect or lease.probe):
                 together.setdefault(lease.destination, []).append(lease)
             else:
                 jobs.append([lease])
@@ -66,7 +62,6 @@ class Pool:
         while True:
             leases, before = self._jobs.get()
             for ack in self._send_all(leases, before):
-                _tell(ack)
                 self._done(ack)
 
     def _send_all(self, leases: Sequence[Lease], before: float) -> Iterator[Acknowledgement]:
@@ -87,7 +82,7 @@ class Pool:
             yield _broken(rest.pop(0), error)
         for lease in rest:
             try:
-                yield self._send(lease, before)
+                yield self._channels[lease.destination].send(lease, before)
             except Exception as error:
                 yield _broken(lease, error)
 
@@ -99,29 +94,7 @@ class Pool:
             return [self._channels[each.destination].due(each)[0] for each in leases]
         return []
 
-    def _send(self, lease: Lease, before: float) -> Acknowledgement:
-        channel = self._channels[lease.destination]
-        if lease.suspect:
-            return send_alone(channel.destination, self._settings, lease, before)
-        return channel.send(lease, before)
-
 
 def _broken(lease: Lease, error: Exception) -> Acknowledgement:
     log.error("sending failed", delivery=lease.delivery_id, **fault(error))
     return uncertain(lease, Trouble.FAULT, type(error).__name__)
-
-
-def _tell(ack: Acknowledgement) -> None:
-    """Log what was not delivered."""
-    lease, exchange = ack.lease, ack.exchange
-    if ack.verdict is not Verdict.DELIVERED:
-        log.warning(
-            "not delivered",
-            delivery=lease.delivery_id,
-            destination=lease.destination,
-            attempt=lease.attempts,
-            verdict=ack.verdict.value,
-            reason=ack.reason,
-            **({"wait": round(ack.wait, 1)} if ack.wait else {}),
-            **({} if exchange.status else {"cause": exchange.answer}),
-        )

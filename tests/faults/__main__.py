@@ -1,4 +1,7 @@
-"""A run by hand: `python -m tests.faults --database postgresql --events 10000 --kills 100 --seed 7`."""
+"""A run by hand: `python -m tests.faults --database postgresql --events 10000 --kills 100 --seed 7`.
+
+With `--kills 0 --pauses 50` nothing happens but that workers are paused past their leases.
+"""
 
 import argparse
 import random
@@ -22,9 +25,10 @@ def table(report: Report) -> Table:
         "acknowledged": verdict.acknowledged,
         "requests sent again": report.sent_again,
         "kills": report.happened["kill"],
-        "pauses past the lease": report.happened["pause"],
+        "workers paused past the lease": report.happened["pause"],
+        "receivers paused": report.happened["receiver pause"],
         **{f"database: {name}": n for name, n in report.happened.items() if name not in _OWN},
-        "processes that ended by themselves": report.ended,
+        "receivers dead": report.receivers_dead,
         **{status: verdict.statuses[status] for status in sorted(verdict.statuses)},
         "requests in the ledger": verdict.requests,
         "attempts": verdict.attempts,
@@ -33,19 +37,24 @@ def table(report: Report) -> Table:
         found.add_row(name, f"{number:,}")
     found.add_section()
     for name, messages in verdict.wrong.items():
-        found.add_row(name, f"[bold red]{len(messages):,}[/]" if messages else "[green]0[/]")
+        found.add_row(name, _wrong(len(messages)))
+    found.add_row("workers dead", _wrong(report.workers_dead))
     return found
 
 
+def _wrong(count: int) -> str:
+    return f"[bold red]{count:,}[/]" if count else "[green]0[/]"
+
+
 #: What befalls processes, and not the database.
-_OWN = ("kill", "pause")
+_OWN = ("kill", "pause", "receiver pause")
 
 
 def command(run: Run) -> str:
     """What to type for the same run again."""
     return (
         f".venv/bin/python -m tests.faults --database {run.database} "
-        f"--events {run.events} --kills {run.kills} --seed {run.seed}"
+        f"--events {run.events} --kills {run.kills} --pauses {run.worker_pauses} --seed {run.seed}"
     )
 
 
@@ -55,6 +64,7 @@ def main() -> int:
     parser.add_argument("--database", choices=["sqlite", "postgresql"], help="Both without it.")
     parser.add_argument("--events", type=int, default=10_000)
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--pauses", type=int, help="Of workers; a tenth of the kills without it.")
     parser.add_argument("--seed", type=int, help="Drawn, and shown, without it.")
     parser.add_argument("--logs", type=Path, help="A folder for what the processes say.")
     options = parser.parse_args()
@@ -62,7 +72,13 @@ def main() -> int:
     console = Console(soft_wrap=True)
     wrong = False
     for kind in [options.database] if options.database else ["sqlite", "postgresql"]:
-        run = Run(database=kind, events=options.events, kills=options.kills, seed=seed)
+        run = Run(
+            database=kind,
+            events=options.events,
+            kills=options.kills,
+            pauses=options.pauses,
+            seed=seed,
+        )
         console.print(command(run), highlight=False)
         with console.status("starting") as status:
             tell = status.update if console.is_terminal else _every(10, console)
@@ -77,7 +93,7 @@ def main() -> int:
         for name, messages in report.verdict.wrong.items():
             for message in messages[:20]:
                 console.print(f"{name}: {message}", highlight=False)
-        wrong = wrong or not report.verdict.well
+        wrong = wrong or not report.well
     return int(wrong)
 
 

@@ -20,11 +20,13 @@ class Strike:
     pause: float
 
 
-def plan(seed: int, kills: int, faults: Mapping[str, Fault]) -> list[Strike]:
-    """`kills` kills; for ten of them one pause, and one fault of the database of each kind."""
+def plan(seed: int, kills: int, pauses: int, faults: Mapping[str, Fault]) -> list[Strike]:
+    """`kills` kills, `pauses` of workers past their leases; and for each twenty kills one pause of
+    a receiver, and one fault of the database of each kind.
+    """
     chance = random.Random(seed)
     rounds = max(1, kills // 20) if kills else 0
-    kinds = ["kill"] * kills + ["pause"] * (2 * rounds) + [*faults] * rounds
+    kinds = ["kill"] * kills + ["pause"] * pauses + ["receiver pause", *faults] * rounds
     chance.shuffle(kinds)
     return [Strike(kind=kind, pause=chance.uniform(0.2, 1.6)) for kind in kinds]
 
@@ -38,18 +40,19 @@ class Chaos:
         faults: Mapping[str, Fault],
         seed: int,
         kills: int,
+        pauses: int,
         under_way: Callable[[Member], bool],
     ) -> None:
         self._fleet = fleet
         self._faults = faults
         self._chance = random.Random(seed)
-        self._plan = plan(seed, kills, faults)
+        self._plan = plan(seed, kills, pauses, faults)
         self._under_way = under_way
         self._since = time.monotonic()
         self._done = 0
         self._pausing: list[threading.Thread] = []
         #: How often what happened, by its name.
-        self.happened = dict.fromkeys(["kill", "pause", *faults], 0)
+        self.happened = dict.fromkeys(["kill", "pause", "receiver pause", *faults], 0)
         self.failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -90,14 +93,24 @@ class Chaos:
                 time.sleep(0.001)
             time.sleep(self._chance.uniform(0.0, 0.02))
             victim.kill(self._fleet.log)
-        elif strike.kind == "pause":
-            victim = self._chance.choice(self._fleet.members)
-            seconds = LEASE + self._chance.uniform(0.2, 1.5)
+        elif strike.kind in ("pause", "receiver pause"):
+            name = "worker" if strike.kind == "pause" else "receiver"
+            victim = self._awake(name)
+            seconds = LEASE + self._chance.uniform(0.2, 3.0)
             thread = threading.Thread(target=victim.pause, args=(seconds,), daemon=True)
             thread.start()  # the others go on meanwhile
             self._pausing.append(thread)
         else:
             self._faults[strike.kind](self._chance)
+
+    def _awake(self, name: str) -> Member:
+        """One of those with a name that is not paused; waited for, where all are."""
+        members = [member for member in self._fleet.members if member.name == name]
+        while all(member.pausing.locked() for member in members):
+            if self._fleet.over.wait(0.01):
+                break
+        awake = [member for member in members if not member.pausing.locked()]
+        return self._chance.choice(awake or members)
 
     def _victim(self) -> Member:
         """Somebody who has had the time to begin with something, if there is anybody."""

@@ -73,7 +73,7 @@ class Scene:
         return ledger.read(self._file)
 
 
-def order(customer: str, number: int = 1) -> dict[str, Any]:
+def order(customer: str, number: int = 1, **properties: str) -> dict[str, Any]:
     """A call that is awarded."""
     name = f"{customer}-{number}"
     return {
@@ -81,7 +81,7 @@ def order(customer: str, number: int = 1) -> dict[str, Any]:
         "messageId": name,
         "userId": customer,
         "event": "Order Completed",
-        "properties": {"id": name},
+        "properties": {"id": name, **properties},
     }
 
 

@@ -23,6 +23,9 @@ TIMES = {
 
 LEASE = float(TIMES["LEASE"])
 
+#: Seconds that a process has to itself after a pause, before the next one.
+AWAKE = 2.0
+
 
 class Member:
     """One process, and how to start it."""
@@ -39,6 +42,8 @@ class Member:
         self._lock = threading.Lock()
         self._over = False
         self.started_at = 0.0
+        #: Held while it is paused, and for a moment afterwards.
+        self.pausing = threading.Lock()
         #: How often it ended by itself.
         self.ended = 0
 
@@ -46,6 +51,10 @@ class Member:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def lives(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def start(self, log: Path) -> None:
         with log.open("ab") as file:
@@ -64,17 +73,19 @@ class Member:
     def revive(self, log: Path) -> None:
         """Start it again where it has ended by itself."""
         with self._lock:
-            if not self._over and self._process is not None and self._process.poll() is not None:
+            if not self._over and self._process is not None and not self.lives:
                 self.ended += 1
                 self.start(log)
 
     def pause(self, seconds: float) -> None:
-        """SIGSTOP, and SIGCONT later."""
-        paused = self._process
-        assert paused is not None
-        paused.send_signal(signal.SIGSTOP)
-        time.sleep(seconds)
-        paused.send_signal(signal.SIGCONT)
+        """SIGSTOP, and SIGCONT later; one pause after the other."""
+        with self.pausing:
+            paused = self._process
+            assert paused is not None
+            paused.send_signal(signal.SIGSTOP)
+            time.sleep(seconds)
+            paused.send_signal(signal.SIGCONT)
+            time.sleep(AWAKE)
 
     def end(self) -> None:
         """Stop it for good."""

@@ -12,7 +12,10 @@ from destination.store.database import Database
 from tests.faults.ledger import Entry
 
 #: Troubles under which a request may have reached the engine, or not.
-UNSEEN = {"timeout", "connection_lost", "worker_died", "crashed"}
+UNSEEN = {"timeout", "connection_lost", "worker_died"}
+
+#: So many workers died in a row with what failed as crashed.
+DEATHS = ["worker_died"] * 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,13 @@ class _Kept:
 
     status: str
     attempts: list[Any]
+    reason: str | None = None
+
+    @property
+    def crashed(self) -> bool:
+        """Whether it failed as it must: as many workers as that died with it under way."""
+        last = [row.trouble for row in self.attempts if row.trouble != "late"][-len(DEATHS) :]
+        return self.reason == "crashed" and last == DEATHS
 
 
 def judge(
@@ -56,7 +66,9 @@ def judge(
     return Verdict(
         sent=sum(map(len, work)),
         acknowledged=len(acknowledged),
-        statuses=Counter(found.status for found in kept.values()),
+        statuses=Counter(
+            "failed as crashed" if found.crashed else found.status for found in kept.values()
+        ),
         requests=len(ledger),
         attempts=sum(len(found.attempts) for found in kept.values()),
         wrong={
@@ -79,10 +91,14 @@ def _kept(database: Database) -> dict[str, _Kept]:
         discarded = connection.execute(sa.select(event.c.message_id).join(schema.discard))
         found = {name: _Kept(status="discarded", attempts=[]) for name in discarded.scalars()}
         rows = connection.execute(
-            sa.select(delivery.c.id, delivery.c.status, event.c.message_id).join(event)
+            sa.select(delivery.c.id, delivery.c.status, delivery.c.reason, event.c.message_id).join(
+                event
+            )
         )
         for row in rows:
-            found[row.message_id] = _Kept(status=row.status, attempts=attempts[row.id])
+            found[row.message_id] = _Kept(
+                status=row.status, attempts=attempts[row.id], reason=row.reason
+            )
     return found
 
 
@@ -95,7 +111,7 @@ def _lost(
         answered = {line.status for line in arrived[name]}
         if found.status == "delivered" and 200 not in answered:
             yield f"{name}: delivered, but the engine never took it"
-        if found.status == "failed" and 400 not in answered:
+        if found.status == "failed" and 400 not in answered and not found.crashed:
             yield f"{name}: failed, but the engine never refused it"
 
 

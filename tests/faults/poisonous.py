@@ -4,7 +4,6 @@
 """
 
 import os
-import time
 from dataclasses import replace
 
 from destination.partners.rehook import Rehook
@@ -38,8 +37,6 @@ def poisoned(payload, requests):
     poison = payload.get("metadata", {}).get("poison")
     if poison == "making":
         os.abort()
-    if poison == "hanging":
-        time.sleep(60)
     if poison == "sending":
         return [replace(request, body=Deadly(request.body)) for request in requests]
     return requests
@@ -48,11 +45,10 @@ def poisoned(payload, requests):
 if __name__ == "__main__":
     from destination import partners
     from destination.cli import main
-    from tests.faults import poisonous  # by its name, so that another process finds it
 
     real = partners.destinations
     partners.destinations = lambda environment: {
-        name: poisonous.Poisonous(each.pacing) if name == "rehook" else each
+        name: Poisonous(each.pacing) if name == "rehook" else each
         for name, each in real(environment).items()
     }
     main(["worker"])

@@ -1,6 +1,7 @@
 """A run: thousands of events through real processes, while they are killed; then the judge."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -38,7 +39,13 @@ class Run:
     database: str
     events: int
     kills: int
+    #: How often a worker is paused past its lease; one for each ten kills where it is not said.
+    pauses: int | None = None
     seed: int
+
+    @property
+    def worker_pauses(self) -> int:
+        return -(-self.kills // 10) if self.pauses is None else self.pauses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +57,16 @@ class Report:
     verdict: Verdict
     #: How often what was done to the processes and the database.
     happened: dict[str, int]
-    #: How often the sender sent again, and how often a process ended by itself.
+    #: How often the sender sent again, and how often processes ended by themselves: that must not
+    #: be.
     sent_again: int
-    ended: int
+    workers_dead: int
+    receivers_dead: int
     skipped: list[str]
+
+    @property
+    def well(self) -> bool:
+        return self.verdict.well and not self.workers_dead
 
 
 #: Told what stands where, about once a second.
@@ -83,6 +96,7 @@ def go(run: Run, tell: Tell, folder: Path) -> Report:
             kept.faults,
             run.seed,
             run.kills,
+            run.worker_pauses,
             lambda member: sender.under_way.get(member.port, 1) > 0,
         )
         sender = Sender(work, ports, run.seed, chaos.progress, processes.over)
@@ -94,14 +108,17 @@ def go(run: Run, tell: Tell, folder: Path) -> Report:
             verdict = judge(database, ledger.read(file), work, sender.acknowledged)
         finally:
             database.engine.dispose()
-        ended = sum(member.ended for member in processes.members)
+        ended = Counter[str]()
+        for member in processes.members:
+            ended[member.name] += member.ended
     return Report(
         run=run,
         seconds=time.monotonic() - began,
         verdict=verdict,
         happened=chaos.happened,
         sent_again=sender.again,
-        ended=ended,
+        workers_dead=ended["worker"],
+        receivers_dead=ended["receiver"],
         skipped=kept.skipped,
     )
 

@@ -1,10 +1,12 @@
 """The judge finds what is wrong: a run that sees nothing wrong is worth no more than its judge."""
 
 import pytest
+import sqlalchemy as sa
 
 from destination.model.lease import Acknowledgement
 from destination.model.verdict import Exchange, Trouble, Verdict
 from destination.store import database as databases
+from destination.store import schema
 from destination.store.queue import poll, rate_limit
 from destination.store.queue.enqueue import enqueue
 from destination.store.queue.rate_limit import Capacity, Terms
@@ -66,3 +68,22 @@ def test_what_was_acknowledged_and_is_not_kept_is_lost(database):
 
     assert found.wrong["lost"] == ["a3: not kept"]
     assert not found.well
+
+
+@pytest.mark.parametrize(
+    ("deaths", "wrong"), [(3, []), (2, ["a2: failed, but the engine never refused it"])]
+)
+def test_what_failed_as_crashed_had_three_workers_die_in_a_row(database, deaths, wrong):
+    failed = schema.delivery.c.status == "uncertain"
+    with database.writing() as connection:
+        crashed = {"status": "failed", "reason": "crashed", "attempts": deaths}
+        number = connection.execute(sa.select(schema.delivery.c.id).where(failed)).scalar_one()
+        connection.execute(sa.update(schema.delivery).where(failed).values(crashed))
+        mine = schema.attempt.c.delivery_id == number
+        connection.execute(sa.delete(schema.attempt).where(mine))
+        died = {"delivery_id": number, "started_at": 0, "ended_at": 1, "trouble": "worker_died"}
+        rows = [{**died, "number": n} for n in range(1, deaths + 1)]
+        connection.execute(sa.insert(schema.attempt), rows)
+
+    found = judge(database, [line("a1")], WORK, {"a1", "a2"})
+    assert found.wrong["lost"] == wrong

@@ -15,5 +15,6 @@ def test_nothing_is_lost_awarded_twice_or_out_of_order_whatever_is_killed(kind, 
 
     report = go(run, tell=print, folder=tmp_path)
     assert report.verdict.well, f"{command(run)}\n{report.verdict.wrong}"
+    assert report.workers_dead == 0, command(run)
     assert report.verdict.acknowledged == report.verdict.sent == 300
     assert report.happened["kill"] == 8

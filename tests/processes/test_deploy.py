@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 import destination
 from destination.app import Setup
 from destination.cli import main
-from destination.cli.service import STOP_WITHIN
+from destination.support.supervisor import STOP_WITHIN
 from destination.web.app import create_app
 from destination.worker import loop
 from tests.conftest import ROOT

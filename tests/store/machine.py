@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from destination.model.arrival import Arrival
@@ -44,8 +44,29 @@ class Expected:
     message: str
     status: Status = Status.PENDING
     attempts: int = 0
+    #: How many workers in a row died of it; below zero where one lives whose death is not written
+    #: down yet.
+    crashes: int = 0
+    #: The attempts under which it is written that the worker died.
+    deaths: set[int] = field(default_factory=set)
     #: Its row, once the engine has taken it: from then on nothing may change in it.
     frozen: Any = None
+
+    def answered(self, lease: Lease) -> None:
+        """Its lease came to an end: whether a worker lived to see it is counted."""
+        if lease.interrupted:
+            self.crashes += 1
+            self.deaths.add(lease.attempt_id)
+        else:
+            self.crashes = 0
+
+    def answered_late(self, lease: Lease) -> None:
+        """A worker that was taken for dead lives."""
+        if lease.interrupted or self.status not in OPEN:
+            return
+        known = lease.attempt_id in self.deaths and self.crashes > 0
+        same = self.status is Status.SENDING and lease.attempts == self.attempts
+        self.crashes -= known or (same and self.crashes >= 0)
 
 
 @dataclass(frozen=True)
@@ -92,7 +113,8 @@ class Standing:
 
     def learn(self, acks: Sequence[Acknowledgement], now: float) -> None:
         """What settlements of one turn, in their order, tell of it."""
-        was_held, answers = self.reason, [one.exchange.status for one in acks]
+        was_held = self.reason
+        answers = [one.exchange.status for one in acks if not one.lease.interrupted]
         for answer in answers:
             self.failures = self.failures + 1 if answer in DOWN else 0
         probes = [one.exchange.status for one in acks if one.lease.probe]
@@ -149,8 +171,9 @@ def an_arrival(message: str, destination: str, customer: str, *, dropped: bool) 
 
 
 def a_settlement(lease: Lease, verdict: Verdict, status: Status, wait: float) -> Acknowledgement:
-    answer = ANSWERS.get(verdict)
-    trouble = None if answer else Trouble.TIMEOUT
+    answer = None if lease.interrupted else ANSWERS.get(verdict)
+    lost = Trouble.WORKER_DIED if lease.interrupted else Trouble.TIMEOUT
+    trouble = None if answer else lost
     exchange = Exchange(method="POST", url="http://engine/x", status=answer, trouble=trouble)
     return Acknowledgement(
         lease=lease,

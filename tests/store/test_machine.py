@@ -186,10 +186,11 @@ class Store(RuleBasedStateMachine):
     @rule(index=st.integers(0, 30), verdict=st.sampled_from(Verdict))
     def settle_late(self, index: int, verdict: Verdict) -> None:
         """A worker wakes up, or repeats itself: the lane is somebody else's, or was settled."""
-        before = self._everything()
+        before = _but_crashes(self._everything())
         taken = self.past[index % len(self.past)]
         assert self._turn([a_settlement(taken.lease, verdict, verdict.status, 0.0)], {}) == []
-        assert self._everything() == before, "a late settlement changed something"
+        taken.expected.answered_late(taken.lease)
+        assert _but_crashes(self._everything()) == before, "a late settlement changed something"
 
     @rule()
     def start_a_worker(self) -> None:
@@ -240,7 +241,9 @@ class Store(RuleBasedStateMachine):
 
     def _turn(self, acks: list[Acknowledgement], wanted: dict[str, int]) -> list[Lease]:
         wants = [
-            Capacity(destination=name, room=limit, rate=RATES[name])
+            Capacity(
+                destination=name, room=limit, rate=RATES[name], takes_suspect=not self._suspects()
+            )
             for name, limit in wanted.items()
         ]
         return poll.poll(self.database, acks, wants, TERMS).leases
@@ -249,6 +252,8 @@ class Store(RuleBasedStateMachine):
         self, taken: Taken, verdict: Verdict, wait: float, *, more: bool
     ) -> Acknowledgement:
         """What a claim came to; from now on it is past, and the lane expects what it says."""
+        if taken.lease.interrupted:  # nobody saw its answer
+            verdict = Verdict.UNKNOWN if verdict is Verdict.UNKNOWN else Verdict.RETRY
         status = verdict.status
         if verdict is Verdict.DELIVERED and more:
             status = Status.PENDING  # a look-up was answered: the request itself comes next
@@ -257,7 +262,12 @@ class Store(RuleBasedStateMachine):
         self.past.append(taken)
         self.not_before[taken.lane] = self.clock.now + ack.wait
         taken.expected.status = status
+        taken.expected.answered(taken.lease)
         return ack
+
+    def _suspects(self) -> int:
+        """How many are under way of which a worker may die."""
+        return sum(taken.lease.suspect for taken in self.holders.values())
 
     def _held(self) -> dict[str, float | None]:
         """The destinations on hold, each with the time of its next probe."""
@@ -279,7 +289,9 @@ class Store(RuleBasedStateMachine):
         head.attempts += not lease.interrupted
         assert lease.attempts == head.attempts
         head.status = Status.SENDING
+        assert lease.crashes == head.crashes
         self.holders[lane] = Taken(lease, lane, head, self.clock.now + LEASE)
+        assert self._suspects() <= 1, "two suspects are under way"
 
     def _waiting(self, lane: Lane) -> list[Expected]:
         return [found for found in self.lanes[lane] if found.status in OPEN]
@@ -321,6 +333,8 @@ class Store(RuleBasedStateMachine):
         assert failures == {name: each.failures for name, each in self.standings.items()}
         expected = {e.message: e.status.value for lane in self.lanes.values() for e in lane}
         assert {name: row.status for name, row in deliveries.items()} == expected
+        crashes = {e.message: e.crashes for lane in self.lanes.values() for e in lane}
+        assert {name: row.crashes for name, row in deliveries.items()} == crashes
 
     def _check_that_the_delivered_rest(self, deliveries: dict[str, Any]) -> None:
         for expected in self._standing(Status.DELIVERED):
@@ -331,6 +345,13 @@ class Store(RuleBasedStateMachine):
         for row in lanes:
             waits = bool(self._waiting((row.destination, row.customer)))
             assert (row.ready_at is not None) == waits, "a lane sleeps on what waits, or is idle"
+
+
+def _but_crashes(rows: dict[str, list[Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Every row, without how many workers are said to have died of it."""
+    return {
+        name: [{**row._mapping, "crashes": None} for row in found] for name, found in rows.items()
+    }
 
 
 @pytest.mark.timeout(600)  # what it finds, it shortens for up to five minutes

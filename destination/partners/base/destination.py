@@ -65,10 +65,7 @@ class Action:
 
 
 class Destination:
-    """Receives our deliveries.
-
-    It can be pickled: what was under way when a worker died is sent by a process of its own.
-    """
+    """Receives our deliveries."""
 
     #: The partner's name, as in mapping files and lists: `rehook`.
     name: str

@@ -6,9 +6,9 @@ from functools import cache
 import sqlalchemy as sa
 
 from destination.model.delivery import Status
-from destination.model.lease import Acknowledgement
+from destination.model.lease import Acknowledgement, Lease
 from destination.model.reason import DeliveredReason
-from destination.model.verdict import Verdict
+from destination.model.verdict import Trouble, Verdict
 from destination.store import schema
 from destination.store.database import Database
 from destination.store.rules.referral_codes import digest
@@ -71,7 +71,34 @@ _MOVE_DELIVERY = (
             (_CONFIRMED, sa.bindparam("now", type_=sa.Double)),
             else_=sa.bindparam("settled", type_=sa.Double),
         ),
+        crashes=sa.case(
+            (sa.bindparam("lived", type_=sa.Boolean), 0),
+            else_=schema.delivery.c.crashes + sa.bindparam("died", type_=sa.Integer),
+        ),
     )
+)
+
+#: A late result shows that the worker lives that was taken for dead. Where this is not written down
+#: yet it will be: then the count is below zero for a moment.
+_TAKE_BACK = (
+    sa.update(schema.delivery)
+    .where(
+        schema.delivery.c.id == sa.bindparam("delivery"),
+        schema.delivery.c.lane_id == sa.bindparam("lane"),
+        schema.WAITING,
+        sa.exists().where(
+            schema.attempt.c.id == sa.bindparam("attempt"),
+            schema.attempt.c.delivery_id == schema.delivery.c.id,
+            sa.or_(
+                sa.and_(
+                    schema.attempt.c.trouble == Trouble.WORKER_DIED.value,
+                    schema.delivery.c.crashes > 0,
+                ),
+                sa.and_(schema.attempt.c.ended_at.is_(None), schema.delivery.c.crashes >= 0),
+            ),
+        ),
+    )
+    .values(crashes=schema.delivery.c.crashes - 1)
 )
 
 _SOMETHING_WAITS = (
@@ -98,13 +125,17 @@ def acknowledge(
     database: Database, connection: sa.Connection, acks: Sequence[Acknowledgement]
 ) -> tuple[list[Acknowledgement], float]:
     """Write down what became of leases. Returns those that were still the worker's own, and the
-    time; the others change nothing: they had ended, and another worker has their lanes.
+    time. The others had ended, and another worker has their lanes: they change nothing, but that
+    a worker which is not dead counts against no delivery.
     """
     ids = [ack.lease.lane_id for ack in acks]
     lanes = connection.execute(_lock_lanes(database.now), {"ids": ids}).all() if ids else []
     now = lanes[0].now if lanes else database.read_clock(connection)
     owners = {lane.id: lane.owner for lane in lanes}
     mine = [s for s in acks if owners.get(s.lease.lane_id) == s.lease.token]
+    late = [s.lease for s in acks if owners.get(s.lease.lane_id) != s.lease.token]
+    if lived := [lease for lease in late if not lease.interrupted]:
+        connection.execute(_TAKE_BACK, [_lease_row(lease) for lease in lived])
     if not mine:
         return [], now
     connection.execute(_END_ATTEMPT, [_attempt_row(ack, now) for ack in mine])
@@ -118,12 +149,18 @@ def acknowledge(
     return mine, now
 
 
+def _lease_row(lease: Lease) -> dict[str, object]:
+    return {
+        "attempt": lease.attempt_id,
+        "delivery": lease.delivery_id,
+        "lane": lease.lane_id,
+    }
+
+
 def _attempt_row(ack: Acknowledgement, now: float) -> dict[str, object]:
     exchange = ack.exchange
     return {
-        "attempt": ack.lease.attempt_id,
-        "delivery": ack.lease.delivery_id,
-        "lane": ack.lease.lane_id,
+        **_lease_row(ack.lease),
         "ended": now,
         "verdict": ack.verdict.value,
         "method": exchange.method,
@@ -146,4 +183,7 @@ def _delivery_row(ack: Acknowledgement, now: float) -> dict[str, object]:
         "first": None if held else ack.lease.first_attempt_at,
         "settled": None if ack.status is Status.PENDING else now,
         "now": now,
+        # Where nothing was sent, nothing is learnt of it.
+        "lived": ack.exchange.trouble not in (Trouble.WORKER_DIED, Trouble.LATE),
+        "died": int(ack.exchange.trouble is Trouble.WORKER_DIED),
     }

@@ -1,10 +1,13 @@
 """Leasing: a worker takes lanes that are ready, and the attempt is written before it is made.
 
 What a worker leaves behind when it dies is leased again once its lease has ended, as interrupted.
+From then on it is suspect, and a worker has one suspect under way at a time: the others are given
+back, so that the next worker that dies of one takes no other suspect with it.
 """
 
+import random
 import uuid
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 
@@ -12,7 +15,7 @@ import sqlalchemy as sa
 
 from destination.model.delivery import Status
 from destination.model.lease import Lease
-from destination.model.verdict import Trouble, Verdict
+from destination.model.verdict import Verdict
 from destination.store import schema
 from destination.store.database import Database, OneOf
 from destination.store.queue.rate_limit import (
@@ -21,8 +24,13 @@ from destination.store.queue.rate_limit import (
     Terms,
     allowance,
     is_ready,
+    return_probe,
     spend,
 )
+
+#: Suspects that are given back are ready again at some moment within so many seconds: one after
+#: the other, so that most find that no other is under way.
+_GIVEN_BACK = 2.0
 
 _ids: sa.BindParameter[int] = sa.bindparam("ids", expanding=True)
 _now = sa.bindparam("now", type_=sa.Double)
@@ -60,14 +68,11 @@ _HEAD = (
     schema.delivery.c.attempts,
     schema.delivery.c.created_at,
     schema.delivery.c.first_attempt_at,
+    schema.delivery.c.crashes,
 )
-#: The first waiting delivery of each lane is under way from now on, where it was not already.
 _BEGIN = (
     sa.update(schema.delivery)
-    .where(
-        schema.delivery.c.id.in_(sa.select(_FIRST).where(schema.lane.c.id.in_(_ids))),
-        schema.delivery.c.status == Status.PENDING.value,
-    )
+    .where(schema.delivery.c.status == Status.PENDING.value)
     .values(
         status=Status.SENDING.value,
         attempts=schema.delivery.c.attempts + 1,
@@ -75,9 +80,16 @@ _BEGIN = (
     )
     .returning(*_HEAD)
 )
-#: The deliveries that were under way already, each with its last attempt.
-_INTERRUPTED = (
-    sa.select(*_HEAD, schema.attempt.c.id.label("attempt_id"))
+#: The first waiting delivery of each lane is under way from now on, where it was not already and
+#: is no suspect.
+_BEGIN_FIRST = _BEGIN.where(
+    schema.delivery.c.id.in_(sa.select(_FIRST).where(schema.lane.c.id.in_(_ids))),
+    schema.delivery.c.crashes <= 0,
+)
+_BEGIN_SUSPECT = _BEGIN.where(schema.delivery.c.id == sa.bindparam("suspect"))
+#: The deliveries that were under way already, and the suspects; each with its last attempt.
+_NOT_BEGUN = (
+    sa.select(*_HEAD, schema.delivery.c.status, schema.attempt.c.id.label("attempt_id"))
     .select_from(schema.lane)
     .join(schema.delivery, schema.delivery.c.id == _FIRST)
     .join(
@@ -91,15 +103,16 @@ _INTERRUPTED = (
 _END_LEASE = (
     sa.update(schema.lane).where(schema.lane.c.id.in_(_ids)).values(owner=None, ready_at=None)
 )
+_GIVE_BACK = (
+    sa.update(schema.lane)
+    .where(schema.lane.c.id == sa.bindparam("lane"))
+    .values(owner=None, ready_at=sa.bindparam("ready", type_=sa.Double))
+)
 _WRITE_ATTEMPTS = schema.attempt.insert().returning(
     schema.attempt.c.id, schema.attempt.c.delivery_id
 )
-_DEATHS = [Trouble.WORKER_DIED.value, Trouble.CRASHED.value]
-_TROUBLES = sa.select(
-    schema.attempt.c.delivery_id, schema.attempt.c.trouble, schema.attempt.c.verdict
-).where(
-    schema.attempt.c.delivery_id.in_(_ids),
-    schema.attempt.c.trouble.in_(_DEATHS) | (schema.attempt.c.verdict == Verdict.HOLD.value),
+_REFUSALS = sa.select(schema.attempt.c.delivery_id).where(
+    schema.attempt.c.delivery_id.in_(_ids), schema.attempt.c.verdict == Verdict.HOLD.value
 )
 
 
@@ -126,16 +139,18 @@ def lease_ready(
     lanes, bulk = _ready_lanes(database, connection, wanted, state, terms, now, token)
     if not lanes:
         return []
-    begun = connection.execute(_BEGIN, {"ids": sorted(lanes), "now": now}).all()
-    attempts = _write_attempts(connection, begun, now)
-    not_begun = lanes - {row.lane_id for row in begun}
-    interrupted = _find_interrupted(connection, not_begun)
-    attempts |= {row.id: row.attempt_id for row in interrupted}
-    rows = sorted([*begun, *interrupted], key=lambda r: (r.lane_id in bulk, r.event_id, r.id))
-    troubles = _past_troubles(
-        connection, [row.id for row in rows if row.attempts > 1 or row.lane_id in not_begun]
-    )
+    begun = connection.execute(_BEGIN_FIRST, {"ids": sorted(lanes), "now": now}).all()
+    not_begun = _find_not_begun(connection, lanes - {row.lane_id for row in begun})
+    suspects = [row for row in not_begun if row.status == Status.PENDING.value]
+    begun = [*begun, *_begin_one(connection, suspects, now, takes=wanted.takes_suspect)]
+    left = [row for row in not_begun if row.status == Status.SENDING.value]
+    interrupted = {row.id: row.attempt_id for row in left}
+    attempts = interrupted | _write_attempts(connection, begun, now)
+    rows = sorted([*begun, *left], key=lambda r: (r.lane_id in bulk, r.event_id, r.id))
+    refusals = _past_refusals(connection, [row.id for row in rows if row.attempts > 1])
     spend(connection, wanted, len(begun), now)
+    if state.held and not rows:
+        return_probe(connection, wanted, state)
     return [
         Lease(
             delivery_id=row.id,
@@ -150,10 +165,9 @@ def lease_ready(
             created_at=row.created_at,
             leased_at=now,
             first_attempt_at=row.first_attempt_at,
-            interrupted=row.lane_id in not_begun,
-            suspect=row.lane_id in not_begun or any(troubles[row.id][each] for each in _DEATHS),
-            crashes=troubles[row.id][Trouble.CRASHED.value],
-            refusals=troubles[row.id][Verdict.HOLD.value],
+            interrupted=row.id in interrupted,
+            crashes=row.crashes,
+            refusals=refusals[row.id],
             probe=state.held,
             bulk=row.lane_id in bulk,
         )
@@ -205,21 +219,33 @@ def _write_attempts(
     return {row.delivery_id: row.id for row in rows}
 
 
-def _find_interrupted(connection: sa.Connection, lanes: set[int]) -> Sequence[schema.Row]:
-    """The deliveries of `lanes` that a worker left behind; a lane with none is let go."""
+def _find_not_begun(connection: sa.Connection, lanes: set[int]) -> Sequence[schema.Row]:
+    """The deliveries of `lanes` that a worker left behind, and the suspects; a lane with none is
+    let go.
+    """
     if not lanes:
         return []
-    rows = connection.execute(_INTERRUPTED, {"ids": sorted(lanes)}).all()
+    rows = connection.execute(_NOT_BEGUN, {"ids": sorted(lanes)}).all()
     if empty := lanes - {row.lane_id for row in rows}:
         connection.execute(_END_LEASE, {"ids": sorted(empty)})
     return rows
 
 
-def _past_troubles(connection: sa.Connection, deliveries: Sequence[int]) -> dict[int, Counter[str]]:
-    """Of deliveries that were tried before: how often which process died with them under way, and
-    how often their destination was held for them.
-    """
-    found: dict[int, Counter[str]] = defaultdict(Counter)
-    for row in connection.execute(_TROUBLES, {"ids": deliveries}) if deliveries else ():
-        found[row.delivery_id][row.trouble or row.verdict] += 1
-    return found
+def _begin_one(
+    connection: sa.Connection, suspects: Sequence[schema.Row], now: float, *, takes: bool
+) -> Sequence[schema.Row]:
+    """Begin the first of the suspects, where the worker `takes` one, and give the others back."""
+    others = suspects[1:] if takes else suspects
+    if others:
+        moments = [now + random.uniform(0.0, _GIVEN_BACK) for _ in others]  # noqa: S311 - no secret
+        back = [{"lane": row.lane_id, "ready": at} for row, at in zip(others, moments, strict=True)]
+        connection.execute(_GIVE_BACK, back)
+    if not (suspects and takes):
+        return []
+    return connection.execute(_BEGIN_SUSPECT, {"suspect": suspects[0].id, "now": now}).all()
+
+
+def _past_refusals(connection: sa.Connection, deliveries: Sequence[int]) -> Counter[int]:
+    """Of deliveries that were tried before: how often their destination was held for them."""
+    found = connection.execute(_REFUSALS, {"ids": deliveries}).scalars() if deliveries else ()
+    return Counter(found)

@@ -7,7 +7,7 @@ that comes after the lease has ended changes nothing.
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from destination.model.lease import Acknowledgement, Lease
 from destination.store.database import Database, tried_again
@@ -32,6 +32,8 @@ class Polled:
     leases: list[Lease]
     #: Seconds until the next poll; infinite where nothing waits.
     rest: float
+    #: Those of the acknowledgements that held; the others came after their leases had ended.
+    acknowledged: list[Acknowledgement]
     #: The destinations that were put on hold or released.
     changes: Changes = field(default_factory=Changes)
 
@@ -58,9 +60,11 @@ def poll(
             changes = update_holds(database, connection, mine, states, terms, now)
             states = rate_limit.states(connection, names)
         for one in wanted:
-            if rate_limit.rest(states[one.destination], one, now) == 0:
-                state = states[one.destination]
-                leases += lease_ready(database, connection, one, state, terms, now)
+            state = states[one.destination]
+            if rate_limit.rest(state, one, now) == 0:
+                takes = one.takes_suspect and not any(lease.suspect for lease in leases)
+                room = replace(one, takes_suspect=takes)
+                leases += lease_ready(database, connection, room, state, terms, now)
     leased = Counter(lease.destination for lease in leases)
     rests = [
         max(
@@ -71,7 +75,9 @@ def poll(
         for one in wanted
         if leased[one.destination] < one.room
     ]
-    return Polled(leases=leases, rest=min(rests, default=math.inf), changes=changes)
+    return Polled(
+        leases=leases, rest=min(rests, default=math.inf), acknowledged=mine, changes=changes
+    )
 
 
 def look(database: Database, wanted: Sequence[Capacity]) -> float:

@@ -29,6 +29,8 @@ class Capacity:
     bulk: int = 0
     #: Whether it could send bulk now.
     takes_bulk: bool = True
+    #: Whether it could send a suspect now: it sends none.
+    takes_suspect: bool = True
     #: The part of all that bulk may have while anything else is there. While nothing is, this
     #: part is kept free for what may come.
     share: float = 0.2
@@ -128,6 +130,13 @@ _PROBE = (
 )
 
 
+_RETURN_PROBE = (
+    sa.update(schema.hold)
+    .where(schema.hold.c.destination == sa.bindparam("name"), schema.hold.c.probe_at.is_not(None))
+    .values(probe_at=sa.bindparam("unused"))
+)
+
+
 def register(database: Database, destinations: Sequence[str]) -> list[str]:
     """Make destinations known, before anything is leased of them. Returns those that are on hold.
 
@@ -201,6 +210,12 @@ def allowance(
         under_way = connection.execute(_UNDER_WAY, {**name, "now": now}).scalar_one()
         count = min(count, wanted.most - under_way)
     return max(count, 0)
+
+
+def return_probe(connection: sa.Connection, wanted: Capacity, state: DestinationState) -> None:
+    """Allow the probe again that `allowance` has just given: there was nothing to send."""
+    unused = {"name": wanted.destination, "unused": state.probe_at}
+    connection.execute(_RETURN_PROBE, unused)
 
 
 def spend(connection: sa.Connection, wanted: Capacity, count: int, now: float) -> None:

@@ -19,6 +19,7 @@ from destination.partners.webhook.destination import HORIZON, endpoint
 from destination.store import schema
 from destination.store.database import Database, tried_again
 from destination.store.rules import award_once
+from destination.store.workers import forget_dead
 from destination.support.periodic import every
 
 log = structlog.get_logger()
@@ -79,6 +80,8 @@ def sweep(database: Database, ages: Ages) -> Iterator[int]:
     yield from _ids(database, ages.ids)
     yield from _awards(database, ages.awards)
     yield from _mapping_sets(database, max(ages.delivered, ages.discarded, ages.failed))
+    if removed := forget_dead(database):
+        yield removed
 
 
 def _left_behind(database: Database) -> Iterator[int]:

@@ -1,11 +1,14 @@
 """What Prometheus is told, and who is not in it."""
 
 import re
+import subprocess
+import sys
 
 import requests
 
 from destination.errors import StoreUnavailable
 from destination.model.verdict import Verdict
+from destination.store import workers
 from destination.store.database import Database
 from destination.store.queue import circuit_breaker
 from destination.store.queue.enqueue import enqueue
@@ -42,6 +45,40 @@ def test_what_stands_in_the_database_is_told_by_destination(make):  # noqa: F811
     ready = client.get("/readyz").get_json()
     assert ready["destinations"]["rehook"]["waiting"] == 2
     assert ready["holds"][0]["reason"] == "by_hand"
+
+
+def test_who_delivers_is_told(make):  # noqa: F811
+    client = make()
+    assert client.get("/readyz").get_json()["workers"] == {"alive": 0, "noWorkerSince": None}
+    workers.say_alive(client.database, "one")
+    workers.say_alive(client.database, "two")
+
+    assert client.get("/readyz").get_json()["workers"] == {"alive": 2, "noWorkerSince": None}
+    told = samples(client.get("/metrics").get_data(as_text=True))
+    assert told["destination_workers_alive"] == 2
+
+
+#: `destination serve`, for which a worker is missing after half a second.
+IMPATIENT = """
+from destination.store import workers
+from destination.web import workers as watch
+workers.BELIEVED, watch.LOOK_EVERY = 0.5, 0.1
+from destination.cli import main
+main(["serve"])
+"""
+
+
+def test_a_receiver_says_that_no_worker_runs_and_that_one_runs_again(tmp_path):
+    said = tmp_path / "log"
+    with service(tmp_path) as running, said.open("w") as log:
+        command = [sys.executable, "-c", IMPATIENT]
+        running.processes.append(subprocess.Popen(command, env=running.environment, stderr=log))
+        until(lambda: "no worker runs, and nothing is delivered" in said.read_text())
+        since = requests.get(f"{running.url}/readyz", timeout=5).json()["workers"]["noWorkerSince"]
+        running.start("worker")
+        until(lambda: "a worker runs again" in said.read_text())
+
+    assert since.endswith("Z")
 
 
 def test_a_request_that_is_turned_away_is_counted(make):  # noqa: F811

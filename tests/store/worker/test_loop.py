@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+import structlog
 
 from destination.errors import StoreUnavailable
 from destination.partners.rehook import Rehook, RehookSettings
@@ -15,6 +16,7 @@ from destination.store.queries import lists
 from destination.store.queue import poll, rate_limit
 from destination.store.queue.enqueue import enqueue
 from destination.store.queue.rate_limit import Capacity, Terms
+from destination.support import metrics
 from destination.worker.loop import Worker
 from tests import misbehaving
 from tests.conftest import arrival
@@ -384,6 +386,41 @@ def test_what_a_killed_worker_left_is_taken_up_after_its_lease(database):
     assert (found["u1-a"]["status"], found["u1-a"]["reason"]) == ("uncertain", "worker_died")
     assert found["u1-b"]["status"] == "delivered"
     assert (found["m2"]["status"], found["m2"]["attempts"]) == ("delivered", 2)
+
+
+def test_a_result_that_comes_after_its_lease_is_logged_as_late_and_counted_nowhere(timed, clock):
+    enqueue(timed, [identify("m1", "u1")])
+    began, go_on = threading.Event(), threading.Event()
+
+    def engine(connection):
+        while read_request(connection):
+            if not began.is_set():
+                began.set()
+                go_on.wait(20)
+            connection.sendall(response(200))
+
+    def leased_again():
+        clock.now += 51
+        worker.wake()
+        return settled(timed)()
+
+    def counted():
+        verdicts = ("delivered", "retry")
+        return [metrics.attempts.labels("rehook", each)._value.get() for each in verdicts]
+
+    before = counted()
+    patient = replace(SETTINGS, read_timeout=20.0, lease=50.0)
+    with structlog.testing.capture_logs() as lines, working(timed, engine, patient) as worker:
+        assert began.wait(10)
+        until(leased_again)
+        go_on.set()
+        until(lambda: any(line["event"].startswith("late") for line in lines))
+    assert [(line["log_level"], line["event"]) for line in lines] == [
+        ("warning", "not delivered"),  # as of a worker that died
+        ("info", "late: its lease had ended"),
+    ]
+    assert [now - then for now, then in zip(counted(), before, strict=True)] == [1, 1]
+    assert (rows(timed)["m1"]["status"], rows(timed)["m1"]["attempts"]) == ("delivered", 2)
 
 
 def test_an_idle_worker_hears_of_a_delivery_at_once(database, monkeypatch):

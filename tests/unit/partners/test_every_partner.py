@@ -1,7 +1,6 @@
 """What every partner promises: a new one inherits these tests by being there."""
 
 import json
-import pickle
 import re
 import threading
 from base64 import b64encode
@@ -215,18 +214,6 @@ def test_credentials_are_named_and_never_shown(name):
     hidden = ("canary", b64encode(b"canary:canary").decode(), b64encode(b"canary:").decode())
     assert not destination.credentials or any(each in sent for each in hidden)
     assert "canary" not in repr(destination) + destination.url
-
-
-@pytest.mark.parametrize("name", DESTINATIONS)
-def test_a_destination_sends_the_same_from_a_process_of_its_own(name):
-    there = pickle.loads(pickle.dumps(DESTINATIONS[name]))
-
-    assert (there.url, there.headers()) == (DESTINATIONS[name].url, DESTINATIONS[name].headers())
-    for action in DESTINATIONS[name].actions.values():
-        payload = action.fields.payload(required_fields(action))
-        sent, meant = there.actions[action.name].requests(payload), action.requests(payload)
-        assert [one.body for one in sent] == [one.body for one in meant]
-        assert [(one.method, one.path) for one in sent] == [(one.method, one.path) for one in meant]
 
 
 @pytest.mark.parametrize("action", ACTIONS)

@@ -25,7 +25,6 @@ CLAIM = Lease(
     leased_at=0.0,
     first_attempt_at=0.0,
     interrupted=False,
-    suspect=False,
     crashes=0,
     refusals=0,
     bulk=False,
