@@ -65,6 +65,6 @@ def summarise(counts: Counter[Counted], *, unit: str) -> None:
         tables.console().print(table)
 
 
-def steps(found: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+def batches(found: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     """All of `found`, up to `size` at a time."""
     return (found[start : start + size] for start in range(0, len(found), size))

@@ -8,7 +8,7 @@ import click
 from destination.app import Setup
 from destination.cli import tables
 from destination.cli.choosing import chosen_by
-from destination.cli.counting import steps
+from destination.cli.counting import batches
 from destination.cli.kept import kept_database
 from destination.cli.sent import body_of
 from destination.errors import Problem
@@ -19,7 +19,7 @@ from destination.store.queries.backlog import Standing, standings
 from destination.store.queries.filters import EVERYTHING, Filter
 from destination.store.queries.lists import Row
 from destination.store.queries.rows import DiscardRow
-from destination.store.replay.replay import STEP, find_deliveries
+from destination.store.replay.replay import BATCH, find_deliveries
 from destination.store.replay.retry import mark_delivered, send_again
 from destination.support import json_codec
 
@@ -262,15 +262,15 @@ def _named(ids: Sequence[int], every: bool, chosen: Filter, status: Status) -> F
 
 def _again(status: Status) -> Decide:
     """Sends those at a status again, without traits that something newer has set."""
-    by = Setup.read().clocked
-    return lambda database, some: send_again(database, some, status, by=by)
+    destinations = Setup.read().clocked
+    return lambda database, some: send_again(database, some, status, destinations=destinations)
 
 
 def _each(chosen: Filter, decide: Decide) -> int:
     """Decide about the chosen deliveries, in small steps; for how many it was done."""
     database = kept_database(Setup.read())
     found = find_deliveries(database, chosen)
-    return sum(len(decide(database, some)) for some in steps(found, STEP))
+    return sum(len(decide(database, some)) for some in batches(found, BATCH))
 
 
 def _say_how_many(count: int, ids: Sequence[int], status: str, words: str) -> None:

@@ -7,7 +7,7 @@ import click
 from destination.app import Setup
 from destination.cli.calls import replay_files
 from destination.cli.choosing import chosen_by
-from destination.cli.counting import Counted, Throttle, counted, steps, summarise
+from destination.cli.counting import Counted, Throttle, batches, counted, summarise
 from destination.cli.kept import kept_database
 from destination.registry import Registry
 from destination.routing.route import Routes
@@ -125,7 +125,7 @@ def _run(
     rate: float | None,
     dry_run: bool,
 ) -> Iterator[Counted]:
-    pace = Throttle(None if dry_run else rate, most=replays.STEP)
-    for ids in steps(found, pace.size):
-        yield from replays.replay(database, kind, ids, routes, keep=not dry_run)
+    pace = Throttle(None if dry_run else rate, most=replays.BATCH)
+    for ids in batches(found, pace.size):
+        yield from replays.replay(database, kind, ids, routes, commit=not dry_run)
         pace.wait(len(ids))

@@ -12,7 +12,7 @@ from destination.store.database import Database, Insert, Wake, tried_again
 from destination.store.rules import (
     Routed,
     Rule,
-    Transaction,
+    RuleContext,
     award_once,
     referral_codes,
     stale_traits,
@@ -80,11 +80,11 @@ def enqueue(database: Database, arrivals: Sequence[Arrival]) -> list[Receipt]:
     if not arrivals:
         return []
     with database.writing() as connection:
-        known = stale_traits.lock(database, connection, arrivals)
+        trait_times = stale_traits.lock_profiles(database, connection, arrivals)
         new, now = _insert_events(database, connection, arrivals)
-        within = Transaction(database=database, connection=connection, now=now)
+        context = RuleContext(database=database, connection=connection, now=now)
         routed = [(event_id, arrivals[i]) for event_id, i in new.items()]
-        left = dict(queue(within, decide(within, routed, known)))
+        left = dict(insert_routed(context, decide(context, routed, trait_times)))
         confirm(connection, {event_id: arrivals[i].confirms for event_id, i in new.items()}, now)
         outcomes = {i: _outcome(left[event_id]) for event_id, i in new.items()}
         duplicates = [i for i in range(len(arrivals)) if i not in outcomes]
@@ -92,14 +92,14 @@ def enqueue(database: Database, arrivals: Sequence[Arrival]) -> list[Receipt]:
     return [outcomes[i] for i in range(len(arrivals))]
 
 
-def decide(within: Transaction, routed: Routed, known: dict[Customer, Times]) -> Routed:
-    """What becomes of new events in view of what was received before. `known` is when their
-    customers' traits were set, as `stale_traits.lock` found it. Each event is there once.
+def decide(context: RuleContext, routed: Routed, trait_times: dict[Customer, Times]) -> Routed:
+    """What becomes of new events in view of what was received before. `trait_times` is when their
+    customers' traits were set, as `stale_traits.lock_profiles` found it. Each event is there once.
     """
-    fresh = partial(without_stale, known=known)
+    fresh = partial(without_stale, trait_times=trait_times)
     rules: tuple[Rule, ...] = (referral_codes.register, fresh, award_once.reserve)
     for rule in rules:
-        routed = rule(within, routed)
+        routed = rule(context, routed)
     return routed
 
 
@@ -131,16 +131,16 @@ def _insert_events(
     return {found[i]: i for i in sorted(found)}, now
 
 
-def queue(within: Transaction, routed: Routed) -> Routed:
+def insert_routed(context: RuleContext, routed: Routed) -> Routed:
     """Queue what was decided. Returns it, but for what a newer update makes needless."""
-    database, connection, now = within.database, within.connection, within.now
+    database, connection, now = context.database, context.connection, context.now
     lanes: dict[tuple[str, str], bool] = {}
     for _, arrival in routed:
         for d in arrival.deliveries:
             key = d.destination, d.customer
             lanes[key] = lanes.get(key, True) and d.bulk
     lane_ids = open_lanes(database, connection, lanes, now)
-    routed = coalesce(within, routed, lane_ids=lane_ids)
+    routed = coalesce(context, routed, lane_ids=lane_ids)
     deliveries = [
         {
             "event_id": event_id,

@@ -21,16 +21,16 @@ from destination.routing.route import Routes, route, route_again
 from destination.store import schema
 from destination.store.database import Database, tried_again
 from destination.store.queries.filters import Condition, Filter
-from destination.store.queue.enqueue import decide, open_lanes, queue
+from destination.store.queue.enqueue import decide, insert_routed, open_lanes
 from destination.store.replay import quarantine
 from destination.store.replay.quarantine import Try
 from destination.store.replay.retry import AGAIN, send_again
-from destination.store.rules import Transaction
-from destination.store.rules.stale_traits import lock, moment
+from destination.store.rules import RuleContext
+from destination.store.rules.stale_traits import lock_profiles, moment
 from destination.support import json_codec
 
 #: How much one step does: few enough that nobody waits for it.
-STEP = 100
+BATCH = 100
 
 #: What became of one of those looked up: accepted, with None, or where it stays, with the reason.
 Result = tuple[str, str | None]
@@ -66,24 +66,26 @@ def find_deliveries(database: Database, chosen: Filter) -> Sequence[int]:
 
 
 def replay(
-    database: Database, kind: Kind, ids: Sequence[int], routes: Routes, *, keep: bool = True
+    database: Database, kind: Kind, ids: Sequence[int], routes: Routes, *, commit: bool = True
 ) -> list[Result]:
-    """One step of a replay: what became of each of `ids`, in their order. With `keep=False`
+    """One step of a replay: what became of each of `ids`, in their order. With `commit=False`
     it is done and taken back, so that a dry run counts what a real one would.
 
     Raises StoreUnavailable; then nothing was done.
     """
     if kind is Kind.UNCERTAIN:
-        by = routes.clocked
-        again = send_again(database, ids, Status.UNCERTAIN, by=by, bulk=True, keep=keep)
+        destinations = routes.clocked
+        again = send_again(
+            database, ids, Status.UNCERTAIN, destinations=destinations, bulk=True, commit=commit
+        )
         return [(Outcome.ACCEPTED, None) if number in again else PASSED_OVER for number in ids]
     rows = _rows(database, kind, ids)
-    if keep and len(rows) > 1 and any(row.reason == DiscardReason.MAPPING_FAILED for row in rows):
+    if commit and len(rows) > 1 and any(row.reason == DiscardReason.MAPPING_FAILED for row in rows):
         # Each alone: what one does to the process is not counted against the others.
         return [result for number in ids for result in replay(database, kind, [number], routes)]
-    held = _quarantine(database, rows) if keep else set()
+    held = _quarantine(database, rows) if commit else set()
     found = {row.id: _run(kind, row, routes) for row in rows if row.id not in held}
-    kept = _put(database, kind, [rerun for rerun in found.values() if rerun.changes], keep=keep)
+    kept = _put(database, kind, [rerun for rerun in found.values() if rerun.changes], commit=commit)
     results = dict.fromkeys(held, GIVEN_UP)
     results |= {number: _result(kind, rerun, kept.get(number)) for number, rerun in found.items()}
     return [results.get(number, PASSED_OVER) for number in ids]
@@ -154,29 +156,29 @@ def _read(row: schema.Row, max_bytes: int) -> Event:
 
 @tried_again
 def _put(
-    database: Database, kind: Kind, reruns: Sequence[_Rerun], *, keep: bool
+    database: Database, kind: Kind, reruns: Sequence[_Rerun], *, commit: bool
 ) -> dict[int, Arrival]:
     """Put all of `reruns` in their places, or nothing: place → what is kept there, since a
     referral code may be somebody else's by now. Those whose place is gone are left out.
     """
     with database.writing() as connection:
         now = database.read_clock(connection)
-        within = Transaction(database=database, connection=connection, now=now)
+        context = RuleContext(database=database, connection=connection, now=now)
         free = _lock(connection, kind, [rerun.place for rerun in reruns])
         placed = [rerun for rerun in reruns if rerun.place in free]
         decided = []
         for some in _each_event_once(placed):
-            known = lock(database, connection, [rerun.made for rerun in some])
-            made = dict(decide(within, [(each.event_id, each.made) for each in some], known))
+            trait_times = lock_profiles(database, connection, [rerun.made for rerun in some])
+            made = dict(decide(context, [(each.event_id, each.made) for each in some], trait_times))
             decided += [(rerun, made[rerun.event_id]) for rerun in some]
         if kind is Kind.FAILED:
             renewed = {rerun.place: d for rerun, kept in decided for d in kept.deliveries}
             _renew(database, connection, renewed, now)
         else:
             again = [(rerun.event_id, kept) for rerun, kept in decided]
-            queued = queue(within, again)
+            queued = insert_routed(context, again)
             decided = [(rerun, kept) for (rerun, _), (_, kept) in zip(decided, queued, strict=True)]
-        if not keep:
+        if not commit:
             connection.rollback()
     return {rerun.place: kept for rerun, kept in decided}
 

@@ -17,8 +17,8 @@ from destination.routing.route import traits_of
 from destination.store import schema
 from destination.store.database import Database, tried_again
 from destination.store.queue.enqueue import open_lanes
-from destination.store.rules import Transaction
-from destination.store.rules.stale_traits import lock, moment, without_stale
+from destination.store.rules import RuleContext
+from destination.store.rules.stale_traits import lock_profiles, moment, without_stale
 from destination.support import json_codec
 
 #: What a delivery becomes that goes on its way again, as if it had never been tried.
@@ -56,9 +56,9 @@ def send_again(
     ids: Sequence[int],
     status: Status,
     *,
-    by: Mapping[str, Destination],
+    destinations: Mapping[str, Destination],
     bulk: bool = False,
-    keep: bool = True,
+    commit: bool = True,
 ) -> set[int]:
     """Put deliveries that stand at `status` back to their places in their lanes, as they are but
     for traits that something newer has set; the ids of those that are sent.
@@ -70,7 +70,7 @@ def send_again(
     with database.writing() as connection:
         now = database.read_clock(connection)
         rows = connection.execute(_FIND, {"ids": ids, "stands": status.value}).all()
-        left = _without_stale(database, connection, rows, by, now)
+        left = _without_stale(database, connection, rows, destinations, now)
         stale = [row.id for row in rows if row.id not in left]
         lanes = {(row.destination, row.customer): bulk for row in rows if row.id in left}
         open_lanes(database, connection, lanes, now)
@@ -81,7 +81,7 @@ def send_again(
             connection.execute(_SHORTEN, [{"number": each, "rest": left[each]} for each in shorter])
         if stale:
             connection.execute(_LEAVE, {"ids": stale, "stands": status.value})
-        if not keep:
+        if not commit:
             connection.rollback()
     return again
 
@@ -109,7 +109,7 @@ def _without_stale(
     database: Database,
     connection: sa.Connection,
     rows: Sequence[schema.Row],
-    by: Mapping[str, Destination],
+    destinations: Mapping[str, Destination],
     now: float,
 ) -> dict[int, str]:
     """The payloads of deliveries without what is stale in them, by id; without those of which
@@ -120,11 +120,11 @@ def _without_stale(
         arrival = made.get(row.event_id) or Arrival(
             source="", message_id="", call="", timestamp=moment(row.timestamp, row.received_at)
         )
-        delivery = _as_made(row, by)
+        delivery = _as_made(row, destinations)
         made[row.event_id] = replace(arrival, deliveries=(*arrival.deliveries, delivery))
-    known = lock(database, connection, made.values())
-    within = Transaction(database=database, connection=connection, now=now)
-    fresh = without_stale(within, list(made.items()), known=known)
+    trait_times = lock_profiles(database, connection, made.values())
+    context = RuleContext(database=database, connection=connection, now=now)
+    fresh = without_stale(context, list(made.items()), trait_times=trait_times)
     left = {
         (event_id, delivery.destination, delivery.mapping): delivery.payload
         for event_id, arrival in fresh
@@ -134,9 +134,9 @@ def _without_stale(
     return {number: left[place] for number, place in places.items() if place in left}
 
 
-def _as_made(row: schema.Row, by: Mapping[str, Destination]) -> Delivery:
+def _as_made(row: schema.Row, destinations: Mapping[str, Destination]) -> Delivery:
     """A delivery as routing made it, as far as its traits are concerned."""
-    destination = by.get(row.destination)
+    destination = destinations.get(row.destination)
     action = destination.actions.get(row.action) if destination else None
     payload = json_codec.load_object(row.payload) if action and action.traits else {}
     return Delivery(

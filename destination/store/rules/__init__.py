@@ -18,7 +18,7 @@ Routed = Sequence[tuple[int, Arrival]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Transaction:
+class RuleContext:
     """The transaction in which new events are decided upon and queued."""
 
     database: Database
@@ -30,4 +30,4 @@ class Transaction:
 class Rule(Protocol):
     """What every rule is: given what routing made of events, it returns what is left of it."""
 
-    def __call__(self, within: Transaction, routed: Routed, /) -> Routed: ...
+    def __call__(self, context: RuleContext, routed: Routed, /) -> Routed: ...

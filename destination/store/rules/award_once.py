@@ -14,7 +14,7 @@ from destination.model.delivery import Award, Delivery, Discard, Status
 from destination.model.reason import DiscardReason, FailureReason
 from destination.store import schema
 from destination.store.database import Insert
-from destination.store.rules import Routed, Transaction
+from destination.store.rules import Routed, RuleContext
 
 #: What wants a key: an event, by its id, and one of its deliveries.
 Wanting = tuple[int, Delivery]
@@ -40,11 +40,11 @@ def _reserve(insert: Insert) -> sa.Insert:
     return insert(schema.award).on_conflict_do_nothing().returning(schema.award.c.key)
 
 
-def reserve(within: Transaction, routed: Routed) -> Routed:
+def reserve(context: RuleContext, routed: Routed) -> Routed:
     """A rule: a delivery whose award was made already becomes a discard. The keys of the others
     are reserved.
     """
-    database, connection, now = within.database, within.connection, within.now
+    database, connection, now = context.database, context.connection, context.now
     wanted: dict[bytes, Wanting] = {}
     for event_id, arrival in routed:
         for delivery in arrival.deliveries:

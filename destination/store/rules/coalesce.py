@@ -15,7 +15,7 @@ from destination.model.delivery import Delivery, Discard, Status
 from destination.model.event import of_engage
 from destination.model.reason import DiscardReason
 from destination.store import schema
-from destination.store.rules import Routed, Transaction
+from destination.store.rules import Routed, RuleContext
 from destination.support import json_codec
 from destination.support.json_codec import Json
 
@@ -66,7 +66,7 @@ class _Place:
 
 
 def coalesce(
-    within: Transaction, routed: Routed, *, lane_ids: Mapping[tuple[str, str], int]
+    context: RuleContext, routed: Routed, *, lane_ids: Mapping[tuple[str, str], int]
 ) -> Routed:
     """A rule: an audience update that a newer one makes needless becomes a discard; one that waits
     already is taken out of its lane.
@@ -83,7 +83,7 @@ def coalesce(
     if not lanes:
         return routed
     places: dict[int, list[_Place]] = {lane: [] for lane in lanes}
-    for row in within.connection.execute(_LAST_OF_LANES, {"ids": sorted(lanes)}):
+    for row in context.connection.execute(_LAST_OF_LANES, {"ids": sorted(lanes)}):
         places[row.lane_id].append(_waiting(row))
     for event_id, arrival in routed:
         for delivery in arrival.deliveries:
@@ -94,7 +94,7 @@ def coalesce(
     if not gone:
         return routed
     waiting = [place for place in gone if place.delivery_id is not None]
-    _take_out(within.connection, waiting, within.now)
+    _take_out(context.connection, waiting, context.now)
     by = {(place.event_id, place.destination, place.mapping): place.by for place in gone}
     return [(key, arrival.apply(partial(_check, by, key))) for key, arrival in routed]
 

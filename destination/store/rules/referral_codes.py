@@ -9,10 +9,10 @@ from destination.model.delivery import Delivery, Discard
 from destination.model.reason import DiscardReason
 from destination.store import schema
 from destination.store.database import Insert
-from destination.store.rules import Routed, Transaction
+from destination.store.rules import Routed, RuleContext
 
 
-def register(within: Transaction, routed: Routed) -> Routed:
+def register(context: RuleContext, routed: Routed) -> Routed:
     """A rule: a delivery whose referral code is somebody else's becomes a discard, and so does one
     that signs a customer up with a code of its own. The other codes are registered.
     """
@@ -25,7 +25,7 @@ def register(within: Transaction, routed: Routed) -> Routed:
     used = {digest(delivery.used_code) for delivery in deliveries if delivery.used_code}
     if not brought and not used:
         return routed
-    database, connection = within.database, within.connection
+    database, connection = context.database, context.connection
     if brought:
         database.insert_rows(
             connection,
@@ -36,7 +36,7 @@ def register(within: Transaction, routed: Routed) -> Routed:
                     "destination": destination,
                     "code": code,
                     "customer": customer,
-                    "since": within.now,
+                    "since": context.now,
                 }
                 for (destination, code), customer in sorted(brought.items())
             ],

@@ -19,7 +19,7 @@ from destination.model.delivery import Delivery, Discard
 from destination.model.reason import DiscardReason
 from destination.store import schema
 from destination.store.database import Database, Insert
-from destination.store.rules import Routed, Transaction
+from destination.store.rules import Routed, RuleContext
 from destination.support import json_codec
 from destination.support.json_codec import Json
 
@@ -54,7 +54,7 @@ def moment(timestamp: float | None, received: float) -> float:
     return received if timestamp is None or timestamp > received + AHEAD else timestamp
 
 
-def lock(
+def lock_profiles(
     database: Database, connection: sa.Connection, arrivals: Iterable[Arrival]
 ) -> dict[Customer, Times]:
     """What is known of the customers whose traits `arrivals` set. Until the commit nobody else
@@ -69,25 +69,27 @@ def lock(
     return _locked(database, connection, customers) if customers else {}
 
 
-def without_stale(within: Transaction, routed: Routed, *, known: dict[Customer, Times]) -> Routed:
+def without_stale(
+    context: RuleContext, routed: Routed, *, trait_times: dict[Customer, Times]
+) -> Routed:
     """A rule: deliveries go without the traits that something newer has set; one of which nothing
-    is left becomes a discard. What they set is remembered, beside what was `known`.
+    is left becomes a discard. What they set is remembered, beside `trait_times`.
     """
-    if not known:
+    if not trait_times:
         return routed
     fresh = [
-        (key, arrival.apply(_FreshOnly(known, (moment(arrival.timestamp, within.now), key))))
+        (key, arrival.apply(_FreshOnly(trait_times, (moment(arrival.timestamp, context.now), key))))
         for key, arrival in routed
     ]
     written = [
         {"whose": customer, "of": destination, "set": _written(times)}
-        for (destination, customer), times in sorted(known.items())
+        for (destination, customer), times in sorted(trait_times.items())
     ]
     # Of whom nothing was set, nothing is kept: a call that was here already brings nobody back.
     if kept := [row for row in written if row["set"] != _NOTHING]:
-        within.connection.execute(_REMEMBER, kept)
+        context.connection.execute(_REMEMBER, kept)
     if empty := [row for row in written if row["set"] == _NOTHING]:
-        within.connection.execute(_LET_GO, empty)
+        context.connection.execute(_LET_GO, empty)
     return fresh
 
 
@@ -136,7 +138,7 @@ def _locked(
     """What is known of customers. Until the commit nobody else changes it."""
     rows = database.insert_rows(
         connection,
-        _lock_profiles(database.insert),
+        _insert_or_lock(database.insert),
         [
             # sorted: two receivers that know the same customers must not wait for each other
             {"destination": destination, "customer": customer, "times": _NOTHING}
@@ -155,7 +157,7 @@ def _read(written: str) -> Times:
 
 
 @cache
-def _lock_profiles(insert: Insert) -> sa.Insert:
+def _insert_or_lock(insert: Insert) -> sa.Insert:
     """Profiles, made where they are new; to write one as it is locks it."""
     made = insert(schema.profile)
     locked = made.on_conflict_do_update(

@@ -18,7 +18,7 @@ from destination.store.upkeep.retention import empty
 from destination.support import json_codec
 
 #: How many events one step forgets.
-STEP = 200
+BATCH = 200
 
 #: How many customers are looked for at once, and lose their names.
 AT_ONCE = 100
@@ -118,7 +118,7 @@ def _named(
     under = re.compile(rf'"{key}"\s*:\s*("(?:[^"\\]|\\.)*"|-?\d[-+.\deE]*)')
     rows = connection.execute(
         sa.select(_event.c.id, _event.c.call).where(which, may),
-        execution_options={"yield_per": STEP},
+        execution_options={"yield_per": BATCH},
     )
     for row in rows:
         for said in {*map(_read, under.findall(row.call))} & {*values}:
@@ -140,8 +140,8 @@ def forget(database: Database, customers: Sequence[str], known: Known) -> Iterat
     is a new customer's. Whoever is killed in the middle finds the rest when it is run again: the
     names of the lanes and of the codes' owners go last. Raises StoreUnavailable.
     """
-    for start in range(0, len(known.events), STEP):
-        events = known.events[start : start + STEP]
+    for start in range(0, len(known.events), BATCH):
+        events = known.events[start : start + BATCH]
         _forget_events(database, events)
         yield len(events)
     for start in range(0, len(customers), AT_ONCE):
@@ -219,4 +219,4 @@ def _late(lanes: Sequence[int], newest: int) -> sa.Select[int]:
     late = sa.union(
         stands.where(schema.WAITING), stands.where(delivery.c.event_id > newest)
     ).subquery()
-    return sa.select(late.c.event_id).limit(STEP)
+    return sa.select(late.c.event_id).limit(BATCH)

@@ -24,7 +24,7 @@ from destination.support.periodic import every
 log = structlog.get_logger()
 
 #: How many deliveries, discards or ids one step looks at.
-STEP = 200
+BATCH = 200
 
 #: How many deliveries one step looks through for the mapping files that they name.
 LOOK = 5000
@@ -94,7 +94,7 @@ def _left_behind(database: Database) -> Iterator[int]:
         # What is under way is ready when its lease ends.
         .where(lane.c.destination.in_(gone), lane.c.ready_at <= database.now)
         .order_by(lane.c.destination, lane.c.customer)
-        .limit(STEP)
+        .limit(BATCH)
     )
     while True:
         with database.reading() as connection:
@@ -133,7 +133,7 @@ def _deliveries(database: Database, ages: Ages) -> Iterator[int]:
         .join(event)
         .where(table.c.id > sa.bindparam("after"))
         .order_by(table.c.id)
-        .limit(STEP)
+        .limit(BATCH)
     )
     after, more = 0, True
     while more:
@@ -141,7 +141,7 @@ def _deliveries(database: Database, ages: Ages) -> Iterator[int]:
             rows = connection.execute(window, {"after": after}).all()
         if found := [row.id for row in rows if row.due]:
             yield _remove_deliveries(database, found, ages)
-        more = len(rows) == STEP and rows[-1].old
+        more = len(rows) == BATCH and rows[-1].old
         after = rows[-1].id if rows else after
 
 
@@ -157,7 +157,7 @@ def _past(database: Database, ages: Ages) -> sa.ColumnElement[bool]:
 
 def _discards(database: Database, age: float) -> Iterator[int]:
     table = schema.discard
-    oldest = sa.select(table.c.id, table.c.at).order_by(table.c.id).limit(STEP)
+    oldest = sa.select(table.c.id, table.c.at).order_by(table.c.id).limit(BATCH)
     more = True
     while more:
         with database.reading() as connection:
@@ -165,14 +165,14 @@ def _discards(database: Database, age: float) -> Iterator[int]:
             rows = connection.execute(oldest).all()
         if due := [row.id for row in rows if row.at < cut]:
             yield _remove_discards(database, due)
-        more = len(due) == STEP
+        more = len(due) == BATCH
 
 
 def _ids(database: Database, age: float) -> Iterator[int]:
     table = schema.event
-    oldest = sa.select(table.c.id).order_by(table.c.emptied_at).limit(STEP)
-    removed = STEP
-    while removed == STEP:
+    oldest = sa.select(table.c.id).order_by(table.c.emptied_at).limit(BATCH)
+    removed = BATCH
+    while removed == BATCH:
         with database.reading() as connection:
             cut = database.read_clock(connection) - age
             due = connection.execute(oldest.where(table.c.emptied_at < cut)).scalars().all()
@@ -182,15 +182,15 @@ def _ids(database: Database, age: float) -> Iterator[int]:
 
 def _awards(database: Database, age: float) -> Iterator[int]:
     oldest = sa.select(sa.func.min(schema.award.c.at))
-    removed = STEP
-    while removed == STEP:
+    removed = BATCH
+    while removed == BATCH:
         with database.reading() as connection:
             cut = database.read_clock(connection) - age
             first = connection.execute(oldest).scalar_one()
         if first is None or first >= cut:
             return
         with database.writing() as connection:
-            removed = award_once.forget(connection, cut, STEP)
+            removed = award_once.forget(connection, cut, BATCH)
         yield removed
 
 

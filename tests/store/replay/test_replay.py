@@ -16,7 +16,7 @@ from destination.model.verdict import Verdict
 from destination.store import database as databases
 from destination.store.queries import lists
 from destination.store.queries.filters import Filter
-from destination.store.replay.replay import STEP
+from destination.store.replay.replay import BATCH
 from tests.conftest import ROOT
 from tests.leasing import acknowledge, lease, outcome
 from tests.running import until
@@ -110,7 +110,7 @@ def test_of_all_events_the_missing_tenth_is_sent_once_in_order_though_it_is_kill
     process.wait()
     first = lists.counts(database)["pending"]
     assert first < len(missing)
-    assert first <= rate * (time.monotonic() - began) + STEP
+    assert first <= rate * (time.monotonic() - began) + BATCH
 
     rest = len(missing) - first
     assert f"{rest:,} of {rest:,} failed" in replay("--failed", "--dry-run").output

@@ -283,7 +283,7 @@ def test_nobody_stands_in_the_way_by_the_name_of_an_id(receiver):
 
 
 def test_many_are_forgotten_from_a_list_in_steps(receiver, monkeypatch):
-    monkeypatch.setattr(erasure, "STEP", 2)
+    monkeypatch.setattr(erasure, "BATCH", 2)
     monkeypatch.setattr(erasure, "AT_ONCE", 3)
     receiver.take([call(n, f"u{n}") for n in range(5)], "segment")
 
