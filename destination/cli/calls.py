@@ -8,7 +8,7 @@ import click
 
 from destination.app import Setup
 from destination.cli import call_files
-from destination.cli.call_files import Payload
+from destination.cli.call_files import FileCall
 from destination.cli.counting import Counted, Throttle, counted, summarise
 from destination.cli.sender import Sender
 from destination.errors import Refused
@@ -43,7 +43,7 @@ def replay_files(
     else:
         if new_ids:
             suffix = f"-{time.time_ns():x}"
-            calls = (call_files.renewed(payload, suffix) for payload in calls)
+            calls = (call_files.renewed(file_call, suffix) for file_call in calls)
         outcomes = send(Sender(url or receiver_url(setup, source), partner), calls, rate)
     again = "those are duplicates then."
     counts = counted(outcomes, _total(paths, partner), unit="calls", again=again)
@@ -66,21 +66,21 @@ def outcome_of(arrival: Arrival) -> tuple[str, str | None]:
     return ("refused" if reason in REFUSALS else Outcome.DISCARDED), reason
 
 
-def send(sender: Sender, found: Iterable[Payload], rate: float | None) -> Iterator[Counted]:
-    """Send payloads in order, many in a request where they go together."""
+def send(sender: Sender, found: Iterable[FileCall], rate: float | None) -> Iterator[Counted]:
+    """Send calls in order, many in a request where they go together."""
     pace = Throttle(rate, most=BATCH)
     for alone, group in itertools.groupby(found, key=_goes_alone):
         while batch := list(itertools.islice(group, 1 if alone else pace.size)):
             for text in batch[0].before:
                 sender.send([text])
-            for result in sender.send([payload.text for payload in batch]):
+            for result in sender.send([file_call.text for file_call in batch]):
                 yield result.word, result.reason
             pace.wait(len(batch))
 
 
-def _goes_alone(payload: Payload) -> bool:
+def _goes_alone(file_call: FileCall) -> bool:
     """A fixture is sent as it is; so is what cannot be read, which would spoil a list."""
-    return payload.expect is not None or isinstance(payload.call, Refused)
+    return file_call.expect is not None or isinstance(file_call.call, Refused)
 
 
 def _total(paths: Iterable[str], source: Source) -> int | None:

@@ -86,13 +86,13 @@ def _compare(
 def _send(
     sender: Sender, missing: Sequence[Sent], rate: float | None
 ) -> Iterator[tuple[str, Counted]]:
-    payloads = [sent.payload for sent in missing if sent.payload]
-    if len(payloads) < len(missing):
+    calls = [sent.file_call for sent in missing if sent.file_call]
+    if len(calls) < len(missing):
         raise Problem(
             "The export has message ids alone, and what is missing cannot be sent from them. "
             "--send needs an export of whole calls."
         )
-    answers = send(sender, payloads, rate)
+    answers = send(sender, calls, rate)
     for sent, (word, reason) in zip(missing, answers, strict=True):
         yield sent.message_id, (f"sent, {word}", reason)
 

@@ -10,7 +10,7 @@ from destination.cli import tables
 from destination.cli.choosing import chosen_by
 from destination.cli.counting import batches
 from destination.cli.kept import kept_database
-from destination.cli.sent import body_of
+from destination.cli.request_body import body_of
 from destination.errors import Problem
 from destination.model.delivery import Status
 from destination.store.database import Database

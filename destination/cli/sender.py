@@ -12,7 +12,7 @@ from destination.model.reason import REFUSALS
 from destination.partners.base.source import Source
 
 #: Seconds for which a receiver that is away, or busy, is tried again.
-PATIENCE = 60.0
+RETRY_FOR = 60.0
 
 
 class _Said(TypedDict, total=False):
@@ -73,7 +73,7 @@ class Sender:
         raise Problem(f"{self.url} answered {answer.status_code}: {message}")
 
     def _post(self, body: bytes) -> requests.Response:
-        tried_until = time.monotonic() + PATIENCE
+        tried_until = time.monotonic() + RETRY_FOR
         while True:
             try:
                 answer = self._session.request(

@@ -23,7 +23,7 @@ from destination.store import bulk_insert, listen, migrations
 from destination.store.bulk_insert import InsertRows
 
 #: Seconds to wait for another writer, or for a free connection, before giving up.
-PATIENCE = 3.0
+LOCK_TIMEOUT = 3.0
 
 #: Seconds between two looks whether another writer of SQLite has ended.
 _LOOKS = 0.001
@@ -203,7 +203,7 @@ def _sqlite(address: sa.URL) -> Database:
     engine = sa.create_engine(
         address,
         hide_parameters=True,  # they are people's data, and errors are logged
-        connect_args={"timeout": PATIENCE},
+        connect_args={"timeout": LOCK_TIMEOUT},
         pool_size=8,
         max_overflow=-1,
         insertmanyvalues_page_size=bulk_insert.PAGE,
@@ -241,7 +241,7 @@ def _begin_writing(connection: sa.Connection) -> None:
     own waiting looks ever more seldom, at last each 100 ms: whoever commits one transaction after
     another would keep all others out.
     """
-    tried_until = time.monotonic() + PATIENCE
+    tried_until = time.monotonic() + LOCK_TIMEOUT
     driver = connection.connection.cursor()
     driver.execute("PRAGMA busy_timeout = 0")
     try:
@@ -256,7 +256,7 @@ def _begin_writing(connection: sa.Connection) -> None:
             else:
                 return
     finally:
-        driver.execute(f"PRAGMA busy_timeout = {PATIENCE * 1000:.0f}")
+        driver.execute(f"PRAGMA busy_timeout = {LOCK_TIMEOUT * 1000:.0f}")
         driver.close()
 
 
@@ -264,7 +264,7 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
     """Let readers and a writer work side by side. Only the first connection of all changes the
     file, and SQLite does not wait by itself for others that are about to do the same.
     """
-    tried_until = time.monotonic() + PATIENCE
+    tried_until = time.monotonic() + LOCK_TIMEOUT
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -299,7 +299,7 @@ def _postgresql(address: sa.URL) -> Database:
     @sa.event.listens_for(engine, "connect")
     def _set_up(connection: DBAPIConnection, _: object) -> None:
         cursor = connection.cursor()
-        cursor.execute(f"SET lock_timeout = '{PATIENCE:g}s'")
+        cursor.execute(f"SET lock_timeout = '{LOCK_TIMEOUT:g}s'")
         # A paused process does not keep its locks for ever.
         cursor.execute("SET idle_in_transaction_session_timeout = '10s'")
         cursor.close()
