@@ -66,5 +66,5 @@ def summarise(counts: Counter[Counted], *, unit: str) -> None:
 
 
 def batches(found: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """All of `found`, up to `size` at a time."""
+    """All of `found`, at most `size` at a time."""
     return (found[start : start + size] for start in range(0, len(found), size))

@@ -47,7 +47,7 @@ def forget(user_ids: tuple[str, ...], anonymous: tuple[str, ...], yes: bool) -> 
     database = kept_database(Setup.read())
     known = erasure.find(database, named, anonymous)
     if known.unknown:
-        click.echo(f"Of {known.unknown:,} of the ids that you name, nothing was found.", err=True)
+        click.echo(f"Nothing was found for {known.unknown:,} of the ids.", err=True)
     if not yes:
         click.confirm(f"Remove for ever: {_so_many(len(known.events), known)}?", abort=True)
         # Calls have come while somebody thought about it.

@@ -31,7 +31,7 @@ _limit = click.option(
     "--limit", type=click.IntRange(1, 10**9), help="How many at most; a table shows 50, --json all."
 )
 
-#: Decides about some deliveries; those for which it was done.
+#: Decides about deliveries, by their ids; returns the ids of those for which it was done.
 Decide = Callable[[Database, Sequence[int]], Collection[int]]
 
 EVENTS = {
@@ -105,7 +105,7 @@ def show_event(event_id: int) -> None:
 
 
 @click.group(invoke_without_command=True)
-@chosen_by("status", "destination", "mapping", "reason", "lane", "message_id", "since", "until")
+@chosen_by("status", "destination", "mapping", "reason", "customer", "message_id", "since", "until")
 @_limit
 @_as_json
 @click.pass_context
@@ -154,7 +154,7 @@ def show_delivery(delivery_id: int) -> None:
         _show_attempt(attempt, body_of(delivery, setup.destinations, attempt["method"]))
 
 
-_among_all = chosen_by("destination", "mapping", "reason", "lane", "since", "until")
+_among_all = chosen_by("destination", "mapping", "reason", "customer", "since", "until")
 
 
 @deliveries.command("retry")
@@ -173,8 +173,8 @@ def retry(ids: Sequence[int], every: bool, chosen: Filter) -> None:
       destination deliveries retry --all --destination rehook --reason http_404 --since 2h
     """
     chosen = _named(ids, every, chosen, Status.FAILED)
-    count = _each(chosen, _again(Status.FAILED))
-    _say_how_many(count, ids, "failed, or are already awarded or stale", "will be sent again")
+    count = _decide_in_batches(chosen, _again(Status.FAILED))
+    _say_how_many(count, ids, "not failed, already awarded, or stale", "will be sent again")
 
 
 @deliveries.command("settle")
@@ -191,13 +191,15 @@ def settle(ids: Sequence[int], delivered: bool, again: bool, every: bool, chosen
     \b
     Examples:
       destination deliveries settle --delivered 42 43
-      destination deliveries settle --retry --all --lane ada --since 2026-05-01T08:00
+      destination deliveries settle --retry --all --customer ada --since 2026-05-01T08:00
     """
     if delivered == again:
         raise click.UsageError("Say either --delivered or --retry.")
     chosen = _named(ids, every, chosen, Status.UNCERTAIN)
-    count = _each(chosen, mark_delivered if delivered else _again(Status.UNCERTAIN))
-    _say_how_many(count, ids, "uncertain", "are delivered" if delivered else "will be sent again")
+    count = _decide_in_batches(chosen, mark_delivered if delivered else _again(Status.UNCERTAIN))
+    _say_how_many(
+        count, ids, "not uncertain", "are delivered" if delivered else "will be sent again"
+    )
 
 
 @click.group(invoke_without_command=True)
@@ -250,7 +252,7 @@ def _standing(name: str, standing: Standing) -> str:
 
 
 def _named(ids: Sequence[int], every: bool, chosen: Filter, status: Status) -> Filter:
-    """The filter for those that are named, or for all that others of its options choose."""
+    """The filter for the deliveries that are named; with --all, for those that filters choose."""
     if bool(ids) == every:
         raise click.UsageError("Name the deliveries, or say --all; not both.")
     if ids and chosen != EVERYTHING:
@@ -263,23 +265,21 @@ def _named(ids: Sequence[int], every: bool, chosen: Filter, status: Status) -> F
 def _again(status: Status) -> Decide:
     """Sends those at a status again, without traits that something newer has set."""
     destinations = Setup.read().clocked
-    return lambda database, some: send_again(database, some, status, destinations=destinations)
+    return lambda database, ids: send_again(database, ids, status, destinations=destinations)
 
 
-def _each(chosen: Filter, decide: Decide) -> int:
-    """Decide about the chosen deliveries, in small steps; for how many it was done."""
+def _decide_in_batches(chosen: Filter, decide: Decide) -> int:
+    """Decide about the chosen deliveries, in small batches. Returns for how many it was done."""
     database = kept_database(Setup.read())
     found = find_deliveries(database, chosen)
-    return sum(len(decide(database, some)) for some in batches(found, BATCH))
+    return sum(len(decide(database, ids)) for ids in batches(found, BATCH))
 
 
-def _say_how_many(count: int, ids: Sequence[int], status: str, words: str) -> None:
+def _say_how_many(count: int, ids: Sequence[int], why_not: str, words: str) -> None:
     click.echo(f"{count} {words}.")
-    left = len(set(ids)) - count
-    if left > 0:
-        raise Problem(
-            f"{left} of those named are not {status}, and stay as they are; or there are none such."
-        )
+    unchanged = len(set(ids)) - count
+    if unchanged > 0:
+        raise Problem(f"{unchanged} of those named were left as they are: not found, {why_not}.")
 
 
 def _show_attempt(attempt: Row, body: str | None) -> None:

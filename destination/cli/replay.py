@@ -103,7 +103,8 @@ def _replay_kept(
         raise click.UsageError("--may-pay-twice is for --uncertain.")
     setup = Setup.read()
     database, routes = kept_database(setup), setup.routes()
-    Registry(database, setup.destinations)  # from now on the routes know the subscribers
+    # Fan-out asks the destination `webhook` for its subscribers: a new registry tells it them.
+    Registry(database, setup.destinations)
     found = replays.find(database, kind, chosen)
     if not dry_run:
         remember_mappings(database, routes.digest, routes.texts)
