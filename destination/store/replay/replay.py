@@ -24,7 +24,7 @@ from destination.store.queries.filters import Condition, Filter
 from destination.store.queue.enqueue import decide, insert_routed, open_lanes
 from destination.store.replay import quarantine
 from destination.store.replay.quarantine import Try
-from destination.store.replay.retry import AGAIN, send_again
+from destination.store.replay.retry import UNTRIED, send_again
 from destination.store.rules import RuleContext
 from destination.store.rules.stale_traits import lock_profiles, moment
 from destination.support import json_codec
@@ -228,7 +228,7 @@ def _renew(
                 "payload": delivery.payload,
                 "mapping_set": delivery.mapping_set,
                 "created_at": now,  # by this its award knows it
-                **AGAIN,
+                **UNTRIED,
             }
             for number, delivery in renewed.items()
         ],

@@ -57,12 +57,12 @@ class _Place:
     call: str
     #: Its row; None where it is about to get one.
     delivery_id: int | None = None
-    #: What a new update sets, as places of its payload; nothing of others.
+    #: Payload paths a new update overwrites; empty for stored deliveries and other kinds.
     sets: frozenset[str | None] = frozenset()
     #: Whether it was ever under way: then it is sent, whatever comes.
     tried: bool = False
-    #: The event of a newer one that says all that it says.
-    by: int | None = None
+    #: The event of the newer update that makes it needless.
+    superseded_by: int | None = None
 
 
 def coalesce(
@@ -90,13 +90,18 @@ def coalesce(
             lane = lane_ids[delivery.destination, delivery.customer]
             if lane in lanes:
                 places[lane].append(_arriving(event_id, arrival, delivery))
-    gone = [place for lane in places.values() for place in _needless(lane)]
-    if not gone:
+    needless = [place for lane in places.values() for place in _needless(lane)]
+    if not needless:
         return routed
-    waiting = [place for place in gone if place.delivery_id is not None]
+    waiting = [place for place in needless if place.delivery_id is not None]
     _take_out(context.connection, waiting, context.now)
-    by = {(place.event_id, place.destination, place.mapping): place.by for place in gone}
-    return [(key, arrival.apply(partial(_check, by, key))) for key, arrival in routed]
+    newer = {
+        (place.event_id, place.destination, place.mapping): place.superseded_by
+        for place in needless
+    }
+    return [
+        (key, arrival.apply(partial(_discard_if_superseded, newer, key))) for key, arrival in routed
+    ]
 
 
 def _waiting(row: schema.Row) -> _Place:
@@ -129,7 +134,7 @@ def _arriving(event_id: int, arrival: Arrival, delivery: Delivery) -> _Place:
 
 
 def _needless(lane: list[_Place]) -> Iterator[_Place]:
-    """Those of a lane that later ones in it make needless."""
+    """The deliveries of a lane that later ones in it make needless."""
     lane.sort(key=lambda place: place.event_id)  # stable: those of one event keep their order
     for index, newer in enumerate(lane):
         if not newer.sets:
@@ -138,17 +143,17 @@ def _needless(lane: list[_Place]) -> Iterator[_Place]:
         for place in reversed(lane[:index]):
             if place.action != newer.action:
                 break  # an award between the two may depend on the earlier one
-            if place.by or place.tried or place.event_id == newer.event_id:
+            if place.superseded_by or place.tried or place.event_id == newer.event_id:
                 continue
             if _covers(newer.sets, says, place.payload) and of_engage(
                 json_codec.load_object(place.call)
             ):
-                place.by = newer.event_id
+                place.superseded_by = newer.event_id
                 yield place
 
 
 def _covers(sets: Collection[str | None], says: Mapping[str, Json], payload: str) -> bool:
-    """Whether all that a payload says is said again: its traits anew, and the rest as it was."""
+    """Whether a newer update repeats a payload: it sets its traits anew, and the rest is equal."""
     return all(
         place in says and (place in sets or says[place] == value)
         for place, value in _said(payload).items()
@@ -160,12 +165,12 @@ def _said(payload: str) -> dict[str, Json]:
     said: dict[str, Json] = {}
     for name, value in json_codec.load_object(payload).items():
         inner = value if isinstance(value, dict) and value else {}
-        said |= {f"{name}.{key}": each for key, each in inner.items()} or {name: value}
+        said |= {f"{name}.{key}": part for key, part in inner.items()} or {name: value}
     return said
 
 
 def _take_out(connection: sa.Connection, places: Sequence[_Place], now: float) -> None:
-    """Let discards stand for deliveries that wait."""
+    """Put discards in the place of deliveries that wait."""
     if not places:
         return
     table = schema.delivery
@@ -178,7 +183,7 @@ def _take_out(connection: sa.Connection, places: Sequence[_Place], now: float) -
                 "destination": place.destination,
                 "mapping": place.mapping,
                 "reason": DiscardReason.SUPERSEDED,
-                "detail": _detail(place.by),
+                "detail": _detail(place.superseded_by),
                 "at": now,
             }
             for place in places
@@ -186,12 +191,14 @@ def _take_out(connection: sa.Connection, places: Sequence[_Place], now: float) -
     )
 
 
-def _check(
-    by: Mapping[tuple[int, str, str], int | None], event_id: int, delivery: Delivery
+def _discard_if_superseded(
+    newer: Mapping[tuple[int, str, str], int | None], event_id: int, delivery: Delivery
 ) -> Delivery | Discard:
-    newer = by.get((event_id, delivery.destination, delivery.mapping))
-    return delivery.discarded(DiscardReason.SUPERSEDED, _detail(newer)) if newer else delivery
+    newer_id = newer.get((event_id, delivery.destination, delivery.mapping))
+    if newer_id is None:
+        return delivery
+    return delivery.discarded(DiscardReason.SUPERSEDED, _detail(newer_id))
 
 
-def _detail(newer: int | None) -> str:
-    return f"Event {newer} sets all of its traits anew, and came before it was sent."
+def _detail(newer_id: int | None) -> str:
+    return f"Event {newer_id} sets all of its traits anew, and came before it was sent."
