@@ -7,8 +7,9 @@ import click
 from destination.app import Setup
 from destination.cli.calls import replay_files
 from destination.cli.choosing import chosen_by
-from destination.cli.counting import Counted, Throttle, batches, counted, summarise
+from destination.cli.counting import Throttle, batches, counted, summarise
 from destination.cli.kept import kept_database
+from destination.model.arrival import CountedOutcome
 from destination.registry import Registry
 from destination.routing.route import Routes
 from destination.store.database import Database
@@ -112,7 +113,7 @@ def _replay_kept(
     again = "what is on its way is not sent a second time."
     counts = counted(outcomes, len(found), unit=UNITS[kind], again=again)
     summarise(counts, unit=UNITS[kind])
-    accepted = counts["accepted", None]
+    accepted = counts[CountedOutcome("accepted")]
     words = "would be put on their way" if dry_run else "were put on their way"
     click.echo(f"{accepted:,} of {len(found):,} {UNITS[kind]} {words}.")
 
@@ -125,7 +126,7 @@ def _run(
     *,
     rate: float | None,
     dry_run: bool,
-) -> Iterator[Counted]:
+) -> Iterator[CountedOutcome]:
     pace = Throttle(None if dry_run else rate, most=replays.BATCH)
     for ids in batches(found, pace.size):
         yield from replays.replay(database, kind, ids, routes, commit=not dry_run)

@@ -44,8 +44,13 @@ class Answer:
 
     @property
     def word(self) -> str:
-        """The outcome, with what was refused told apart from what a rule dropped."""
-        return "refused" if self.reason in REFUSALS else self.outcome
+        """As `outcome_word`."""
+        return outcome_word(self.outcome, self.reason)
+
+
+def outcome_word(outcome: str, reason: str | None) -> str:
+    """The outcome, with what was refused told apart from what a rule dropped."""
+    return "refused" if reason in REFUSALS else outcome
 
 
 class Sender:

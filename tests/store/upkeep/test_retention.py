@@ -262,7 +262,7 @@ def test_a_sweep_of_nothing_takes_no_lock(timed, monkeypatch):
 
 
 def test_mapping_files_go_when_no_delivery_names_them_and_they_are_old(timed, clock, monkeypatch):
-    monkeypatch.setattr(retention, "LOOK", 2)
+    monkeypatch.setattr(retention, "SCAN", 2)
     made = arrival("a").deliveries[0]
     for digest in ("first", "named", "last"):
         lists.remember_mappings(timed, digest, {"a.yaml": digest})
@@ -300,7 +300,7 @@ def kept_sets(database):
 
 
 def test_sweeping_goes_on_beside_the_work_and_ends(timed, clock, monkeypatch):
-    monkeypatch.setattr(retention, "REST", 0.01)
+    monkeypatch.setattr(retention, "SWEEP_EVERY", 0.01)
     monkeypatch.setattr(retention, "PAUSE", 0.0)
     receive(timed, "a")
     settle_all(timed)
