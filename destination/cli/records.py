@@ -172,8 +172,8 @@ def retry(ids: Sequence[int], every: bool, chosen: Filter) -> None:
       destination deliveries retry 42 43
       destination deliveries retry --all --destination rehook --reason http_404 --since 2h
     """
-    chosen = _named(ids, every, chosen, Status.FAILED)
-    count = _decide_in_batches(chosen, _again(Status.FAILED))
+    chosen = _filter_for(ids, every, chosen, Status.FAILED)
+    count = _decide_in_batches(chosen, _send_again(Status.FAILED))
     _say_how_many(count, ids, "not failed, already awarded, or stale", "will be sent again")
 
 
@@ -195,8 +195,10 @@ def settle(ids: Sequence[int], delivered: bool, again: bool, every: bool, chosen
     """
     if delivered == again:
         raise click.UsageError("Say either --delivered or --retry.")
-    chosen = _named(ids, every, chosen, Status.UNCERTAIN)
-    count = _decide_in_batches(chosen, mark_delivered if delivered else _again(Status.UNCERTAIN))
+    chosen = _filter_for(ids, every, chosen, Status.UNCERTAIN)
+    count = _decide_in_batches(
+        chosen, mark_delivered if delivered else _send_again(Status.UNCERTAIN)
+    )
     _say_how_many(
         count, ids, "not uncertain", "are delivered" if delivered else "will be sent again"
     )
@@ -251,7 +253,7 @@ def _standing(name: str, standing: Standing) -> str:
     return f"{name}: {' · '.join(words)}"
 
 
-def _named(ids: Sequence[int], every: bool, chosen: Filter, status: Status) -> Filter:
+def _filter_for(ids: Sequence[int], every: bool, chosen: Filter, status: Status) -> Filter:
     """The filter for the deliveries that are named; with --all, for those that filters choose."""
     if bool(ids) == every:
         raise click.UsageError("Name the deliveries, or say --all; not both.")
@@ -262,7 +264,7 @@ def _named(ids: Sequence[int], every: bool, chosen: Filter, status: Status) -> F
     return replace(chosen, ids=ids, status=status)
 
 
-def _again(status: Status) -> Decide:
+def _send_again(status: Status) -> Decide:
     """Sends those at a status again, without traits that something newer has set."""
     destinations = Setup.read().clocked
     return lambda database, ids: send_again(database, ids, status, destinations=destinations)

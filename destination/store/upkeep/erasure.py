@@ -72,7 +72,7 @@ def find(database: Database, customers: Sequence[str], anonymous: Sequence[str] 
             waiting += wait
         for start in range(0, len(anonymous), AT_ONCE):
             names = anonymous[start : start + AT_ONCE]
-            for event_id, name in _named(connection, "anonymousId", names, _NAMELESS_CALL):
+            for event_id, name in _events_naming(connection, "anonymousId", names, _NAMELESS_CALL):
                 events.add(event_id)
                 found.add(name)
     unknown = len({*customers, *anonymous} - found)
@@ -96,16 +96,16 @@ def _of_customers(
         *connection.execute(
             sa.select(_event.c.id, _event.c.user_id).where(_event.c.user_id.in_(customers))
         ),
-        *_named(connection, "userId", customers, _NAMELESS_CALL),
+        *_events_naming(connection, "userId", customers, _NAMELESS_CALL),
         # Who was called so before.
-        *_named(connection, "previousId", customers, _event.c.type == "alias"),
+        *_events_naming(connection, "previousId", customers, _event.c.type == "alias"),
     ]
     events = {*sent, *(event_id for event_id, _ in named)}
     names = {*(each.customer for each in lanes), *(name for _, name in named)}
     return events, names, connection.execute(waits).scalar_one()
 
 
-def _named(
+def _events_naming(
     connection: sa.Connection, key: str, values: Sequence[str], which: sa.ColumnElement[bool]
 ) -> Iterator[tuple[int, str]]:
     """Events whose call has one of the values under a key, with it: as text, or as the number it
