@@ -162,7 +162,7 @@ _among_all = chosen_by("destination", "mapping", "reason", "customer", "since", 
 @click.option("--all", "every", is_flag=True, help="All that failed, or those that filters choose.")
 @_among_all
 def retry(ids: Sequence[int], every: bool, chosen: Filter) -> None:
-    """Send failed deliveries again just as they were, each in its place in its lane.
+    """Send failed deliveries again as they were made, each in its place in its lane.
 
     Traits that a newer event has set since are left out; where nothing is left, it stays, as stale.
     Where a mapping was mended since, `destination replay --failed` makes them anew.

@@ -55,7 +55,7 @@ def replay(
     """Send again what is kept, or calls from files.
 
     Kept events run again by the mappings as they are now, and only what is missing is sent, in
-    each customer's order. An uncertain award is sent again just as it was. It can be stopped at
+    each customer's order. An uncertain award is sent again as it was made. It can be stopped at
     any time and run again: what is on its way already is not sent a second time.
 
     PATHS are files of calls, which are sent to the receiver: JSON, a list, a call a line, gzipped
