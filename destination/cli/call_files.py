@@ -1,4 +1,4 @@
-"""Payloads: calls read from files, folders and standard input, to replay or to preview.
+"""Calls that are read from files, folders and standard input, to replay or to preview.
 
 A file holds one call, a JSON list of them, `{"batch": [...]}`, or one call a line; it may be
 gzipped. A fixture is a file that says beside its call what is expected of it:
@@ -32,8 +32,8 @@ _SUFFIXES = (".json", ".ndjson", ".jsonl", ".json.gz", ".ndjson.gz", ".jsonl.gz"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Payload:
-    """One call, from somewhere."""
+class FileCall:
+    """One call that stands in a file, or on standard input."""
 
     #: Where it is from: `order-completed.json`, `export.ndjson:17`.
     name: str
@@ -55,8 +55,8 @@ class _Fixture(TypedDict, total=False):
     before: list[Json]
 
 
-def read_all(paths: Iterable[str], source: Source | None = None) -> Iterator[Payload]:
-    """The payloads of files and folders, in order; `-` is standard input. With a source, each is
+def read_all(paths: Iterable[str], source: Source | None = None) -> Iterator[FileCall]:
+    """The calls of files and folders, in order; `-` is standard input. With a source, each is
     what that source makes of the text: a notice of an engine is a call of one of its members.
 
     Raises Problem for a path that cannot be read.
@@ -91,21 +91,21 @@ def opened(given: str) -> Iterator[Lines]:
         raise Problem(f"{given} cannot be read: {error}.") from error
 
 
-def _as_sent(found: Iterator[Payload], source: Source | None) -> Iterator[Payload]:
-    for payload in found:
-        if source is None or isinstance(payload.call, Refused):
-            yield payload
+def _as_sent(found: Iterator[FileCall], source: Source | None) -> Iterator[FileCall]:
+    for file_call in found:
+        if source is None or isinstance(file_call.call, Refused):
+            yield file_call
             continue
         try:
-            calls, _ = source.calls(payload.text.encode())
+            calls, _ = source.calls(file_call.text.encode())
         except Refused as refused:
             calls = [refused]
         for call in calls:
-            yield replace(payload, call=call)
+            yield replace(file_call, call=call)
 
 
-def renewed(payload: Payload, suffix: str) -> Payload:
-    """The same payload as a new call: its message id, and those of what it sends before, get
+def renewed(file_call: FileCall, suffix: str) -> FileCall:
+    """The same as a new call: its message id, and those of what it sends before, get
     `suffix`; a call that has none gets a `sentAt` of its own, as each sending has.
     """
 
@@ -127,7 +127,9 @@ def renewed(payload: Payload, suffix: str) -> Payload:
         return json_codec.dumps({"json": inner} if wrapped else inner)
 
     return replace(
-        payload, text=renew(payload.text), before=tuple(renew(text) for text in payload.before)
+        file_call,
+        text=renew(file_call.text),
+        before=tuple(renew(text) for text in file_call.before),
     )
 
 
@@ -146,8 +148,8 @@ def _lines(stream: io.BufferedReader) -> Iterator[Lines]:
         yield ((number, line) for number, line in enumerate(text, 1) if line.strip())
 
 
-def read(lines: Lines, name: str) -> Iterator[Payload]:
-    """The payloads that lines hold, as they are needed where each line is one."""
+def read(lines: Lines, name: str) -> Iterator[FileCall]:
+    """The calls that lines hold, read as they are needed where each line is one."""
     first, second = next(lines, None), next(lines, None)
     if first is None:
         return
@@ -162,39 +164,39 @@ def read(lines: Lines, name: str) -> Iterator[Payload]:
         if any(_complete(line) for _, line in rest):
             yield from _one_a_line(rest, name)  # its first line alone is broken
         else:
-            yield Payload(name=name, call=refused, text=document)
+            yield FileCall(name=name, call=refused, text=document)
 
 
-def _one_a_line(lines: Iterable[tuple[int, str]], name: str) -> Iterator[Payload]:
+def _one_a_line(lines: Iterable[tuple[int, str]], name: str) -> Iterator[FileCall]:
     for number, line in lines:
         place = f"{name}:{number}"
         try:
             yield from _document(line.strip(), place)
         except Refused as refused:
-            yield Payload(name=place, call=refused, text=line.strip())
+            yield FileCall(name=place, call=refused, text=line.strip())
 
 
-def _document(text: str, name: str) -> Iterator[Payload]:
-    """The payloads of one JSON text. Raises Refused where it cannot be read at all."""
+def _document(text: str, name: str) -> Iterator[FileCall]:
+    """The calls of one JSON text. Raises Refused where it cannot be read at all."""
     calls, batch = read_calls(text)
     for index, call in enumerate(calls):
         if isinstance(call, dict) and "expect" in call and ("call" in call or "body" in call):
             yield _fixture(cast(_Fixture, call), name)
         elif isinstance(call, Refused):
-            yield Payload(name=f"{name}[{index}]", call=call, text=call.text)
+            yield FileCall(name=f"{name}[{index}]", call=call, text=call.text)
         else:
             place = f"{name}[{index}]" if batch else name
-            yield Payload(name=place, call=call, text=json_codec.dumps(call))
+            yield FileCall(name=place, call=call, text=json_codec.dumps(call))
 
 
-def _fixture(fixture: _Fixture, name: str) -> Payload:
+def _fixture(fixture: _Fixture, name: str) -> FileCall:
     text = json_codec.dumps(fixture["call"]) if "call" in fixture else fixture["body"]
     try:
         [call], _ = read_calls(text)
     except Refused as refused:
         call = refused
     before = tuple(json_codec.dumps(call) for call in fixture.get("before", []))
-    return Payload(name=name, call=call, text=text, expect=fixture["expect"], before=before)
+    return FileCall(name=name, call=call, text=text, expect=fixture["expect"], before=before)
 
 
 def _complete(line: str) -> bool:

@@ -8,12 +8,11 @@ import click
 
 from destination.app import Setup
 from destination.cli import call_files
-from destination.cli.call_files import Payload
-from destination.cli.counting import Counted, Throttle, counted, summarise
-from destination.cli.sender import Sender
+from destination.cli.call_files import FileCall
+from destination.cli.counting import Throttle, counted, summarise
+from destination.cli.sender import Sender, outcome_word
 from destination.errors import Refused
-from destination.model.arrival import Arrival, Outcome
-from destination.model.reason import REFUSALS
+from destination.model.arrival import Arrival, CountedOutcome, Outcome
 from destination.partners.base.source import Source
 from destination.routing.route import arrive
 
@@ -34,7 +33,7 @@ def replay_files(
     """Send the calls of files to a receiver, and print what became of them. Raises Exit with 1
     when one was refused, and Problem when a file cannot be read or the receiver not reached.
     """
-    outcomes: Iterator[Counted]
+    outcomes: Iterator[CountedOutcome]
     partner = setup.source(source)
     calls = call_files.read_all(paths, partner)
     if dry_run:
@@ -43,7 +42,7 @@ def replay_files(
     else:
         if new_ids:
             suffix = f"-{time.time_ns():x}"
-            calls = (call_files.renewed(payload, suffix) for payload in calls)
+            calls = (call_files.renewed(file_call, suffix) for file_call in calls)
         outcomes = send(Sender(url or receiver_url(setup, source), partner), calls, rate)
     again = "those are duplicates then."
     counts = counted(outcomes, _total(paths, partner), unit="calls", again=again)
@@ -58,29 +57,29 @@ def receiver_url(setup: Setup, source: str) -> str:
     return f"http://{setup.settings.host}:{setup.settings.port}/webhooks/{source}"
 
 
-def outcome_of(arrival: Arrival) -> tuple[str, str | None]:
-    """What the receiver would answer, and why: `("discarded", "id_required")`."""
+def outcome_of(arrival: Arrival) -> CountedOutcome:
+    """What the receiver would answer, and why: `discarded`, `id_required`."""
     if arrival.deliveries:
-        return Outcome.ACCEPTED, None
+        return CountedOutcome(Outcome.ACCEPTED)
     reason = arrival.discards[0].reason
-    return ("refused" if reason in REFUSALS else Outcome.DISCARDED), reason
+    return CountedOutcome(outcome_word(Outcome.DISCARDED, reason), reason)
 
 
-def send(sender: Sender, found: Iterable[Payload], rate: float | None) -> Iterator[Counted]:
-    """Send payloads in order, many in a request where they go together."""
+def send(sender: Sender, found: Iterable[FileCall], rate: float | None) -> Iterator[CountedOutcome]:
+    """Send calls in order, many in a request where they go together."""
     pace = Throttle(rate, most=BATCH)
     for alone, group in itertools.groupby(found, key=_goes_alone):
         while batch := list(itertools.islice(group, 1 if alone else pace.size)):
             for text in batch[0].before:
                 sender.send([text])
-            for result in sender.send([payload.text for payload in batch]):
-                yield result.word, result.reason
+            for result in sender.send([file_call.text for file_call in batch]):
+                yield CountedOutcome(result.word, result.reason)
             pace.wait(len(batch))
 
 
-def _goes_alone(payload: Payload) -> bool:
+def _goes_alone(file_call: FileCall) -> bool:
     """A fixture is sent as it is; so is what cannot be read, which would spoil a list."""
-    return payload.expect is not None or isinstance(payload.call, Refused)
+    return file_call.expect is not None or isinstance(file_call.call, Refused)
 
 
 def _total(paths: Iterable[str], source: Source) -> int | None:

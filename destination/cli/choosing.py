@@ -46,6 +46,13 @@ _MOMENT = Moment()
 #: What a command of click's runs.
 Command = Callable[..., None]
 
+
+def _customer(command: Command) -> Command:
+    """`--customer`; `--lane` is its former name."""
+    former = click.option("--lane", "customer", hidden=True)
+    return click.option("--customer", help="Only those of this customer.")(former(command))
+
+
 #: Each option by its name, which is that of the filter's field too.
 _OPTIONS: dict[str, Callable[[Command], Command]] = {
     "status": click.option(
@@ -61,7 +68,7 @@ _OPTIONS: dict[str, Callable[[Command], Command]] = {
     "reason": click.option(
         "--reason", help="Only those with this reason: http_400, no_matching_mapping, …"
     ),
-    "lane": click.option("--lane", help="Only those of this customer."),
+    "customer": _customer,
     "since": click.option(
         "--since", type=_MOMENT, help="Only those made since: 2026-05-01T08:30 (UTC), or 2h ago."
     ),

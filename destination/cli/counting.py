@@ -10,11 +10,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from destination.cli import tables
 from destination.errors import Problem
+from destination.model.arrival import CountedOutcome
 
 T = TypeVar("T")
-
-#: What is counted: an outcome, and its reason.
-Counted = tuple[str, str | None]
 
 
 class Throttle:
@@ -36,13 +34,13 @@ class Throttle:
 
 
 def counted(
-    outcomes: Iterable[Counted], total: int | None, *, unit: str, again: str
-) -> Counter[Counted]:
+    outcomes: Iterable[CountedOutcome], total: int | None, *, unit: str, again: str
+) -> Counter[CountedOutcome]:
     """Count outcomes, with a progress bar on standard error. Raises Problem on Ctrl-C, which
     says what becomes of it when it is run `again`.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    counts: Counter[Counted] = Counter()
+    counts: Counter[CountedOutcome] = Counter()
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
         task = progress.add_task(unit, total=total)
         try:
@@ -56,7 +54,7 @@ def counted(
     return counts
 
 
-def summarise(counts: Counter[Counted], *, unit: str) -> None:
+def summarise(counts: Counter[CountedOutcome], *, unit: str) -> None:
     """Print the table of outcomes."""
     table = tables.new_table(("outcome", "reason", unit))
     for (outcome, reason), count in sorted(counts.items(), key=lambda item: str(item[0])):
@@ -65,6 +63,6 @@ def summarise(counts: Counter[Counted], *, unit: str) -> None:
         tables.console().print(table)
 
 
-def steps(found: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """All of `found`, up to `size` at a time."""
+def batches(found: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """All of `found`, at most `size` at a time."""
     return (found[start : start + size] for start in range(0, len(found), size))

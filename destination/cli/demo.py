@@ -26,9 +26,9 @@ from rich.text import Text
 
 from destination import partners
 from destination.cli import call_files, returns, shipped, tables
-from destination.cli.call_files import Payload
+from destination.cli.call_files import FileCall
+from destination.cli.request_body import body_of
 from destination.cli.sender import Answer, Sender
-from destination.cli.sent import body_of
 from destination.cli.service import (
     PRACTICE_USER,
     SANDBOX_PORT,
@@ -46,7 +46,7 @@ from destination.store.queries.filters import Filter
 from destination.support import json_codec, supervisor
 
 #: Seconds to wait for the service to be up, and for the fixtures to be delivered.
-PATIENCE = 30.0
+READY_WITHIN = 30.0
 
 #: From how many columns on each exchange is shown in full, and how wide an outcome is then.
 WIDE, OUTCOME = 140, 42
@@ -63,16 +63,16 @@ EXAMPLE = {
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of the table: a payload and what became of it."""
+    """One line of the table: a call and what became of it."""
 
-    payload: Payload
+    file_call: FileCall
     result: Answer
     #: Each request, with the status and the body of its answer.
     exchanges: list[tuple[str, int | None, str]]
 
     @property
     def as_expected(self) -> bool:
-        expected = self.payload.expect
+        expected = self.file_call.expect
         found = {"outcome": self.result.outcome, "reason": self.result.reason}
         return expected is None or all(found[key] == value for key, value in expected.items())
 
@@ -90,7 +90,7 @@ def run_demo(once: bool, fixtures: Path | None) -> None:
     Then it serves until Ctrl-C. What is accepted is kept in var/practice.db, and goes on at the
     next start.
     """
-    payloads = list(call_files.read_all([str(fixtures or shipped.practice() / "segment")]))
+    file_calls = list(call_files.read_all([str(fixtures or shipped.practice() / "segment")]))
     port, sandbox_port = _free_port(Settings().port), _free_port(SANDBOX_PORT)
     key = secrets.token_hex(8)
     environment = _environment(port, sandbox_port, key)
@@ -106,11 +106,11 @@ def run_demo(once: bool, fixtures: Path | None) -> None:
         before = returns.newest_event(kept)
         destinations = partners.destinations(Environment.load(environment))
         shown = [
-            _row(payload, result, kept, destinations)
-            for payload, result in _send(payloads, sender, kept)
+            _row(file_call, result, kept, destinations)
+            for file_call, result in _send(file_calls, sender, kept)
         ]
         _print(shown)
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + READY_WITHIN
         came = returns.wait_for_webhooks(sandbox_url, kept, after=before, until=until)
         click.echo("What the engines told by webhook, and what of it went on:\n")
         returns.print_returns(kept, after=before)
@@ -190,7 +190,7 @@ def _free_port(wanted: int) -> int:
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], url: str) -> None:
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + READY_WITHIN
     while time.monotonic() < until:
         if process.poll() is not None:
             raise Problem("The service has stopped; what it said stands above.")
@@ -202,30 +202,30 @@ def _wait_until_up(process: subprocess.Popen[bytes], url: str) -> None:
     raise Problem(f"{url} does not answer.")
 
 
-def _send(found: list[Payload], sender: Sender, kept: Database) -> list[tuple[Payload, Answer]]:
-    """Send the payloads as new calls, one by one, and wait until all have been delivered."""
+def _send(found: list[FileCall], sender: Sender, kept: Database) -> list[tuple[FileCall, Answer]]:
+    """Send the calls of the files as new ones, one by one. Wait until all are delivered."""
     suffix = f"-{time.time_ns():x}"
-    results: list[tuple[Payload, Answer]] = []
+    results: list[tuple[FileCall, Answer]] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        for payload in progress.track(found, description="Sending the fixtures"):
-            new = call_files.renewed(payload, suffix)
+        for file_call in progress.track(found, description="Sending the fixtures"):
+            new = call_files.renewed(file_call, suffix)
             for text in new.before:
                 _wait_until_settled(kept, sender.send([text]))
-            results += [(payload, result) for result in sender.send([new.text])]
+            results += [(file_call, result) for result in sender.send([new.text])]
     _wait_until_settled(kept, [result for _, result in results])
     return results
 
 
 def _wait_until_settled(kept: Database, results: Sequence[Answer]) -> None:
     ids = [result.message_id for result in results if result.message_id]
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + READY_WITHIN
     while lists.unsettled(kept, ids) and time.monotonic() < until:
         time.sleep(0.05)
 
 
 def _row(
-    payload: Payload, result: Answer, kept: Database, destinations: Mapping[str, Destination]
+    file_call: FileCall, result: Answer, kept: Database, destinations: Mapping[str, Destination]
 ) -> Row:
     exchanges = []
     if result.outcome == "accepted" and result.message_id:
@@ -237,7 +237,7 @@ def _row(
                 body = body_of(full, destinations, attempt["method"]) or ""
                 answer = (attempt["answer"] or "").strip()
                 exchanges.append((f"{attempt['method']} {path} {body}", attempt["status"], answer))
-    return Row(payload=payload, result=result, exchanges=exchanges)
+    return Row(file_call=file_call, result=result, exchanges=exchanges)
 
 
 def _print(shown: list[Row]) -> None:
@@ -283,11 +283,11 @@ def _in_short(row: Row, room: int) -> Text:
 
 
 def _folder(row: Row) -> str:
-    return row.payload.name.rpartition("/")[0]
+    return row.file_call.name.rpartition("/")[0]
 
 
 def _name(row: Row) -> str:
-    return row.payload.name.rpartition("/")[2].removesuffix(".json")
+    return row.file_call.name.rpartition("/")[2].removesuffix(".json")
 
 
 def _outcome(row: Row) -> Text:
@@ -295,7 +295,7 @@ def _outcome(row: Row) -> Text:
     if row.result.reason:
         text.append(f" {row.result.reason}", style="dim")
     if not row.as_expected:
-        text.append(f" expected {json_codec.dumps(row.payload.expect)}", style="bold red")
+        text.append(f" expected {json_codec.dumps(row.file_call.expect)}", style="bold red")
     return text
 
 

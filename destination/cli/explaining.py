@@ -8,7 +8,7 @@ from marshmallow import ValidationError
 from rich.text import Text
 
 from destination.cli import tables
-from destination.cli.call_files import Payload
+from destination.cli.call_files import FileCall
 from destination.cli.calls import outcome_of
 from destination.mapping import MISSING
 from destination.mapping.explain import Trace, explain_fields, explain_trigger, shown
@@ -40,10 +40,10 @@ class Explainer:
         self._in_detail = in_detail
         self._console = tables.console(WIDTH)
 
-    def explain(self, payload: Payload, arrival: Arrival) -> None:
+    def explain(self, file_call: FileCall, arrival: Arrival) -> None:
         """Print one call: what becomes of it, and what each mapping makes of it."""
         outcome, reason = outcome_of(arrival)
-        head = Text.assemble((printable(payload.name), "bold"), "  ", tables.coloured(outcome))
+        head = Text.assemble((printable(file_call.name), "bold"), "  ", tables.coloured(outcome))
         self._line(head + Text(f"  {reason}" if reason else ""))
         if arrival.discards and arrival.discards[0].mapping is None and not _unmatched(arrival):
             self._line(Text(printable(arrival.discards[0].detail)), indent=2)
@@ -51,7 +51,7 @@ class Explainer:
         else:
             for mapping in self._routes.mappings:
                 # A mapping is asked of objects alone.
-                self._explain_mapping(mapping, cast(dict[str, Json], payload.call), arrival)
+                self._explain_mapping(mapping, cast(dict[str, Json], file_call.call), arrival)
         self._console.print()
 
     def _explain_mapping(self, mapping: Mapping, call: dict[str, Json], arrival: Arrival) -> None:

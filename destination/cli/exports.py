@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from destination.cli import call_files
-from destination.cli.call_files import Lines, Payload
+from destination.cli.call_files import FileCall, Lines
 from destination.errors import Problem
 from destination.model.event import message_id
 
@@ -17,7 +17,7 @@ class Sent:
 
     message_id: str
     #: The call itself, where the export has it.
-    payload: Payload | None
+    file_call: FileCall | None
 
 
 def read_export(path: str) -> Iterator[Sent]:
@@ -32,11 +32,13 @@ def read_export(path: str) -> Iterator[Sent]:
             return
         lines = itertools.chain([first], lines)
         if first[1].lstrip().startswith(("{", "[")):
-            for payload in call_files.read(lines, path):
-                yield Sent(message_id=message_id(payload.call, payload.text), payload=payload)
+            for file_call in call_files.read(lines, path):
+                yield Sent(
+                    message_id=message_id(file_call.call, file_call.text), file_call=file_call
+                )
         else:
             for found in _ids(first[1], lines, path):
-                yield Sent(message_id=found, payload=None)
+                yield Sent(message_id=found, file_call=None)
 
 
 def _ids(first: str, lines: Lines, path: str) -> Iterator[str]:

@@ -6,6 +6,7 @@ from destination.app import Setup
 from destination.cli.call_files import opened
 from destination.cli.counting import counted
 from destination.cli.kept import kept_database
+from destination.model.arrival import CountedOutcome
 from destination.store.upkeep import erasure
 from destination.store.upkeep.erasure import Known
 from destination.support.json_codec import is_unicode
@@ -47,13 +48,15 @@ def forget(user_ids: tuple[str, ...], anonymous: tuple[str, ...], yes: bool) -> 
     database = kept_database(Setup.read())
     known = erasure.find(database, named, anonymous)
     if known.unknown:
-        click.echo(f"Of {known.unknown:,} of the ids that you name, nothing was found.", err=True)
+        click.echo(f"Nothing was found for {known.unknown:,} of the ids.", err=True)
     if not yes:
         click.confirm(f"Remove for ever: {_so_many(len(known.events), known)}?", abort=True)
         # Calls have come while somebody thought about it.
         known = erasure.find(database, named, anonymous)
     outcomes = (
-        ("removed", None) for count in erasure.forget(database, named, known) for _ in range(count)
+        CountedOutcome("removed")
+        for count in erasure.forget(database, named, known)
+        for _ in range(count)
     )
     again = "it goes on where it stopped."
     removed = counted(outcomes, len(known.events), unit="events", again=again)

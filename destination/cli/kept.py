@@ -4,7 +4,8 @@ import click
 
 from destination.app import Setup
 from destination.errors import Problem
-from destination.store.database import Database, connect
+from destination.store import database
+from destination.store.database import Database
 
 
 def kept_database(setup: Setup) -> Database:
@@ -12,7 +13,7 @@ def kept_database(setup: Setup) -> Database:
 
     Raises Problem where there is no database: an empty list would say that all is well.
     """
-    opened = connect(setup.settings.database_url)
+    opened = database.connect(setup.settings.database_url)
     if not opened.exists():
         raise Problem(
             "The database that DESTINATION_DATABASE_URL names has no tables: has the receiver "

@@ -77,7 +77,7 @@ def show(name: str) -> None:
       destination mappings show "Track Event"
     """
     setup = Setup.read()
-    mapping = _named(setup, name)
+    mapping = _find_mapping(setup, name)
     content = _content(mapping)
     action = setup.destinations[mapping.destination].actions[mapping.action]
     rows = [
@@ -188,7 +188,7 @@ def disable(name: str) -> None:
 
 
 def _switch(name: str, *, enabled: bool) -> None:
-    mapping = _named(Setup.read(), name)
+    mapping = _find_mapping(Setup.read(), name)
     word = "on" if enabled else "off"
     if mapping.enabled == enabled:
         click.echo(f"{mapping.name} is {word} already: {mapping.path}")
@@ -252,7 +252,7 @@ def _content(mapping: Mapping) -> dict[str, object]:
     return content
 
 
-def _named(setup: Setup, name: str) -> Mapping:
+def _find_mapping(setup: Setup, name: str) -> Mapping:
     """The mapping of a name, or of a file's path. Raises Problem where it is none, or several."""
     found = drafts.mappings(setup)
     chosen = [each for each in found if name in (each.name, str(each.path))]

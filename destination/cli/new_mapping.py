@@ -95,13 +95,21 @@ def new(
         for field, declared in action.fields.fields.items()
         if (value := _value(ask, field, declared, values.get(field), matching)) != NOTHING
     }
-    trigger = _trigger(type_, event)
     content: dict[str, object] = {
         "name": name,
         "action": action.name,
-        "trigger": trigger,
+        "trigger": _trigger(type_, event),
         "fields": fields,
     }
+    others = _mappings_that_fire(setup, source, _calls_like(type_, event, matching))
+    made = _write(setup, direction, content)
+    _what_next(made, matching, others)
+
+
+def _write(setup: Setup, direction: str, content: dict[str, object]) -> Draft:
+    """Write the mapping file, where lint finds no fault in it and no other does the same. Raises
+    Problem.
+    """
     if twin := _twin(setup, direction, content):
         raise Problem(
             f"Nothing is written: {twin.path} does the same, by the name {twin.name!r}. Both would "
@@ -110,15 +118,24 @@ def new(
     made = drafts.draft(setup, direction, content)
     if findings := drafts.findings(setup, [made]):
         raise Problem("\n".join(["Nothing is written:", *map(str, findings)]))
-    calls: list[Mapping[str, object]] = [each.call for each in matching]
-    calls.append({"type": type_, NAMED.get(type_, ""): event})
-    others = [
-        each.name
-        for each in drafts.mappings(setup)
-        if each.enabled and each.source == source and any(map(each.matches, calls))
-    ]
     drafts.write([made])
-    _what_next(made, matching, others)
+    return made
+
+
+def _calls_like(type_: str, event: str, matching: Sequence[Sample]) -> list[Mapping[str, object]]:
+    """Calls on which the new mapping fires: those of the fixtures, and a bare one."""
+    return [*(sample.call for sample in matching), {"type": type_, NAMED.get(type_, ""): event}]
+
+
+def _mappings_that_fire(
+    setup: Setup, source: str, calls: Sequence[Mapping[str, object]]
+) -> list[str]:
+    """The names of the mappings that are there already and fire on one of the calls."""
+    return [
+        mapping.name
+        for mapping in drafts.mappings(setup)
+        if mapping.enabled and mapping.source == source and any(map(mapping.matches, calls))
+    ]
 
 
 class _Asking:

@@ -74,13 +74,13 @@ def _show(
         routes = _only(routes, only)
     explainer = Explainer(routes, in_detail=only is not None)
     refused = False
-    for payload in call_files.read_all(paths, setup.source(source)):
-        arrival = arrive(payload.call, source, routes)
+    for file_call in call_files.read_all(paths, setup.source(source)):
+        arrival = arrive(file_call.call, source, routes)
         refused = refused or any(discard.reason in REFUSALS for discard in arrival.discards)
         if as_json:
             click.echo(json_codec.dumps(_row(arrival, routes)))
         else:
-            explainer.explain(payload, arrival)
+            explainer.explain(file_call, arrival)
     return refused
 
 

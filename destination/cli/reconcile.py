@@ -8,11 +8,12 @@ import click
 
 from destination.app import Setup
 from destination.cli.calls import receiver_url, send
-from destination.cli.counting import Counted, counted, summarise
+from destination.cli.counting import counted, summarise
 from destination.cli.exports import Sent, read_export
 from destination.cli.kept import kept_database
 from destination.cli.sender import Sender
 from destination.errors import Problem
+from destination.model.arrival import CountedOutcome
 from destination.store.database import Database
 from destination.store.queries.reconcile import outcomes
 from destination.support import json_codec
@@ -21,7 +22,7 @@ from destination.support import json_codec
 CHUNK = 500
 
 #: What never arrived.
-MISSING: Counted = ("missing", None)
+MISSING = CountedOutcome("missing")
 
 
 @click.command()
@@ -69,7 +70,7 @@ def reconcile(file: str, sending: bool, rate: float | None, url: str | None, as_
 
 def _compare(
     database: Database, found: Iterator[Sent], sender: Sender | None, rate: float | None
-) -> Iterator[tuple[str, Counted]]:
+) -> Iterator[tuple[str, CountedOutcome]]:
     """Each call's message id, with what became of it; those that are missing are sent."""
     while chunk := list(itertools.islice(found, CHUNK)):
         known = outcomes(database, "segment", [sent.message_id for sent in chunk])
@@ -85,23 +86,21 @@ def _compare(
 
 def _send(
     sender: Sender, missing: Sequence[Sent], rate: float | None
-) -> Iterator[tuple[str, Counted]]:
-    payloads = [sent.payload for sent in missing if sent.payload]
-    if len(payloads) < len(missing):
+) -> Iterator[tuple[str, CountedOutcome]]:
+    calls = [sent.file_call for sent in missing if sent.file_call]
+    if len(calls) < len(missing):
         raise Problem(
             "The export has message ids alone, and what is missing cannot be sent from them. "
             "--send needs an export of whole calls."
         )
-    answers = send(sender, payloads, rate)
+    answers = send(sender, calls, rate)
     for sent, (word, reason) in zip(missing, answers, strict=True):
-        yield sent.message_id, (f"sent, {word}", reason)
+        yield sent.message_id, CountedOutcome(f"sent, {word}", reason)
 
 
-def _print(compared: Iterable[tuple[str, Counted]]) -> Counter[Counted]:
-    counts: Counter[Counted] = Counter()
-    for message_id, (outcome, reason) in compared:
-        click.echo(
-            json_codec.dumps({"messageId": message_id, "outcome": outcome, "reason": reason})
-        )
-        counts[outcome, reason] += 1
+def _print(compared: Iterable[tuple[str, CountedOutcome]]) -> Counter[CountedOutcome]:
+    counts: Counter[CountedOutcome] = Counter()
+    for message_id, became in compared:
+        click.echo(json_codec.dumps({"messageId": message_id, **became._asdict()}))
+        counts[became] += 1
     return counts

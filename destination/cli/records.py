@@ -8,9 +8,9 @@ import click
 from destination.app import Setup
 from destination.cli import tables
 from destination.cli.choosing import chosen_by
-from destination.cli.counting import steps
+from destination.cli.counting import batches
 from destination.cli.kept import kept_database
-from destination.cli.sent import body_of
+from destination.cli.request_body import body_of
 from destination.errors import Problem
 from destination.model.delivery import Status
 from destination.store.database import Database
@@ -19,7 +19,7 @@ from destination.store.queries.backlog import Standing, standings
 from destination.store.queries.filters import EVERYTHING, Filter
 from destination.store.queries.lists import Row
 from destination.store.queries.rows import DiscardRow
-from destination.store.replay.replay import STEP, find_deliveries
+from destination.store.replay.replay import BATCH, find_deliveries
 from destination.store.replay.retry import mark_delivered, send_again
 from destination.support import json_codec
 
@@ -31,7 +31,7 @@ _limit = click.option(
     "--limit", type=click.IntRange(1, 10**9), help="How many at most; a table shows 50, --json all."
 )
 
-#: Decides about some deliveries; those for which it was done.
+#: Decides about deliveries, by their ids; returns the ids of those for which it was done.
 Decide = Callable[[Database, Sequence[int]], Collection[int]]
 
 EVENTS = {
@@ -105,7 +105,7 @@ def show_event(event_id: int) -> None:
 
 
 @click.group(invoke_without_command=True)
-@chosen_by("status", "destination", "mapping", "reason", "lane", "message_id", "since", "until")
+@chosen_by("status", "destination", "mapping", "reason", "customer", "message_id", "since", "until")
 @_limit
 @_as_json
 @click.pass_context
@@ -154,7 +154,7 @@ def show_delivery(delivery_id: int) -> None:
         _show_attempt(attempt, body_of(delivery, setup.destinations, attempt["method"]))
 
 
-_among_all = chosen_by("destination", "mapping", "reason", "lane", "since", "until")
+_among_all = chosen_by("destination", "mapping", "reason", "customer", "since", "until")
 
 
 @deliveries.command("retry")
@@ -162,7 +162,7 @@ _among_all = chosen_by("destination", "mapping", "reason", "lane", "since", "unt
 @click.option("--all", "every", is_flag=True, help="All that failed, or those that filters choose.")
 @_among_all
 def retry(ids: Sequence[int], every: bool, chosen: Filter) -> None:
-    """Send failed deliveries again just as they were, each in its place in its lane.
+    """Send failed deliveries again as they were made, each in its place in its lane.
 
     Traits that a newer event has set since are left out; where nothing is left, it stays, as stale.
     Where a mapping was mended since, `destination replay --failed` makes them anew.
@@ -172,9 +172,9 @@ def retry(ids: Sequence[int], every: bool, chosen: Filter) -> None:
       destination deliveries retry 42 43
       destination deliveries retry --all --destination rehook --reason http_404 --since 2h
     """
-    chosen = _named(ids, every, chosen, Status.FAILED)
-    count = _each(chosen, _again(Status.FAILED))
-    _say_how_many(count, ids, "failed, or are already awarded or stale", "will be sent again")
+    chosen = _filter_for(ids, every, chosen, Status.FAILED)
+    count = _decide_in_batches(chosen, _send_again(Status.FAILED))
+    _say_how_many(count, ids, "not failed, already awarded, or stale", "will be sent again")
 
 
 @deliveries.command("settle")
@@ -191,13 +191,17 @@ def settle(ids: Sequence[int], delivered: bool, again: bool, every: bool, chosen
     \b
     Examples:
       destination deliveries settle --delivered 42 43
-      destination deliveries settle --retry --all --lane ada --since 2026-05-01T08:00
+      destination deliveries settle --retry --all --customer ada --since 2026-05-01T08:00
     """
     if delivered == again:
         raise click.UsageError("Say either --delivered or --retry.")
-    chosen = _named(ids, every, chosen, Status.UNCERTAIN)
-    count = _each(chosen, mark_delivered if delivered else _again(Status.UNCERTAIN))
-    _say_how_many(count, ids, "uncertain", "are delivered" if delivered else "will be sent again")
+    chosen = _filter_for(ids, every, chosen, Status.UNCERTAIN)
+    count = _decide_in_batches(
+        chosen, mark_delivered if delivered else _send_again(Status.UNCERTAIN)
+    )
+    _say_how_many(
+        count, ids, "not uncertain", "are delivered" if delivered else "will be sent again"
+    )
 
 
 @click.group(invoke_without_command=True)
@@ -249,8 +253,8 @@ def _standing(name: str, standing: Standing) -> str:
     return f"{name}: {' · '.join(words)}"
 
 
-def _named(ids: Sequence[int], every: bool, chosen: Filter, status: Status) -> Filter:
-    """The filter for those that are named, or for all that others of its options choose."""
+def _filter_for(ids: Sequence[int], every: bool, chosen: Filter, status: Status) -> Filter:
+    """The filter for the deliveries that are named; with --all, for those that filters choose."""
     if bool(ids) == every:
         raise click.UsageError("Name the deliveries, or say --all; not both.")
     if ids and chosen != EVERYTHING:
@@ -260,26 +264,24 @@ def _named(ids: Sequence[int], every: bool, chosen: Filter, status: Status) -> F
     return replace(chosen, ids=ids, status=status)
 
 
-def _again(status: Status) -> Decide:
+def _send_again(status: Status) -> Decide:
     """Sends those at a status again, without traits that something newer has set."""
-    by = Setup.read().clocked
-    return lambda database, some: send_again(database, some, status, by=by)
+    destinations = Setup.read().clocked
+    return lambda database, ids: send_again(database, ids, status, destinations=destinations)
 
 
-def _each(chosen: Filter, decide: Decide) -> int:
-    """Decide about the chosen deliveries, in small steps; for how many it was done."""
+def _decide_in_batches(chosen: Filter, decide: Decide) -> int:
+    """Decide about the chosen deliveries, in small batches. Returns for how many it was done."""
     database = kept_database(Setup.read())
     found = find_deliveries(database, chosen)
-    return sum(len(decide(database, some)) for some in steps(found, STEP))
+    return sum(len(decide(database, ids)) for ids in batches(found, BATCH))
 
 
-def _say_how_many(count: int, ids: Sequence[int], status: str, words: str) -> None:
+def _say_how_many(count: int, ids: Sequence[int], why_not: str, words: str) -> None:
     click.echo(f"{count} {words}.")
-    left = len(set(ids)) - count
-    if left > 0:
-        raise Problem(
-            f"{left} of those named are not {status}, and stay as they are; or there are none such."
-        )
+    unchanged = len(set(ids)) - count
+    if unchanged > 0:
+        raise Problem(f"{unchanged} of those named were left as they are: not found, {why_not}.")
 
 
 def _show_attempt(attempt: Row, body: str | None) -> None:

@@ -7,8 +7,9 @@ import click
 from destination.app import Setup
 from destination.cli.calls import replay_files
 from destination.cli.choosing import chosen_by
-from destination.cli.counting import Counted, Throttle, counted, steps, summarise
+from destination.cli.counting import Throttle, batches, counted, summarise
 from destination.cli.kept import kept_database
+from destination.model.arrival import CountedOutcome
 from destination.registry import Registry
 from destination.routing.route import Routes
 from destination.store.database import Database
@@ -54,7 +55,7 @@ def replay(
     """Send again what is kept, or calls from files.
 
     Kept events run again by the mappings as they are now, and only what is missing is sent, in
-    each customer's order. An uncertain award is sent again just as it was. It can be stopped at
+    each customer's order. An uncertain award is sent again as it was made. It can be stopped at
     any time and run again: what is on its way already is not sent a second time.
 
     PATHS are files of calls, which are sent to the receiver: JSON, a list, a call a line, gzipped
@@ -103,7 +104,8 @@ def _replay_kept(
         raise click.UsageError("--may-pay-twice is for --uncertain.")
     setup = Setup.read()
     database, routes = kept_database(setup), setup.routes()
-    Registry(database, setup.destinations)  # from now on the routes know the subscribers
+    # Fan-out asks the destination `webhook` for its subscribers: a new registry tells it them.
+    Registry(database, setup.destinations)
     found = replays.find(database, kind, chosen)
     if not dry_run:
         remember_mappings(database, routes.digest, routes.texts)
@@ -111,7 +113,7 @@ def _replay_kept(
     again = "what is on its way is not sent a second time."
     counts = counted(outcomes, len(found), unit=UNITS[kind], again=again)
     summarise(counts, unit=UNITS[kind])
-    accepted = counts["accepted", None]
+    accepted = counts[CountedOutcome("accepted")]
     words = "would be put on their way" if dry_run else "were put on their way"
     click.echo(f"{accepted:,} of {len(found):,} {UNITS[kind]} {words}.")
 
@@ -124,8 +126,8 @@ def _run(
     *,
     rate: float | None,
     dry_run: bool,
-) -> Iterator[Counted]:
-    pace = Throttle(None if dry_run else rate, most=replays.STEP)
-    for ids in steps(found, pace.size):
-        yield from replays.replay(database, kind, ids, routes, keep=not dry_run)
+) -> Iterator[CountedOutcome]:
+    pace = Throttle(None if dry_run else rate, most=replays.BATCH)
+    for ids in batches(found, pace.size):
+        yield from replays.replay(database, kind, ids, routes, commit=not dry_run)
         pace.wait(len(ids))

@@ -35,7 +35,7 @@ WANTED = (
     "trigger_event.created",
 )
 
-#: Columns below which it says nothing to show what was sent.
+#: A narrower column says nothing of what was sent, and is left out.
 LEAST = 16
 
 #: Seconds to wait for one of our own answers.
@@ -57,8 +57,8 @@ class Told:
 
 
 def subscribe(service_url: str, sandbox_url: str, user: tuple[str, str]) -> None:
-    """Make the sandbox a subscriber, or again what it was when the database was used before; it
-    learns the secret that signs. `user` is a name and a password of the subscribers' API.
+    """Make the sandbox a subscriber, or renew its account from an earlier run. Then tell it the
+    secret that signs. `user` is a name and a password of the subscribers' API.
     """
     hooks = f"{service_url}/v3/webHooks"
     account = {
@@ -86,8 +86,8 @@ def newest_event(kept: Database) -> int:
 
 
 def wait_for_webhooks(sandbox_url: str, kept: Database, *, after: int, until: float) -> bool:
-    """Wait until all that the engines told is taken in, delivered, and has reached the stand-ins;
-    whether it came so far.
+    """Wait until all that the engines told is taken in, delivered, and has reached the stand-ins.
+    Returns whether it has.
     """
     while time.monotonic() < until:
         webhooks = _call("GET", f"{sandbox_url}/_sandbox/webhooks")
@@ -158,7 +158,7 @@ def _told(kept: Database, after: int) -> Iterable[Told]:
     for row in _events(kept, after):
         if (full := lists.event(kept, row["id"])) is None:
             continue
-        name = _named(json_codec.load_object(full["call"]))
+        name = _event_and_payer(json_codec.load_object(full["call"]))
         told = found.setdefault(name, Told(event=name))
         told.times += 1
         told.reason = row["reason"]
@@ -166,7 +166,7 @@ def _told(kept: Database, after: int) -> Iterable[Told]:
             told.statuses[delivery["status"]] += 1
             partner = partner_of(delivery["destination"])
             if partner not in told.reached and (whole := lists.delivery(kept, delivery["id"])):
-                told.reached[partner] = _sent(json_codec.load_object(whole["payload"]))
+                told.reached[partner] = _payload_words(json_codec.load_object(whole["payload"]))
     return found.values()
 
 
@@ -188,14 +188,14 @@ def _events(kept: Database, after: int) -> list[EventRow]:
     return [row for row in every if row["id"] > after]
 
 
-def _named(call: dict[str, Json]) -> str:
+def _event_and_payer(call: dict[str, Json]) -> str:
     """The event, and in a second line who pays, where somebody does."""
     properties = call["properties"]
     payout = properties.get("payout") if isinstance(properties, dict) else None
     return f"{call['event']}\n  payout: {payout}" if payout else str(call["event"])
 
 
-def _sent(payload: dict[str, Json]) -> str:
+def _payload_words(payload: dict[str, Json]) -> str:
     """What was told, in a line: `Reward Earned {"points":10,…}`."""
     if "eventName" in payload:
         data = cast(dict[str, Json], payload["data"])

@@ -44,7 +44,7 @@ def read_samples(folder: Path, source: Source) -> list[Sample]:
     Raises Problem for a file that cannot be read.
     """
     paths = sorted(folder.rglob("*.json")) if folder.is_dir() else []
-    found = [sample for path in paths for sample in _read(path, source)]
+    found = [sample for path in paths for sample in _read_file(path, source)]
     return sorted(found, key=lambda sample: not sample.good)
 
 
@@ -65,9 +65,9 @@ def paths(samples: Sequence[Sample], field: Field[object]) -> dict[str, Json]:
     return dict(sorted(found.items(), key=lambda item: item[0].startswith("$.context")))
 
 
-def _read(path: Path, source: Source) -> Iterator[Sample]:
-    for payload in call_files.read_all([str(path)], source):
-        call = payload.call
+def _read_file(path: Path, source: Source) -> Iterator[Sample]:
+    for file_call in call_files.read_all([str(path)], source):
+        call = file_call.call
         kind = call.get("type") if isinstance(call, dict) else None
         if not isinstance(call, dict) or not isinstance(kind, str) or kind not in TYPES:
             continue
@@ -77,7 +77,7 @@ def _read(path: Path, source: Source) -> Iterator[Sample]:
             type=kind,
             name=name if isinstance(name, str) else None,
             call=call,
-            good=payload.expect is None or payload.expect.get("outcome") == "accepted",
+            good=file_call.expect is None or file_call.expect.get("outcome") == "accepted",
         )
 
 

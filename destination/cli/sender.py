@@ -12,7 +12,7 @@ from destination.model.reason import REFUSALS
 from destination.partners.base.source import Source
 
 #: Seconds for which a receiver that is away, or busy, is tried again.
-PATIENCE = 60.0
+RETRY_FOR = 60.0
 
 
 class _Said(TypedDict, total=False):
@@ -44,8 +44,13 @@ class Answer:
 
     @property
     def word(self) -> str:
-        """The outcome, with what was refused told apart from what a rule dropped."""
-        return "refused" if self.reason in REFUSALS else self.outcome
+        """As `outcome_word`."""
+        return outcome_word(self.outcome, self.reason)
+
+
+def outcome_word(outcome: str, reason: str | None) -> str:
+    """The outcome, with what was refused told apart from what a rule dropped."""
+    return "refused" if reason in REFUSALS else outcome
 
 
 class Sender:
@@ -73,7 +78,7 @@ class Sender:
         raise Problem(f"{self.url} answered {answer.status_code}: {message}")
 
     def _post(self, body: bytes) -> requests.Response:
-        tried_until = time.monotonic() + PATIENCE
+        tried_until = time.monotonic() + RETRY_FOR
         while True:
             try:
                 answer = self._session.request(

@@ -99,12 +99,12 @@ def _fit(
 
 
 def spared(widths: Mapping[str, int], order: Iterable[str], room: int) -> dict[str, int]:
-    """The columns without those, in an order, that must be left out so that the rest fits."""
-    left = dict(widths)
+    """The columns that remain where, in this order, columns are left out until the rest fits."""
+    remaining = dict(widths)
     for key in order:
-        if key in left and _room(left) > room:
-            del left[key]
-    return left
+        if key in remaining and _room(remaining) > room:
+            del remaining[key]
+    return remaining
 
 
 def _room(widths: Mapping[str, int]) -> int:
@@ -130,8 +130,8 @@ def coloured(word: str) -> Text:
 
 
 def panel(title: str, lines: Sequence[str]) -> None:
-    """A titled block: the three of them tell what became of a delivery. What stands in it may be
-    a stranger's: a terminal is told to do nothing by it.
+    """A titled block, such as "You sent". A stranger may have written what stands in it: a
+    character that a terminal would obey is shown as its number.
     """
     click.echo(click.style(f"── {title} ", bold=True) + "─" * max(4, 68 - len(title)))
     for line in lines:

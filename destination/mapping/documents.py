@@ -79,7 +79,7 @@ class Document:
         #: What is wrong with them is told already; whatever else is wrong comes of it.
         self._unreadable: set[Where] = set()
         #: Plain JSON values; None where the file cannot be read.
-        self.content: object = self._read()
+        self.content: object = self._load()
 
     @property
     def has_errors(self) -> bool:
@@ -115,7 +115,7 @@ class Document:
         self.report(message, where, of_value=True)
         self._unreadable.add(where)
 
-    def _read(self) -> object:
+    def _load(self) -> object:
         try:
             self._text = self.path.read_text(encoding="utf-8-sig")
         except OSError as error:

@@ -70,21 +70,29 @@ def _json_pieces(value: object, depth: int) -> Iterator[str]:
     elif isinstance(value, list):
         check_depth(depth)
         spend(len(value))
-        yield "["
-        for index, item in enumerate(value):
-            yield "," if index else ""
-            yield from _json_pieces(item, depth + 1)
-        yield "]"
+        yield from _list_pieces(value, depth + 1)
     elif isinstance(value, dict):
         check_depth(depth)
         spend(len(value))
-        yield "{"
-        for index, (key, item) in enumerate(value.items()):
-            yield f"{',' if index else ''}{_json_string(key)}:"
-            yield from _json_pieces(item, depth + 1)
-        yield "}"
+        yield from _object_pieces(value, depth + 1)
     else:
         raise TypeError(f"a {type(value).__name__} is not JSON")
+
+
+def _list_pieces(items: list[object], depth: int) -> Iterator[str]:
+    yield "["
+    for index, item in enumerate(items):
+        yield "," if index else ""
+        yield from _json_pieces(item, depth)
+    yield "]"
+
+
+def _object_pieces(members: dict[str, object], depth: int) -> Iterator[str]:
+    yield "{"
+    for index, (key, item) in enumerate(members.items()):
+        yield f"{',' if index else ''}{_json_string(key)}:"
+        yield from _json_pieces(item, depth)
+    yield "}"
 
 
 def _json_string(text: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from operator import is_
+from typing import NamedTuple
 
 from destination.model.delivery import Confirmation, Delivery, Discard
 
@@ -14,6 +15,13 @@ class Outcome(StrEnum):
     ACCEPTED = "accepted"  # it made a delivery at least
     DUPLICATE = "duplicate"  # it is here already: nothing changed
     DISCARDED = "discarded"  # it made none, for a reason
+
+
+class CountedOutcome(NamedTuple):
+    """What became of a call or a delivery, as a command counts it: `discarded`, `id_required`."""
+
+    outcome: str
+    reason: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,5 +60,5 @@ class Arrival:
         return replace(
             self,
             deliveries=tuple(result for result in results if isinstance(result, Delivery)),
-            discards=(*self.discards, *(each for each in results if isinstance(each, Discard))),
+            discards=(*self.discards, *(made for made in results if isinstance(made, Discard))),
         )

@@ -1,4 +1,4 @@
-"""A delivery is one payload on its way; its verdict says what an answer means for it.
+"""A delivery is one payload on its way, and its status says where it stands.
 
 pending ──lease──▶ sending ──acknowledge──▶ delivered
    ▲                  │ ├─────────────────▶ failed
@@ -19,10 +19,10 @@ class Status(Enum):
     """Where a delivery stands."""
 
     PENDING = "pending"  # waits in its lane
-    SENDING = "sending"  # a worker has it under way
+    SENDING = "sending"  # a worker has leased its lane, and sends it
     DELIVERED = "delivered"  # the engine has taken it
     FAILED = "failed"  # the engine will not take it: kept, shown, can be retried by hand
-    UNCERTAIN = "uncertain"  # an award whose answer is unknown: somebody looks before it is retried
+    UNCERTAIN = "uncertain"  # an award whose answer is unknown: a person looks before it is retried
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,14 +51,16 @@ class Notification:
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """What routing makes of an event for one mapping: frozen from then on."""
+    """What routing makes of an event for one mapping. It does not change from then on; the body of
+    the HTTP request is made of its payload when it is sent (`Action.requests`).
+    """
 
     mapping: str
     destination: str
     action: str
     #: Deliveries of one customer to one destination leave in order, one at a time.
     customer: str
-    #: The request's fields as JSON text, in the order of the mapping file.
+    #: The fields that the mapping made, as JSON text, in the order of the mapping file.
     payload: str
     #: A referral code that this customer brings as its own, or None.
     code: str | None = None

@@ -18,8 +18,6 @@ TYPES = ("identify", "track", "page", "screen", "group", "alias")
 #: No id is longer: a longer one is a mistake, or an attack on an index.
 MAX_ID_LENGTH = 256
 
-#: Why a call can be refused as it stands. Every other reason is a rule that dropped it.
-
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
@@ -139,7 +137,7 @@ _schema = CallSchema()
 def read_event(
     call: Json, *, source: str, max_bytes: int, received_at: float | None = None
 ) -> Event:
-    """One call, checked. Only what we need ourselves is looked at: mappings read the rest.
+    """One call, checked. Only what we need ourselves is read: mappings read the rest.
 
     It arrived just now, unless `received_at` says when, in seconds since 1970 UTC.
 

@@ -1,4 +1,4 @@
-"""Reasons: the codes under which it is kept why something was not delivered.
+"""Reasons: the codes that say why something was not delivered.
 
 A delivery that failed has the code of its last answer, `http_400`, or of the trouble that there
 was instead (`verdict.Trouble`), or one of `FailureReason`.
@@ -16,7 +16,7 @@ class DiscardReason(StrEnum):
     EVENT_TOO_LARGE = "event_too_large"
     ID_INVALID = "id_invalid"
     ID_TOO_LONG = "id_too_long"
-    # It is about nobody who can be rewarded, or comes from where nothing is wanted.
+    # It names nobody who can be rewarded, or is a kind of call that we do not take.
     UNSUPPORTED_EVENT_TYPE = "unsupported_event_type"
     ANONYMOUS = "anonymous"
     ID_REQUIRED = "id_required"
@@ -28,10 +28,11 @@ class DiscardReason(StrEnum):
     TOO_OLD = "too_old"
     PAYLOAD_VALIDATION_FAILED = "payload_validation_failed"
     NO_SUBSCRIBER = "no_subscriber"
-    # Quarantine: a mapping broke on it, and it runs again after the fix.
+    # Quarantine: a mapping broke on it. It waits, and runs again after the fix.
     MAPPING_FAILED = "mapping_failed"
+    # Given up: it left quarantine, since each of three tries took the process down.
     QUARANTINED = "quarantined"
-    # What is kept of the customer already.
+    # The rules, by what came before it.
     REFERRAL_CODE_REQUIRED = "referral_code_required"
     REFERRAL_CODE_TAKEN = "referral_code_taken"
     SELF_REFERRAL = "self_referral"

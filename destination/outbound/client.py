@@ -72,7 +72,7 @@ class Client:
             if call.late:
                 raise TimeoutError("the answer took too long")
         except (HTTPError, http.client.HTTPException, OSError) as error:  # requests' are OSErrors
-            return self.without_answer(request, _trouble(error, call), _words(error))
+            return self.without_answer(request, _trouble(error, call), _innermost_words(error))
         finally:
             _deadlines.end(call)
         return Exchange(
@@ -158,14 +158,14 @@ def _check_headers_are_whole(response: BaseHTTPResponse) -> None:
 
 
 def _trouble(error: Exception, call: "_Call") -> Trouble:
-    if not call.left:
+    if not call.bytes_sent:
         return Trouble.NOT_SENT
     if call.late or isinstance(error, ReadTimeoutError | TimeoutError):
         return Trouble.TIMEOUT
     return Trouble.CONNECTION_LOST
 
 
-def _words(error: BaseException) -> str:
+def _innermost_words(error: BaseException) -> str:
     """What the innermost cause says: `[Errno 111] Connection refused`.
 
     Of an answer that cannot be read, only the error's name: `BadStatusLine`. Its text quotes the
@@ -178,12 +178,14 @@ def _words(error: BaseException) -> str:
 
 
 class _Call:
-    """One request under way: whether a byte of it may have left, and on which socket."""
+    """One request under way."""
 
     def __init__(self, client: Client | None = None, ends: float = 0.0) -> None:
         self.client = client
         self.ends = ends
-        self.left = False
+        #: Whether any byte of it may have left.
+        self.bytes_sent = False
+        #: Its time is over: it was cut.
         self.late = False
         self.socket: socket.socket | None = None
 
@@ -199,13 +201,13 @@ class _Call:
                 self.socket.shutdown(socket.SHUT_RDWR)
 
 
-class _Here(threading.local):
+class _Current(threading.local):
     """The call of this thread."""
 
     call = _Call()
 
 
-_here = _Here()
+_current = _Current()
 
 
 class _Deadlines:
@@ -219,7 +221,7 @@ class _Deadlines:
         self._started = False
 
     def begin(self, client: Client, seconds: float) -> _Call:
-        call = _here.call = _Call(client, time.monotonic() + seconds)
+        call = _current.call = _Call(client, time.monotonic() + seconds)
         self._calls.add(call)
         if not self._started:
             self._start()
@@ -252,7 +254,7 @@ class _Deadlines:
 _deadlines = _Deadlines()
 
 
-class _Traced:
+class _TrackedConnection:
     """A connection that notes when a request leaves on it, and is not reused when it was idle for
     long. For a client with a guard, it leads to an address that the guard permits.
     """
@@ -263,7 +265,7 @@ class _Traced:
 
     def _new_conn(self) -> socket.socket:
         own = cast(HTTPConnection, self)
-        guard = _here.call.guard
+        guard = _current.call.guard
         tls = isinstance(own, HTTPSConnection)
         connect = functools.partial(guard.connect, tls=tls) if guard else dns.connect
         try:
@@ -282,7 +284,8 @@ class _Traced:
         try:
             super().connect()  # type: ignore[misc]
         finally:
-            _here.call.left = False  # until now only a proxy or TLS has spoken
+            # Bytes of proxy and TLS set-up do not count as the request.
+            _current.call.bytes_sent = False
 
     def request(self, *args: object, **options: object) -> None:
         """Send head and body together: apart, they cost two packets and two waits."""
@@ -300,9 +303,10 @@ class _Traced:
             return
         if self.sock is None:
             self.connect()
-        if _here.call.late or time.monotonic() > _here.call.ends:  # the process may have slept
+        call = _current.call
+        if call.late or time.monotonic() > call.ends:  # the process may have slept
             raise TimeoutError("there was no connection in time")
-        _here.call.left, _here.call.socket = True, self.sock
+        call.bytes_sent, call.socket = True, self.sock
         self.used = time.monotonic()
         super().send(data)  # type: ignore[misc]
 
@@ -312,20 +316,20 @@ class _Traced:
         return fresh and bool(super().is_connected)  # type: ignore[misc]
 
 
-class _TracedHTTP(_Traced, HTTPConnection):
+class _TrackedHTTP(_TrackedConnection, HTTPConnection):
     pass
 
 
-class _TracedHTTPS(_Traced, HTTPSConnection):
+class _TrackedHTTPS(_TrackedConnection, HTTPSConnection):
     pass
 
 
 class _HTTPPool(HTTPConnectionPool):
-    ConnectionCls = _TracedHTTP
+    ConnectionCls = _TrackedHTTP
 
 
 class _HTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _TracedHTTPS
+    ConnectionCls = _TrackedHTTPS
 
 
 class _Adapter(HTTPAdapter):

@@ -85,7 +85,7 @@ class Guard:
         """Raises BadAddress unless `url` may be saved. A name that cannot be resolved now may:
         it is resolved and checked with every connection.
         """
-        host, literal, port = self._read(url)
+        host, literal, port = self._parse(url)
         for address in [host] if literal else _resolved(host, port):
             self._permit(address, host)
 
@@ -116,7 +116,7 @@ class Guard:
             permit=lambda address: self._permit(address, host),
         )
 
-    def _read(self, url: str) -> tuple[str, bool, int]:
+    def _parse(self, url: str) -> tuple[str, bool, int]:
         """The host of a URL, whether the host is an address and not a name, and the port. Raises
         BadAddress for a URL that two programs might read differently.
         """

@@ -123,7 +123,7 @@ def _unwrapped(given: Json) -> dict[str, Json] | None:
             return {**around, **given}
         inner = given.get("attributes")
         if isinstance(inner, dict):
-            around = {"eventId": given.get("eventId"), **_named(given), **around}
+            around = {"eventId": given.get("eventId"), **_event_name(given), **around}
             if "eventName" not in inner and "eventName" in around:
                 return {**around, **inner}
             given = inner
@@ -136,7 +136,7 @@ def _unwrapped(given: Json) -> dict[str, Json] | None:
     return None
 
 
-def _named(given: dict[str, Json]) -> dict[str, Json]:
+def _event_name(given: dict[str, Json]) -> dict[str, Json]:
     """The event's name out of `eventType`: `50074_pointsIssued`, or bare."""
     kind = given.get("eventType")
     if not isinstance(kind, str) or not kind.strip():

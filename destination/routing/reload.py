@@ -58,7 +58,7 @@ class LiveRoutes:
             return
         try:
             routes = self._read()
-            self._check_emptied(routes)
+            self._refuse_empty_direction(routes)
             if routes.digest != self.current.digest:
                 self._remember(routes)
                 self.current, self.since = routes, time.time()
@@ -70,12 +70,12 @@ class LiveRoutes:
             log.error("mappings not taken up, the last good ones go on", faults=str(error))
         self._seen = found
 
-    def _check_emptied(self, routes: Routes) -> None:
-        """A direction in force of which no file is left was moved away or is deployed just now,
-        more likely than given up: its calls would be discarded, and never come again.
+    def _refuse_empty_direction(self, routes: Routes) -> None:
+        """Refuse to lose all mappings of a direction: the files were probably moved, and discarded
+        calls never return. Raises InvalidMapping.
         """
-        left = {each.path.parent for each in routes.mappings}
-        gone = {each.path.parent for each in self.current.mappings if each.enabled} - left
+        found = {mapping.path.parent for mapping in routes.mappings}
+        gone = {mapping.path.parent for mapping in self.current.mappings if mapping.enabled} - found
         if gone:
             raise InvalidMapping(
                 "\n".join(

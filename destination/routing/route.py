@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Mapping as Map
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import cast
 
 from marshmallow import ValidationError
@@ -19,6 +18,7 @@ from destination.model.event import TYPES, Event, message_id, read_event
 from destination.model.reason import DiscardReason
 from destination.partners.base.destination import Action, Destination, partner_of
 from destination.partners.base.source import Source
+from destination.settings.modes import AnonymousCalls, OldCodes
 from destination.support import json_codec
 from destination.support.json_codec import Json
 
@@ -34,11 +34,10 @@ class Routes:
     texts: Map[str, str]
     destinations: Map[str, Destination]
     sources: Map[str, Source]
-    #: `send` or `drop` a call that has an anonymousId beside its userId.
-    anonymous: str
-    #: `keep` or `free` a customer's referral code when it brings another.
-    old_codes: str
-    #: Those of the destinations to which no trait is sent that something newer has set.
+    anonymous: AnonymousCalls
+    old_codes: OldCodes
+    #: Those of the destinations to which a trait is not sent once something newer has set it: all,
+    #: or none where DESTINATION_STALE_TRAITS is `send`.
     clocked: Map[str, Destination]
     #: Seconds for which it is remembered what was awarded.
     award_memory: float
@@ -98,42 +97,41 @@ def _route(event: Event, routes: Routes) -> list[Delivery | Discard]:
     if not fired:
         detail = f"No mapping of {event.source} has a trigger that matches it."
         return [Discard(reason=DiscardReason.NO_MATCHING_MAPPING, detail=detail)]
-    made = [each for mapping in fired for each in _map(event, mapping, routes)]
-    # That nobody subscribed to an event is worth a word only where nothing else becomes of it.
-    return [each for each in made if not _unwanted(each)] or made[:1]
+    results = [result for mapping in fired for result in _map(event, mapping, routes)]
+    # One NO_SUBSCRIBER says enough, and only where nothing else becomes of the event.
+    told = [result for result in results if not _has_no_subscriber(result)]
+    return told or [results[0]]
 
 
 def route_again(
     event: Event, routes: Routes, *, mapping: str, destination: str
 ) -> list[Delivery | Discard]:
-    """What one mapping makes now of an event, of which it made something before; for one endpoint
-    of a destination, `webhook:5e9d…`, what that one gets.
+    """Run one mapping again on a kept event; for `webhook:<id>`, return that subscriber's share
+    only.
     """
     partner = partner_of(destination)
-    for found in routes.mappings:
-        if (found.name, found.destination) == (mapping, partner):
-            if _fires(found, event):
-                made = _map(event, found, routes)
-                if destination == partner:
-                    return made
-                # A discard of all of them is this one's, too.
-                if mine := [each for each in made if each.destination in (partner, destination)]:
-                    return mine
-                reason, detail = (
-                    DiscardReason.NO_SUBSCRIBER,
-                    "It has not subscribed to it any more.",
-                )
-                break
-            reason = DiscardReason.NO_MATCHING_MAPPING
-            detail = f"The mapping {mapping} does not fire on it any more."
-            break
-    else:
-        reason = DiscardReason.MAPPING_FAILED
+
+    def discarded(reason: DiscardReason, detail: str) -> list[Delivery | Discard]:
+        return [Discard(reason=reason, detail=detail, mapping=mapping, destination=destination)]
+
+    named = [
+        each for each in routes.mappings if (each.name, each.destination) == (mapping, partner)
+    ]
+    if not named:
         detail = f"There is no mapping {mapping} any more. Give one that name, and replay it again."
-    return [Discard(reason=reason, detail=detail, mapping=mapping, destination=destination)]
+        return discarded(DiscardReason.MAPPING_FAILED, detail)
+    if not _fires(named[0], event):
+        detail = f"The mapping {mapping} does not fire on it any more."
+        return discarded(DiscardReason.NO_MATCHING_MAPPING, detail)
+    results = _map(event, named[0], routes)
+    # A discard for all subscribers is this one's, too.
+    share = [result for result in results if result.destination in (partner, destination)]
+    return (results if destination == partner else share) or discarded(
+        DiscardReason.NO_SUBSCRIBER, "It has not subscribed to it any more."
+    )
 
 
-def _drop(event: Event, anonymous: str) -> Discard | None:
+def _drop(event: Event, anonymous: AnonymousCalls) -> Discard | None:
     """The rules that hold for every destination: who an event is about must be known."""
     if event.type not in TYPES:
         given = f"{event.type!r} is not one" if event.type else "The call has none"
@@ -145,14 +143,14 @@ def _drop(event: Event, anonymous: str) -> Discard | None:
             return Discard(reason=DiscardReason.ANONYMOUS, detail=detail)
         detail = "The call needs a userId: text that is not blank, or a number."
         return Discard(reason=DiscardReason.ID_REQUIRED, detail=detail)
-    if event.anonymous_id is not None and anonymous == "drop":
+    if event.anonymous_id is not None and anonymous is AnonymousCalls.DROP:
         detail = "The call has an anonymousId, and DESTINATION_ANONYMOUS=drop drops those."
         return Discard(reason=DiscardReason.ANONYMOUS, detail=detail)
     return None
 
 
-def _unwanted(made: Delivery | Discard) -> bool:
-    return isinstance(made, Discard) and made.reason == DiscardReason.NO_SUBSCRIBER
+def _has_no_subscriber(result: Delivery | Discard) -> bool:
+    return isinstance(result, Discard) and result.reason == DiscardReason.NO_SUBSCRIBER
 
 
 def _fires(mapping: Mapping, event: Event) -> bool:
@@ -160,46 +158,50 @@ def _fires(mapping: Mapping, event: Event) -> bool:
 
 
 def _map(event: Event, mapping: Mapping, routes: Routes) -> list[Delivery | Discard]:
-    """What one mapping makes of the event: a delivery for each endpoint that gets it. An event on
-    which it breaks is quarantined for it alone; the others go on.
+    """What one mapping makes of the event: a delivery, one for each subscriber, or a discard. An
+    event on which it breaks is quarantined for this mapping alone; the others go on.
     """
     try:
+        if discard := _keep_from(event, mapping, routes):
+            return [discard]
         return _make(event, mapping, routes)
     except MappingFailed as error:
         detail = str(error)
     except Exception as error:
         # A fault of ours must not cost the sender its batch, nor us the event.
         detail = f"{mapping.path}: {type(error).__name__}, a fault of ours."
-    return _discard(mapping, DiscardReason.MAPPING_FAILED, detail)
+    return [_discard(mapping, DiscardReason.MAPPING_FAILED, detail)]
 
 
-def _make(event: Event, mapping: Mapping, routes: Routes) -> list[Delivery | Discard]:
-    """As `_map`, but raises MappingFailed, or whatever our own fault may raise."""
-    discard = partial(_discard, mapping)
+def _keep_from(event: Event, mapping: Mapping, routes: Routes) -> Discard | None:
+    """Why an event must not reach a mapping's destination, by what the event says of itself."""
     destination = routes.destinations[mapping.destination]
     carriers = routes.sources[mapping.source].integrations
     if not wanted(event.integrations, destination.integration, carriers):
         detail = f"The call's integrations object keeps it from {destination.integration}."
-        return discard(DiscardReason.FILTERED_BY_INTEGRATIONS_OBJECT, detail)
+        return _discard(mapping, DiscardReason.FILTERED_BY_INTEGRATIONS_OBJECT, detail)
     age = 0.0 if event.timestamp is None else event.received_at - event.timestamp
     if mapping.max_age is not None and age > mapping.max_age:
         most = durations.words(mapping.max_age)
         detail = f"It is {durations.words(age)} old, and may be {most} at most."
-        return discard(DiscardReason.TOO_OLD, detail)
+        return _discard(mapping, DiscardReason.TOO_OLD, detail)
+    return None
+
+
+def _make(event: Event, mapping: Mapping, routes: Routes) -> list[Delivery | Discard]:
+    """Render, validate and address what one mapping sends. Raises MappingFailed, or whatever our
+    own fault may raise.
+    """
+    destination = routes.destinations[mapping.destination]
     action = destination.actions[mapping.action]
     try:
         payload = action.fields.payload(mapping.render(event.call))
         award = _award(event, mapping, routes) if action.fields.awards else None
     except ValidationError as error:
-        wrong = [
-            f"{'the payload' if name == SCHEMA else name} {' and '.join(found)}"
-            for name, found in error.messages_dict.items()
-        ]
-        return discard(
-            DiscardReason.PAYLOAD_VALIDATION_FAILED, f"{action.label}: {'; '.join(wrong)}."
-        )
-    if action.rule and (objection := action.rule(payload)):
-        return discard(objection.reason, objection.detail)
+        detail = f"{action.label}: {_faults(error)}."
+        return [_discard(mapping, DiscardReason.PAYLOAD_VALIDATION_FAILED, detail)]
+    if action.rule and (dropped := action.rule(payload)):
+        return [_discard(mapping, dropped.reason, dropped.detail)]
     delivery = Delivery(
         mapping=mapping.name,
         destination=mapping.destination,
@@ -208,7 +210,7 @@ def _make(event: Event, mapping: Mapping, routes: Routes) -> list[Delivery | Dis
         payload=_as_json(payload, mapping),
         code=cast(str | None, payload.get(action.code)) if action.code else None,
         code_field=action.code,
-        frees_codes=routes.old_codes == "free",
+        frees_codes=routes.old_codes is OldCodes.FREE,
         used_code=action.used_code(payload) if action.used_code else None,
         traits=traits_of(action, payload) if mapping.destination in routes.clocked else (),
         award=award,
@@ -217,7 +219,7 @@ def _make(event: Event, mapping: Mapping, routes: Routes) -> list[Delivery | Dis
     )
     if action.fan_out is None:
         return [delivery]
-    made: list[Delivery | Discard] = [
+    for_subscribers = [
         replace(
             delivery,
             destination=each.endpoint,
@@ -226,16 +228,22 @@ def _make(event: Event, mapping: Mapping, routes: Routes) -> list[Delivery | Dis
         )
         for each in action.fan_out(payload, event, mapping.name)
     ]
-    return made or discard(
-        DiscardReason.NO_SUBSCRIBER, f"Nobody has subscribed to it at {destination.label}."
+    detail = f"Nobody has subscribed to it at {destination.label}."
+    return [*for_subscribers] or [_discard(mapping, DiscardReason.NO_SUBSCRIBER, detail)]
+
+
+def _faults(error: ValidationError) -> str:
+    """What is wrong with a payload's fields: `value must be a number; name is required`."""
+    return "; ".join(
+        f"{'the payload' if name == SCHEMA else name} {' and '.join(found)}"
+        for name, found in error.messages_dict.items()
     )
 
 
-def _discard(mapping: Mapping, reason: str, detail: str) -> list[Delivery | Discard]:
-    discard = Discard(
+def _discard(mapping: Mapping, reason: str, detail: str) -> Discard:
+    return Discard(
         reason=reason, detail=detail, mapping=mapping.name, destination=mapping.destination
     )
-    return [discard]
 
 
 def _as_json(payload: Json, mapping: Mapping) -> str:

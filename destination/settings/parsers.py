@@ -2,10 +2,14 @@
 
 import re
 from collections.abc import Callable
+from enum import StrEnum
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 #: Seconds in a day.
 DAY = 86_400.0
+
+Mode = TypeVar("Mode", bound=StrEnum)
 
 
 def text(value: str) -> str:
@@ -58,6 +62,16 @@ def one_of(*choices: str) -> Callable[[str], str]:
         if value not in choices:
             raise ValueError(f"must be {' or '.join(choices)}")
         return value
+
+    return read
+
+
+def member_of(modes: type[Mode]) -> Callable[[str], Mode]:
+    """A member of an enumeration, by its value."""
+    known = one_of(*modes)
+
+    def read(value: str) -> Mode:
+        return modes(known(value))
 
     return read
 

@@ -15,10 +15,12 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from dotenv.parser import parse_stream
 
 from destination.errors import BadSetting
+from destination.settings.modes import AnonymousCalls, OldCodes, StaleTraits, UnknownAwards
 from destination.settings.parsers import (
     DAY,
     age_from,
     count,
+    member_of,
     one_of,
     part,
     per_second,
@@ -87,34 +89,34 @@ class Settings:
         "The folder of mapping files, with one folder per direction in it.",
         read=Path,
     )
-    anonymous: str = setting(
-        "send",
+    anonymous: AnonymousCalls = setting(
+        AnonymousCalls.SEND,
         "What becomes of a call that has an anonymousId beside its userId: send it, as Segment's "
         "own destination does, or drop it.",
-        read=one_of("send", "drop"),
+        read=member_of(AnonymousCalls),
     )
-    old_codes: str = setting(
-        "keep",
+    old_codes: OldCodes = setting(
+        OldCodes.KEEP,
         "What becomes of a customer's referral code when it brings another one: keep it as its "
         "own, or free it for others.",
-        read=one_of("keep", "free"),
+        read=member_of(OldCodes),
     )
     award_days: int = setting(
         400,
         "Days for which it is remembered what was awarded, so that nothing is awarded twice.",
         read=count(1, 4000),
     )
-    stale_traits: str = setting(
-        "drop",
+    stale_traits: StaleTraits = setting(
+        StaleTraits.DROP,
         "What becomes of a trait that arrives late, after a newer event has set it: drop it, or "
         "send it all the same.",
-        read=one_of("drop", "send"),
+        read=member_of(StaleTraits),
     )
-    ambiguous: str = setting(
-        "park",
+    ambiguous: UnknownAwards = setting(
+        UnknownAwards.PARK,
         "What becomes of an award whose answer is unknown: park it as uncertain until somebody "
         "has looked, or retry it and risk that it is paid twice.",
-        read=one_of("park", "retry"),
+        read=member_of(UnknownAwards),
     )
     max_body_bytes: int = setting(
         4 * 1024 * 1024 + 65_536,

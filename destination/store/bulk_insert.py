@@ -28,7 +28,7 @@ class InsertRows(Protocol):
         rows: Sequence[NewRow],
         **same: sa.ColumnElement[float],
     ) -> schema.Rows:
-        """`same` are the columns that have one value in all rows: what the database finds there."""
+        """`same`: columns set by an SQL expression that has one value for all rows."""
 
 
 def insert_values(
@@ -38,7 +38,7 @@ def insert_values(
     **same: sa.ColumnElement[float],
 ) -> schema.Rows:
     """With a parameter for each value. SQLite, which runs in our own process, has no better way."""
-    if len(rows) > PAGE and same:  # each page is a statement of its own, and would find its own
+    if len(rows) > PAGE and same:  # each page is a statement, and would get another value
         found = connection.execute(sa.select(*same.values())).one()
         rows = [{**row, **dict(zip(same, found, strict=True))} for row in rows]
         same = {}

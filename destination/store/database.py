@@ -23,29 +23,30 @@ from destination.store import bulk_insert, listen, migrations
 from destination.store.bulk_insert import InsertRows
 
 #: Seconds to wait for another writer, or for a free connection, before giving up.
-PATIENCE = 3.0
+LOCK_TIMEOUT = 3.0
 
-#: Seconds between two looks whether another writer of SQLite has ended.
-_LOOKS = 0.001
+#: Seconds between two tries to begin writing while another process writes to SQLite.
+_BEGIN_EVERY = 0.001
 
-#: Seconds after which a connection to PostgreSQL, that nobody used, is tried before it is used: the
-#: database may have been restarted. To try each would be a round trip more for every transaction.
-RESTED = 1.0
+#: Seconds for which a connection to PostgreSQL may lie idle. After that it is tested before it is
+#: used: the database may have been restarted. A test each time would cost every transaction a round
+#: trip.
+UNTESTED_IDLE = 1.0
 
 
 #: A database's own insert, which knows ON CONFLICT: statements made of it are made once for each.
 Insert = Callable[[sa.Table], sqlite.Insert | postgresql.Insert]
 
-#: A column, and a query of one column that it may be found by.
+#: A column, and a query of one column: the condition that the column is in what the query finds.
 OneOf = Callable[[sa.ColumnElement[int], sa.Select[int]], sa.ColumnElement[bool]]
 
-#: What wakes workers up when it is read.
+#: Makes an SQL expression that wakes workers when the transaction commits.
 Wake = Callable[[sa.ColumnElement[bool]], sa.ColumnElement[None]]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: How often a transaction is tried that another one got in the way of.
+#: How often a transaction is tried that conflicts with another one.
 _TRIES = 4
 
 
@@ -67,15 +68,15 @@ class Database:
     lock_schema: str
     #: Said at the beginning of a transaction that only reads.
     begin_reading: str | None
-    #: Read in a transaction that queues something, given whether that is bulk, so that idle workers
-    #: wake up with its commit.
+    #: SQL expression that wakes workers on commit; it is given whether only bulk was queued.
+    #: None: SQLite, whose file is watched.
     wake: Wake | None
-    #: Calls a function whenever something may have been queued, from a thread of its own, with
-    #: whether it is known to be more than bulk; returns what ends it.
+    #: Calls a function, in a thread of its own, whenever something may have been queued. True means
+    #: that it is known to be more than bulk. Returns a function that ends it.
     listen: Callable[[Callable[[bool], None]], Callable[[], None]]
 
     def read_clock(self, connection: sa.Connection) -> float:
-        """What `now` is."""
+        """The value of `now`."""
         return connection.execute(self._read_clock).scalar_one()
 
     @functools.cached_property
@@ -90,7 +91,7 @@ class Database:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """A connection that looks and does not write, and so waits for nobody."""
+        """A connection that only reads, and so waits for nobody."""
         reader = self.engine.execution_options(reading=True)
         with _translated(), reader.connect() as connection:
             if self.begin_reading:
@@ -203,7 +204,7 @@ def _sqlite(address: sa.URL) -> Database:
     engine = sa.create_engine(
         address,
         hide_parameters=True,  # they are people's data, and errors are logged
-        connect_args={"timeout": PATIENCE},
+        connect_args={"timeout": LOCK_TIMEOUT},
         pool_size=8,
         max_overflow=-1,
         insertmanyvalues_page_size=bulk_insert.PAGE,
@@ -237,11 +238,12 @@ def _sqlite(address: sa.URL) -> Database:
 
 
 def _begin_writing(connection: sa.Connection) -> None:
-    """One writer at a time: whoever will write waits at the beginning, not in the middle. SQLite's
-    own waiting looks ever more seldom, at last each 100 ms: whoever commits one transaction after
-    another would keep all others out.
+    """One writer at a time: a writer waits at the beginning of its transaction, not in the middle.
+
+    SQLite's own waiting polls ever more seldom, in the end every 100 ms. A process that commits one
+    transaction after another would then keep all others out.
     """
-    tried_until = time.monotonic() + PATIENCE
+    tried_until = time.monotonic() + LOCK_TIMEOUT
     driver = connection.connection.cursor()
     driver.execute("PRAGMA busy_timeout = 0")
     try:
@@ -252,11 +254,11 @@ def _begin_writing(connection: sa.Connection) -> None:
                 busy = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
                 if not busy or time.monotonic() > tried_until:
                     raise
-                time.sleep(_LOOKS)
+                time.sleep(_BEGIN_EVERY)
             else:
                 return
     finally:
-        driver.execute(f"PRAGMA busy_timeout = {PATIENCE * 1000:.0f}")
+        driver.execute(f"PRAGMA busy_timeout = {LOCK_TIMEOUT * 1000:.0f}")
         driver.close()
 
 
@@ -264,7 +266,7 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
     """Let readers and a writer work side by side. Only the first connection of all changes the
     file, and SQLite does not wait by itself for others that are about to do the same.
     """
-    tried_until = time.monotonic() + PATIENCE
+    tried_until = time.monotonic() + LOCK_TIMEOUT
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -276,8 +278,8 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             return
 
 
-#: A peer that is gone is noticed within some 15 seconds, whatever the network says of it.
-_NOTICE = {
+#: A server that is gone is noticed within some 15 seconds, even where the network reports nothing.
+_KEEPALIVE = {
     "connect_timeout": 3,
     "keepalives_idle": 5,
     "keepalives_interval": 3,
@@ -287,7 +289,7 @@ _NOTICE = {
 
 
 def _postgresql(address: sa.URL) -> Database:
-    wanted = {key: value for key, value in _NOTICE.items() if key not in address.query}
+    wanted = {key: value for key, value in _KEEPALIVE.items() if key not in address.query}
     engine = sa.create_engine(
         address,
         hide_parameters=True,
@@ -299,19 +301,19 @@ def _postgresql(address: sa.URL) -> Database:
     @sa.event.listens_for(engine, "connect")
     def _set_up(connection: DBAPIConnection, _: object) -> None:
         cursor = connection.cursor()
-        cursor.execute(f"SET lock_timeout = '{PATIENCE:g}s'")
+        cursor.execute(f"SET lock_timeout = '{LOCK_TIMEOUT:g}s'")
         # A paused process does not keep its locks for ever.
         cursor.execute("SET idle_in_transaction_session_timeout = '10s'")
         cursor.close()
         connection.commit()
 
     @sa.event.listens_for(engine, "checkin")
-    def _begin_rest(_: object, record: ConnectionPoolEntry) -> None:
-        record.info["rests_since"] = time.monotonic()
+    def _note_idle(_: object, record: ConnectionPoolEntry) -> None:
+        record.info["idle_since"] = time.monotonic()
 
     @sa.event.listens_for(engine, "checkout")
-    def _end_rest(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
-        if time.monotonic() - record.info.get("rests_since", math.inf) > RESTED:
+    def _test_idle(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
+        if time.monotonic() - record.info.get("idle_since", math.inf) > UNTESTED_IDLE:
             try:
                 engine.dialect.do_ping(connection)
             except engine.dialect.loaded_dbapi.Error as error:
@@ -324,7 +326,7 @@ def _postgresql(address: sa.URL) -> Database:
         insert_rows=bulk_insert.insert_json,
         one_of=_is_of_array,
         lock_schema="SELECT pg_advisory_xact_lock(7214301)",
-        # Whoever reads a list locks nothing, and may take a while over it.
+        # A reader of a list locks nothing, and may take a while.
         begin_reading="SET LOCAL idle_in_transaction_session_timeout = 0",
         wake=_notify,
         listen=lambda heard: listen.listen_postgresql(
@@ -334,7 +336,7 @@ def _postgresql(address: sa.URL) -> Database:
 
 
 def _is_of_array(column: sa.ColumnElement[int], query: sa.Select[int]) -> sa.ColumnElement[bool]:
-    """As an array: with IN, the planner guesses how many there are, and may read all of a table."""
+    """As an array: for IN, the planner guesses the number of rows, and may read a whole table."""
     return column == sa.any_(sa.func.array(query.scalar_subquery()))
 
 
@@ -347,8 +349,8 @@ def _notify(bulk: sa.ColumnElement[bool]) -> sa.ColumnElement[None]:
 
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
-    """Errors that a later try may not meet leave as StoreUnavailable; a file that is something
-    else as BadSetting.
+    """Translate driver errors: transient → StoreUnavailable or StoreConflict; not a database →
+    BadSetting.
     """
     try:
         yield

@@ -1,6 +1,6 @@
 """Waking: an idle worker hears at once that something was queued, in whatever process.
 
-What is missed is found all the same: a worker looks for itself every few seconds.
+What it does not hear it finds all the same: a worker polls by itself every few seconds.
 """
 
 import contextlib
@@ -13,26 +13,26 @@ import structlog
 
 log = structlog.get_logger()
 
-#: On which PostgreSQL's NOTIFY is heard, and what it says of bulk.
+#: The channel of PostgreSQL's NOTIFY, and the payload that says that only bulk was queued.
 CHANNEL, BULK = "loyalty_destination", "bulk"
 
 #: Seconds between two looks at an SQLite file: one costs some microseconds.
-_GLANCE = 0.02
+_LOOK_EVERY = 0.02
 
 #: Seconds until a lost connection is made anew.
-_PAUSE = 1.0
+_RECONNECT_AFTER = 1.0
 
 
 def watch_sqlite(file: Path, heard: Callable[[bool], None]) -> Callable[[], None]:
-    """Call `heard` after each commit of another connection to the file, until what is returned
-    is called. What it was about is not known.
+    """Call `heard(False)` after each commit of another connection to the file: it is not known what
+    that queued. Returns a function that ends it.
     """
     ended = threading.Event()
 
     def watch() -> None:
         with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as connection:
             version = None
-            while not ended.wait(_GLANCE):
+            while not ended.wait(_LOOK_EVERY):
                 try:
                     found = connection.execute("PRAGMA data_version").fetchone()
                 except sqlite3.Error:  # locked, or its disk is away for a moment
@@ -46,9 +46,9 @@ def watch_sqlite(file: Path, heard: Callable[[bool], None]) -> Callable[[], None
 
 
 def listen_postgresql(address: str, heard: Callable[[bool], None]) -> Callable[[], None]:
-    """Call `heard` after each NOTIFY, with whether it is of more than bulk, and after the
-    connection was lost and made anew, until what is returned is called. `address` as libpq reads
-    it: `postgresql://user:password@host/db`.
+    """Call `heard` after each NOTIFY, with whether it says more than bulk, and after a lost
+    connection was made anew. Returns a function that ends it. `address` as libpq reads it:
+    `postgresql://user:password@host/db`.
     """
     import psycopg  # only where it is used: it takes a while to load
 
@@ -69,7 +69,7 @@ def listen_postgresql(address: str, heard: Callable[[bool], None]) -> Callable[[
                 listen()
             except psycopg.Error as error:
                 log.warning("listening anew", cause=type(error).__name__)
-            ended.wait(_PAUSE)
+            ended.wait(_RECONNECT_AFTER)
 
     threading.Thread(target=keep_listening, name="waking", daemon=True).start()
     return ended.set

@@ -23,7 +23,7 @@ metadata = sa.MetaData(
 Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 Time: sa.Double[float] = sa.Double()
 
-#: A delivery that stands in its lane's way.
+#: A delivery that keeps its lane from being empty.
 WAITING = sa.text("status IN ('pending', 'sending')")
 #: A delivery that somebody may still have to look at.
 OPEN = sa.text("status <> 'delivered'")
@@ -65,7 +65,7 @@ discard = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("detail", sa.Text, nullable=False),
     sa.Column("at", Time, nullable=False),
-    # How often somebody began to route a quarantined event again, and did not live to end it.
+    # How often a process began to route a quarantined event again, and died before the end.
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
 )
 
@@ -80,7 +80,7 @@ lane = sa.Table(
     sa.Column("ready_at", Time),
     # The lease that has it under way: its token.
     sa.Column("owner", sa.Text),
-    # Since it was last empty, it had nothing but what may wait for everybody else.
+    # Since it was last empty, it had nothing but bulk: what may wait for everything else.
     sa.Column("bulk", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("destination", "customer"),
     # A poll reads the lanes that are ready, and never those that wait.
@@ -115,7 +115,7 @@ delivery = sa.Table(
     # The digest of the mapping files that made it.
     sa.Column("mapping_set", sa.Text),
     sa.Column("status", sa.Text, nullable=False),
-    # Why it stands there: the code of the last answer that did not deliver it.
+    # Why it has its status: the code of the last answer that did not deliver it.
     sa.Column("reason", sa.Text),
     # How many of its requests have been answered: a look-up may come before the real one.
     sa.Column("step", sa.Integer, nullable=False),
@@ -197,7 +197,7 @@ pace = sa.Table(
     sa.Column("destination", sa.Text, primary_key=True),
     # How often in a row it has failed as a whole: the breaker opens on it.
     sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
-    # When the requests that it was sent are used up, at the speed of its rate limit.
+    # The requests sent so far use up the rate limit until this moment (GCRA).
     sa.Column("free_at", Time, nullable=False, server_default="0"),
 )
 
@@ -275,7 +275,8 @@ account = sa.Table(
     sa.Column("updated_by", sa.Text, nullable=False),
 )
 
-#: Under what a subscriber asks what became of a delivery: one for each that is for a subscriber.
+#: What a subscriber is told, and the ids by which it asks what became of it: a row for each
+#: delivery to a subscriber.
 notice = sa.Table(
     "notice",
     metadata,
@@ -283,7 +284,7 @@ notice = sa.Table(
     sa.Column("request_id", sa.Text, nullable=False, index=True),
     sa.Column("ref_id", sa.Text, nullable=False, index=True),
     sa.Column("name", sa.Text, nullable=False),
-    # The delivery, by what makes it the only one.
+    # The delivery: these three name one.
     sa.Column("event_id", sa.ForeignKey("event.id", ondelete="CASCADE"), nullable=False),
     sa.Column("destination", sa.Text, nullable=False),
     sa.Column("mapping", sa.Text, nullable=False),

@@ -1,4 +1,8 @@
-"""Accounts: who subscribed to what; and what became of each notification."""
+"""Subscribers' accounts: who subscribed to what; and what became of each notification.
+
+A *subscriber* is who is told of events; its *account* is the row in which its address, its events
+and its secret stand; an account is called a *webHook* in the API, which is Capillary's.
+"""
 
 import uuid
 from collections.abc import Mapping
@@ -30,18 +34,18 @@ def listed(database: Database) -> list[AccountRow]:
     """Every account, active or not, in the order in which they were made."""
     with database.reading() as connection:
         found = connection.execute(sa.select(_account).order_by(_account.c.created_at))
-        return [_read(row) for row in found]
+        return [_account_row(row) for row in found]
 
 
 def find(database: Database, account_id: str) -> AccountRow | None:
     """One account; its event names are a list, and its headers an object."""
     with database.reading() as connection:
         found = connection.execute(sa.select(_account).where(_account.c.id == account_id)).first()
-    return None if found is None else _read(found)
+    return None if found is None else _account_row(found)
 
 
 def active(database: Database) -> list[Account]:
-    """The accounts that are to be told, in the order in which they were made."""
+    """The active accounts, in the order in which they were made."""
     return [
         Account(
             id=row["id"],
@@ -63,7 +67,7 @@ def active(database: Database) -> list[Account]:
 def add(database: Database, values: Mapping[str, object], by: str) -> AccountRow:
     """A new account. Raises NameTaken, StoreUnavailable."""
     new = {
-        **_written(values),
+        **_columns(values),
         "id": uuid.uuid4().hex[:24],
         "consumer_group": str(uuid.uuid4()),
         "secret": new_secret(),
@@ -72,15 +76,15 @@ def add(database: Database, values: Mapping[str, object], by: str) -> AccountRow
         "updated_at": database.now,
         "updated_by": by,
     }
-    return _changed(database, sa.insert(_account).values(new))
+    return _write(database, sa.insert(_account).values(new))
 
 
 def change(
     database: Database, account_id: str, values: Mapping[str, object], by: str
 ) -> AccountRow:
     """The account with these values in place of its own. Raises as `add`."""
-    new = {**_written(values), "updated_at": database.now, "updated_by": by}
-    return _changed(database, sa.update(_account).where(_account.c.id == account_id).values(new))
+    new = {**_columns(values), "updated_at": database.now, "updated_by": by}
+    return _write(database, sa.update(_account).where(_account.c.id == account_id).values(new))
 
 
 def rotate(database: Database, account_id: str, by: str) -> AccountRow:
@@ -109,7 +113,7 @@ def log_of_reference(database: Database, ref_id: str) -> list[LogRow]:
 
 
 def _log(database: Database, condition: sa.ColumnElement[bool]) -> list[LogRow]:
-    """Each with its first attempt's begin, its last one's answer, and when it was settled."""
+    """Each with the begin of its first attempt, the answer to its last, and when it ended."""
     notice, event, delivery = schema.notice, schema.event, schema.delivery
     first, last = schema.attempt.alias("first"), schema.attempt.alias("last")
     query = (
@@ -147,7 +151,7 @@ def _log(database: Database, condition: sa.ColumnElement[bool]) -> list[LogRow]:
         return [cast(LogRow, dict(row._mapping)) for row in connection.execute(query)]
 
 
-def _changed(database: Database, statement: sa.Insert | sa.Update) -> AccountRow:
+def _write(database: Database, statement: sa.Insert | sa.Update) -> AccountRow:
     try:
         with database.writing() as connection:
             row = connection.execute(statement.returning(_account)).one()
@@ -156,17 +160,17 @@ def _changed(database: Database, statement: sa.Insert | sa.Update) -> AccountRow
                 connection.execute(sa.select(database.wake(sa.true())))
     except sa.exc.IntegrityError as error:
         raise NameTaken from error
-    return _read(row)
+    return _account_row(row)
 
 
-def _written(values: Mapping[str, object]) -> dict[str, object]:
+def _columns(values: Mapping[str, object]) -> dict[str, object]:
     texts = {"event_names", "headers"}
     return {
         name: json_codec.dumps(value) if name in texts else value for name, value in values.items()
     }
 
 
-def _read(row: schema.Row) -> AccountRow:
+def _account_row(row: schema.Row) -> AccountRow:
     found = dict(row._mapping)
     for name in ("event_names", "headers"):
         found[name] = json_codec.loads(found[name])

@@ -75,7 +75,7 @@ class Names(fields.Field[list[str]]):
             raise ValidationError(f"51003: {attr} can not be null: name one event at least")
         if not isinstance(value, list) or len(value) > _MOST_NAMES:
             raise ValidationError(f"400: {attr} must be a list of at most {_MOST_NAMES} names")
-        name = AccountText(required=True, error_messages=_said(str(attr)))
+        name = AccountText(required=True, error_messages=_error_messages(str(attr)))
         return list(dict.fromkeys(str(name.deserialize(each, attr)) for each in value))
 
 
@@ -97,7 +97,7 @@ class Headers(fields.Field[dict[str, str]]):
         return value
 
 
-def _said(name: str, null: int = 400) -> dict[str, Any]:  # the type is marshmallow's
+def _error_messages(name: str, null: int = 400) -> dict[str, Any]:  # the type is marshmallow's
     return {
         "required": f"300004: {name} is missing",
         "null": f"{null}: {name} can not be null",
@@ -118,19 +118,22 @@ class WebHookRequest(Schema):
 
     name = AccountText(
         required=True,
-        error_messages=_said("name"),
+        error_messages=_error_messages("name"),
         metadata={"description": "Unique among the accounts.", "type": "string"},
     )
     webHookUrl = Address(  # noqa: N815
         required=True,
         attribute="url",
-        error_messages=_said("webHookUrl"),
+        error_messages=_error_messages("webHookUrl"),
         metadata={"description": "Where it is told: an https:// URL.", "type": "string"},
     )
     eventNames = Names(  # noqa: N815
         required=True,
         attribute="event_names",
-        error_messages={**_said("eventNames", 51003), "required": "51003: eventNames is missing"},
+        error_messages={
+            **_error_messages("eventNames", 51003),
+            "required": "51003: eventNames is missing",
+        },
         metadata={
             "description": "What it is told. A PUT replaces them all.",
             "type": "array",
@@ -141,20 +144,20 @@ class WebHookRequest(Schema):
         code=51007,
         required=True,
         attribute="connections",
-        error_messages=_said("maxAllowedConnections", 300004),
+        error_messages=_error_messages("maxAllowedConnections", 300004),
         metadata={
             "description": "Requests under way to it at once. 10.99 is 10.",
             "type": "number",
         },
     )
     active = Switch(
-        error_messages=_said("active"),
+        error_messages=_error_messages("active"),
         metadata={"description": "Whether it is told; true if left out.", "type": "boolean"},
     )
     methodType = AccountText(  # noqa: N815
         attribute="method",
         validate=_one_of("methodType", METHODS),
-        error_messages=_said("methodType"),
+        error_messages=_error_messages("methodType"),
         metadata={"description": "POST if left out.", "type": "string", "enum": list(METHODS)},
     )
     slaInSeconds = Whole(  # noqa: N815
@@ -168,7 +171,7 @@ class WebHookRequest(Schema):
     )
     webHookHeaders = Headers(  # noqa: N815
         attribute="headers",
-        error_messages=_said("webHookHeaders"),
+        error_messages=_error_messages("webHookHeaders"),
         metadata={
             "description": "What every notification carries.",
             "type": "object",
@@ -178,7 +181,7 @@ class WebHookRequest(Schema):
     webHookType = AccountText(  # noqa: N815
         load_only=True,
         validate=_one_of("webHookType", ("HTTP",)),
-        error_messages=_said("webHookType"),
+        error_messages=_error_messages("webHookType"),
         metadata={"type": "string", "enum": ["HTTP"]},
     )
 

@@ -16,6 +16,7 @@ from destination.errors import StoreUnavailable, Unauthorized
 from destination.outbound.ssrf_guard import BadAddress
 from destination.partners.webhook.catalogue import catalogue
 from destination.store import subscribers
+from destination.store.database import Database
 from destination.store.queries.rows import AccountRow
 from destination.support import json_codec
 from destination.support.json_codec import Json
@@ -45,7 +46,17 @@ class _Error(Exception):
 def blueprint(receiver: Receiver) -> Blueprint:
     """Everything below `/v3/webHooks`."""
     views = Blueprint("notifications", __name__, url_prefix=f"{PREFIX}webHooks")
-    database = receiver.database
+    _authenticate_requests(views, receiver)
+    _add_account_views(views, receiver)
+    _add_secret_views(views, receiver)
+    _add_catalogue_views(views)
+    _add_log_views(views, receiver.database)
+    _answer_errors(views)
+    return views
+
+
+def _authenticate_requests(views: Blueprint, receiver: Receiver) -> None:
+    """Every request shows credentials, and every answer has an id."""
 
     @views.before_request
     def authenticate() -> None:
@@ -63,12 +74,17 @@ def blueprint(receiver: Receiver) -> Blueprint:
         answer.headers["X-CAP-REQUEST-ID"] = str(uuid.uuid4())
         return answer
 
+
+def _add_account_views(views: Blueprint, receiver: Receiver) -> None:
+    """Make accounts, list them, change them."""
+    database = receiver.database
+
     @views.post("")
     def add() -> Response:
         """Subscribe: make an account."""
-        values = {"method": "POST", "headers": {}, "sla": None, "active": True, **_read()}
+        values = {"method": "POST", "headers": {}, "sla": None, "active": True, **_account_values()}
         receiver.permit(values["url"])
-        return _saved(lambda: subscribers.add(database, values, _user()))
+        return _save(receiver, lambda: subscribers.add(database, values, _user()))
 
     @views.get("")
     def list_all() -> Response:
@@ -78,30 +94,40 @@ def blueprint(receiver: Receiver) -> Blueprint:
     @views.put("/<web_hook_id>")
     def change(web_hook_id: str) -> Response:
         """Change an account; event names are replaced, what is left out stays."""
-        _find(web_hook_id)
-        values = _read(partial=True)
+        _find(database, web_hook_id)
+        values = _account_values(partial=True)
         if "url" in values:
             receiver.permit(values["url"])
-        return _saved(lambda: subscribers.change(database, web_hook_id, values, _user()))
+        return _save(receiver, lambda: subscribers.change(database, web_hook_id, values, _user()))
 
     @views.delete("/<web_hook_id>")
     def deactivate(web_hook_id: str) -> Response:
         """Tell it nothing more; what waits goes on if it is active again within seven days."""
-        _find(web_hook_id)
-        return _saved(lambda: subscribers.change(database, web_hook_id, {"active": False}, _user()))
+        _find(database, web_hook_id)
+        values = {"active": False}
+        return _save(receiver, lambda: subscribers.change(database, web_hook_id, values, _user()))
+
+
+def _add_secret_views(views: Blueprint, receiver: Receiver) -> None:
+    """Show the secret that signs an account's notifications, and replace it."""
+    database = receiver.database
 
     @views.get("/<web_hook_id>/secret")
     def secret(web_hook_id: str) -> Response:
         """What signs the account's notifications."""
-        return _answer(_secret(_find(web_hook_id)))
+        return _answer(_secret(_find(database, web_hook_id)))
 
     @views.post("/<web_hook_id>/secret")
     def rotate(web_hook_id: str) -> Response:
         """Make a new secret; the one before it signs too, for a day."""
-        _find(web_hook_id)
+        _find(database, web_hook_id)
         row = subscribers.rotate(database, web_hook_id, _user())
         receiver.registry.look()
         return _answer(_secret(row))
+
+
+def _add_catalogue_views(views: Blueprint) -> None:
+    """Show which events there are, and the shape of each."""
 
     @views.get("/eventMetaData")
     def events() -> Response:
@@ -116,6 +142,10 @@ def blueprint(receiver: Receiver) -> Blueprint:
             raise _error(404, 404, message)
         schema = catalogue()[event_name].schema
         return _answer({"active": True, "eventName": event_name, "schema": schema})
+
+
+def _add_log_views(views: Blueprint, database: Database) -> None:
+    """Show what became of notifications."""
 
     @views.get("/eventLog/<event_id>")
     def log_of(event_id: str) -> Response:
@@ -137,22 +167,23 @@ def blueprint(receiver: Receiver) -> Blueprint:
         found = subscribers.log_of_reference(database, ref_id) if _is_id(ref_id) else []
         return _answer([event_log(row) for row in found])
 
-    def _find(web_hook_id: str) -> AccountRow:
-        row = subscribers.find(database, web_hook_id) if _is_id(web_hook_id) else None
-        if row is None:
-            raise _error(400, 400, "webHookId is invalid: no account has it.")
-        return row
 
-    def _saved(save: Callable[[], AccountRow]) -> Response:
-        try:
-            row = save()
-        except subscribers.NameTaken as error:
-            raise _error(400, 400, "name is taken by another account. Give another.") from error
-        receiver.registry.look()
-        return _answer(web_hook(row), warnings=_unknown(row["event_names"]))
+def _find(database: Database, web_hook_id: str) -> AccountRow:
+    """The account with an id. Raises _Error where there is none."""
+    row = subscribers.find(database, web_hook_id) if _is_id(web_hook_id) else None
+    if row is None:
+        raise _error(400, 400, "webHookId is invalid: no account has it.")
+    return row
 
-    _answer_errors(views)
-    return views
+
+def _save(receiver: Receiver, save: Callable[[], AccountRow]) -> Response:
+    """Save an account, and let the registry take it up. Raises _Error for a name that is taken."""
+    try:
+        row = save()
+    except subscribers.NameTaken as error:
+        raise _error(400, 400, "name is taken by another account. Give another.") from error
+    receiver.registry.look()
+    return _answer(web_hook(row), warnings=_unknown(row["event_names"]))
 
 
 def _answer_errors(views: Blueprint) -> None:
@@ -201,7 +232,7 @@ def _answer(
     return Response(json_codec.dumps(body), status, mimetype="application/json")
 
 
-def _read(*, partial: bool = False) -> dict[str, Any]:
+def _account_values(*, partial: bool = False) -> dict[str, Any]:
     """What the request says of an account, of the types that its schema gives. Raises _Error."""
     try:
         body = json_codec.loads(request.get_data(cache=False).decode())

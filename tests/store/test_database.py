@@ -26,13 +26,13 @@ def broken(postgres):
 
 
 def test_a_connection_that_has_rested_is_tried_before_it_is_used(broken, monkeypatch):
-    monkeypatch.setattr(databases, "RESTED", -1.0)
+    monkeypatch.setattr(databases, "UNTESTED_IDLE", -1.0)
 
     assert pid(broken)
 
 
 def test_one_that_was_used_a_moment_ago_may_fail_once(broken, monkeypatch):
-    monkeypatch.setattr(databases, "RESTED", 3600.0)
+    monkeypatch.setattr(databases, "UNTESTED_IDLE", 3600.0)
 
     with pytest.raises(StoreUnavailable):
         pid(broken)

@@ -225,7 +225,7 @@ class Store(RuleBasedStateMachine):
         found = self._standing(Status.FAILED, Status.UNCERTAIN)
         chosen = found[index % len(found)]
         [row] = lists.deliveries(self.database, Filter(message_id=chosen.message))
-        assert send_again(self.database, [row["id"]], chosen.status, by={}) == {row["id"]}
+        assert send_again(self.database, [row["id"]], chosen.status, destinations={}) == {row["id"]}
         chosen.status = Status.PENDING
 
     @rule(index=st.integers(0, 30))

@@ -141,7 +141,7 @@ class Webhook(Destination):
             description="Tell whoever subscribed to the event's name",
             fields=NotifyFields(),
             requests=partial(_requests, "POST", ""),
-            rule=_rule,
+            rule=_discard_misfit,
             fan_out=self._fan_out,
         )
         # No address: it stands for those of the subscribers.
@@ -186,7 +186,7 @@ class Webhook(Destination):
             "refId": notification.ref_id,
             "apiRequestId": notification.request_id,
             "createdAt": int(moment * 1000),
-            **_told(notification.name, int(moment * 1000), _data(payload)),
+            **_body(notification.name, int(moment * 1000), _data(payload)),
         }
         return EndpointPayload(endpoint=name, payload=body, notification=notification)
 
@@ -248,7 +248,7 @@ def _requests(
     return [Request(method=method, path=path, body=body, idempotent=True, sign=signed)]
 
 
-def _rule(payload: dict[str, Json]) -> Discard | None:
+def _discard_misfit(payload: dict[str, Json]) -> Discard | None:
     if problem := misfit(cast(str, payload["eventName"]), _data(payload)):
         detail = f"{payload['eventName']}: {problem}, as the catalogue of events says."
         return Discard(reason="payload_validation_failed", detail=detail)
@@ -261,13 +261,13 @@ def _data(payload: dict[str, Json]) -> dict[str, Json]:
     return {"customerIdentifiers": identifiers, **cast(dict[str, Json], payload.get("data", {}))}
 
 
-def _told(name: str, moment: int, data: dict[str, Json]) -> dict[str, Json]:
-    found = catalogue().get(name)
-    if found is None or not found.behaviour:
+def _body(name: str, moment: int, data: dict[str, Json]) -> dict[str, Json]:
+    event = catalogue().get(name)
+    if event is None or not event.behaviour:
         return {"data": data}
     return {
         "ingestionTimestamp": moment,
         "name": name,
-        "description": found.description,
+        "description": event.description,
         "attributes": data,
     }

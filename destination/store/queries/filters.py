@@ -22,8 +22,7 @@ class Filter:
     destination: str | None = None
     mapping: str | None = None
     reason: str | None = None
-    #: The customer whose deliveries leave in order.
-    lane: str | None = None
+    customer: str | None = None
     #: Made at this time or later, and before that one: seconds since 1970 UTC.
     since: float | None = None
     until: float | None = None
@@ -41,8 +40,8 @@ class Filter:
             conditions.append(table.c.status == self.status.value)
             if self.status is not Status.DELIVERED:
                 conditions.append(schema.OPEN)  # they have an index of their own
-        if self.lane is not None:
-            lanes = sa.select(schema.lane.c.id).where(schema.lane.c.customer == self.lane)
+        if self.customer is not None:
+            lanes = sa.select(schema.lane.c.id).where(schema.lane.c.customer == self.customer)
             conditions.append(table.c.lane_id.in_(lanes))
         return conditions
 

@@ -4,18 +4,18 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from destination.model.arrival import Outcome
+from destination.model.arrival import CountedOutcome, Outcome
 from destination.model.delivery import Status
 from destination.store import schema
 from destination.store.database import Database
 
-#: Of a call with several deliveries the first of these is told: what somebody must look at.
+#: Of a call with several deliveries, the first of these is shown: what a person must look at.
 _WORST = (Status.UNCERTAIN, Status.FAILED, Status.SENDING, Status.PENDING, Status.DELIVERED)
 
 
 def outcomes(
     database: Database, source: str, message_ids: Sequence[str]
-) -> dict[str, tuple[str, str | None]]:
+) -> dict[str, CountedOutcome]:
     """What became of the calls of a source that are here: a delivery's status and its reason,
     `discarded` with the reason, or `removed`, where it is past its age. By message id; one that
     never arrived is left out. Raises StoreUnavailable.
@@ -31,8 +31,10 @@ def outcomes(
         deliveries: Sequence[schema.Row] = connection.execute(made).all()
         dropped = sa.select(discard.c.event_id, discard.c.reason).order_by(discard.c.id.desc())
         discards = connection.execute(dropped.where(discard.c.event_id.in_(names))).all()
-    found: dict[str, tuple[str, str | None]] = dict.fromkeys(names.values(), ("removed", None))
-    found |= {names[row.event_id]: (Outcome.DISCARDED.value, row.reason) for row in discards}
+    found = dict.fromkeys(names.values(), CountedOutcome("removed"))
+    found |= {
+        names[row.event_id]: CountedOutcome(Outcome.DISCARDED.value, row.reason) for row in discards
+    }
     deliveries = sorted(deliveries, key=lambda row: -_WORST.index(Status(row.status)))
-    found |= {names[row.event_id]: (row.status, row.reason) for row in deliveries}
+    found |= {names[row.event_id]: CountedOutcome(row.status, row.reason) for row in deliveries}
     return found

@@ -1,7 +1,7 @@
 """Holds: a destination is paused, and everything for it waits and loses nothing.
 
-Three things hold a destination: credentials that it refuses, a breaker that opened because it is
-down, a person who paused it. The first two end by themselves: a delivery at a time is a probe.
+Three things put a destination on hold: it refuses our credentials, its breaker opened because it is
+down, or a person paused it. The first two end by themselves: one delivery at a time is a probe.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,12 @@ from destination.store import schema
 from destination.store.database import Database
 from destination.store.queue.rate_limit import DestinationState, Terms
 
-_THIS = schema.hold.c.destination == sa.bindparam("name")
-_END = sa.delete(schema.hold).where(_THIS)
+_BY_NAME = schema.hold.c.destination == sa.bindparam("name")
+_END = sa.delete(schema.hold).where(_BY_NAME)
 _END_PROBED = _END.where(schema.hold.c.probe_at.is_not(None))
 _PROBE_LATER = (
     sa.update(schema.hold)
-    .where(_THIS, schema.hold.c.probe_at.is_not(None))
+    .where(_BY_NAME, schema.hold.c.probe_at.is_not(None))
     .values(
         probe_at=sa.case(
             (
@@ -47,7 +47,7 @@ def hold(database: Database, destination: str) -> None:
 
 
 def resume(database: Database, destination: str) -> bool:
-    """End a hold, whatever made it; whether there was one. Raises StoreUnavailable."""
+    """End a hold, whatever made it. Returns whether there was one. Raises StoreUnavailable."""
     with database.writing() as connection:
         connection.execute(_SET_FAILURES, {"name": destination, "count": 0})
         return bool(connection.execute(_END, {"name": destination}).rowcount)
@@ -87,7 +87,7 @@ def update_holds(
     for name, own in sorted(by_name.items()):
         state = states[name]
         failures = _count_failures(connection, name, own, state)
-        reason, wait = _objection(own), terms.hold_probe
+        reason, wait = _credentials_refused(own), terms.hold_probe
         if not (reason or state.held) and failures >= terms.breaker_failures > 0:
             reason, wait = HoldReason.BREAKER, terms.breaker_probe
         if reason:
@@ -104,15 +104,15 @@ def update_holds(
     return changes
 
 
-def _objection(acks: Sequence[Acknowledgement]) -> str | None:
-    """The reason for which a destination refuses everything, where it did."""
+def _credentials_refused(acks: Sequence[Acknowledgement]) -> str | None:
+    """The reason, `http_401` or `http_403`, where a destination refused our credentials."""
     return next((ack.reason for ack in acks if ack.verdict is Verdict.HOLD), None)
 
 
 def _count_failures(
     connection: sa.Connection, name: str, acks: Sequence[Acknowledgement], state: DestinationState
 ) -> int:
-    """How often in a row the destination has failed as a whole, by now."""
+    """Count failures in a row of the destination as a whole. Returns how many there are now."""
     in_a_row, worked = 0, False
     for ack in acks:
         match engine_health(ack.exchange):
@@ -137,7 +137,7 @@ def _pause(
     now: float,
     probe_at: float | None,
 ) -> None:
-    """Hold it; one that is held by hand stays so, and one that is held already keeps its time."""
+    """Put a destination on hold. A hold by hand stays as it is; another keeps its `since`."""
     values = {"destination": destination, "reason": reason, "since": now, "probe_at": probe_at}
     insert = database.insert(schema.hold).values(values)
     connection.execute(

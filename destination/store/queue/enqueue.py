@@ -12,7 +12,7 @@ from destination.store.database import Database, Insert, Wake, tried_again
 from destination.store.rules import (
     Routed,
     Rule,
-    Transaction,
+    RuleContext,
     award_once,
     referral_codes,
     stale_traits,
@@ -24,9 +24,9 @@ from destination.store.rules.stale_traits import Customer, Times, without_stale
 #: (source, message id): the same call twice is one call.
 Key = tuple[str, str]
 
-_KEEP_DELIVERIES = schema.delivery.insert()
-_KEEP_NOTIFICATIONS = schema.notice.insert()
-_KEEP_DISCARDS = schema.discard.insert()
+_INSERT_DELIVERIES = schema.delivery.insert()
+_INSERT_NOTIFICATIONS = schema.notice.insert()
+_INSERT_DISCARDS = schema.discard.insert()
 
 #: Why calls that are here already made no delivery, the newest reason first.
 _FIRST_DISCARDS = (
@@ -46,11 +46,11 @@ _FIRST_DISCARDS = (
 
 
 @cache
-def _keep_events(insert: Insert) -> sa.Insert:
-    """Those that are not here yet, which it returns."""
+def _insert_new_events(insert: Insert) -> sa.Insert:
+    """Inserts and returns the events that are not here yet."""
     event = schema.event.c
-    keep = insert(schema.event).on_conflict_do_nothing()
-    return keep.returning(event.id, event.source, event.message_id, event.received_at)
+    new = insert(schema.event).on_conflict_do_nothing()
+    return new.returning(event.id, event.source, event.message_id, event.received_at)
 
 
 @cache
@@ -62,7 +62,7 @@ def _open_lanes(insert: Insert, wake: Wake | None) -> sa.Insert:
         set_={
             # A lane that waits or is under way keeps its time.
             "ready_at": sa.func.coalesce(lane.ready_at, opened.excluded.ready_at),
-            # What waits behind bulk takes it along.
+            # Anything that is not bulk makes its whole lane non-bulk, since order is kept.
             "bulk": opened.excluded.bulk & (lane.bulk | lane.ready_at.is_(None)),
         },
     )
@@ -72,42 +72,42 @@ def _open_lanes(insert: Insert, wake: Wake | None) -> sa.Insert:
 
 @tried_again
 def enqueue(database: Database, arrivals: Sequence[Arrival]) -> list[Receipt]:
-    """Keep all of `arrivals`, or nothing; one outcome each, in their order.
+    """Keep all of `arrivals`, or nothing. Returns a receipt for each, in their order.
 
-    A call that is here already changes nothing and is told what became of it the first time.
+    A call that is here already changes nothing; its receipt says what became of it the first time.
     Raises StoreUnavailable.
     """
     if not arrivals:
         return []
     with database.writing() as connection:
-        known = stale_traits.lock(database, connection, arrivals)
+        trait_times = stale_traits.lock_profiles(database, connection, arrivals)
         new, now = _insert_events(database, connection, arrivals)
-        within = Transaction(database=database, connection=connection, now=now)
+        context = RuleContext(database=database, connection=connection, now=now)
         routed = [(event_id, arrivals[i]) for event_id, i in new.items()]
-        left = dict(queue(within, decide(within, routed, known)))
+        stored = dict(insert_routed(context, decide(context, routed, trait_times)))
         confirm(connection, {event_id: arrivals[i].confirms for event_id, i in new.items()}, now)
-        outcomes = {i: _outcome(left[event_id]) for event_id, i in new.items()}
-        duplicates = [i for i in range(len(arrivals)) if i not in outcomes]
-        outcomes.update(_first_outcomes(connection, arrivals, duplicates))
-    return [outcomes[i] for i in range(len(arrivals))]
+        receipts = {i: _receipt(stored[event_id]) for event_id, i in new.items()}
+        duplicates = [i for i in range(len(arrivals)) if i not in receipts]
+        receipts.update(_duplicate_receipts(connection, arrivals, duplicates))
+    return [receipts[i] for i in range(len(arrivals))]
 
 
-def decide(within: Transaction, routed: Routed, known: dict[Customer, Times]) -> Routed:
-    """What becomes of new events in view of what was received before. `known` is when their
-    customers' traits were set, as `stale_traits.lock` found it. Each event is there once.
+def decide(context: RuleContext, routed: Routed, trait_times: dict[Customer, Times]) -> Routed:
+    """Let the rules decide what becomes of new events, each of which is there once. `trait_times`
+    says when their customers' traits were set, as `stale_traits.lock_profiles` returns it.
     """
-    fresh = partial(without_stale, known=known)
+    fresh = partial(without_stale, trait_times=trait_times)
     rules: tuple[Rule, ...] = (referral_codes.register, fresh, award_once.reserve)
     for rule in rules:
-        routed = rule(within, routed)
+        routed = rule(context, routed)
     return routed
 
 
 def _insert_events(
     database: Database, connection: sa.Connection, arrivals: Sequence[Arrival]
 ) -> tuple[dict[int, int], float]:
-    """The events that were not here yet, event id → index in `arrivals`, in their order; and when
-    they were received.
+    """Insert the events that were not here yet. Returns event id → index in `arrivals`, in their
+    order, and when they were received.
     """
     first: dict[Key, int] = {}
     for i, arrival in enumerate(arrivals):
@@ -124,75 +124,104 @@ def _insert_events(
         }
         for i in first.values()
     ]
-    keep = _keep_events(database.insert)
-    kept = database.insert_rows(connection, keep, rows, received_at=database.now).all()
-    found = {first[row.source, row.message_id]: row.id for row in kept}
-    now = kept[0].received_at if kept else 0.0  # of nothing new, nothing is kept
-    return {found[i]: i for i in sorted(found)}, now
+    insert = _insert_new_events(database.insert)
+    new = database.insert_rows(connection, insert, rows, received_at=database.now).all()
+    event_ids = {first[row.source, row.message_id]: row.id for row in new}
+    now = new[0].received_at if new else 0.0  # without new events, nothing is stamped with it
+    return {event_ids[i]: i for i in sorted(event_ids)}, now
 
 
-def queue(within: Transaction, routed: Routed) -> Routed:
-    """Queue what was decided. Returns it, but for what a newer update makes needless."""
-    database, connection, now = within.database, within.connection, within.now
-    lanes: dict[tuple[str, str], bool] = {}
+def insert_routed(context: RuleContext, routed: Routed) -> Routed:
+    """Insert deliveries, notifications and discards. Returns the events as stored, after
+    coalescing.
+    """
+    database, connection, now = context.database, context.connection, context.now
+    lane_ids = open_lanes(database, connection, _only_bulk(routed), now)
+    routed = coalesce(context, routed, lane_ids=lane_ids)
+    for insert, rows in (
+        (_INSERT_DELIVERIES, _delivery_rows(routed, lane_ids, now)),
+        (_INSERT_NOTIFICATIONS, _notification_rows(routed)),
+        (_INSERT_DISCARDS, _discard_rows(routed, now)),
+    ):
+        if rows:
+            database.insert_rows(connection, insert, rows)
+    referral_codes.free_old(connection, routed)  # behind the lanes, as a worker does
+    return routed
+
+
+def _only_bulk(routed: Routed) -> dict[Customer, bool]:
+    """The lanes of new deliveries, each with whether it gets nothing but bulk."""
+    lanes: dict[Customer, bool] = {}
     for _, arrival in routed:
-        for d in arrival.deliveries:
-            key = d.destination, d.customer
-            lanes[key] = lanes.get(key, True) and d.bulk
-    lane_ids = open_lanes(database, connection, lanes, now)
-    routed = coalesce(within, routed, lane_ids=lane_ids)
-    deliveries = [
+        for delivery in arrival.deliveries:
+            lane = delivery.destination, delivery.customer
+            lanes[lane] = lanes.get(lane, True) and delivery.bulk
+    return lanes
+
+
+def _delivery_rows(
+    routed: Routed, lane_ids: Mapping[Customer, int], now: float
+) -> list[dict[str, object]]:
+    return [
         {
             "event_id": event_id,
-            "lane_id": lane_ids[d.destination, d.customer],
-            "destination": d.destination,
-            "mapping": d.mapping,
-            "action": d.action,
-            "payload": d.payload,
-            "mapping_set": d.mapping_set,
+            "lane_id": lane_ids[delivery.destination, delivery.customer],
+            "destination": delivery.destination,
+            "mapping": delivery.mapping,
+            "action": delivery.action,
+            "payload": delivery.payload,
+            "mapping_set": delivery.mapping_set,
             "status": Status.PENDING.value,
             "step": 0,
             "attempts": 0,
             "created_at": now,
         }
         for event_id, arrival in routed
-        for d in arrival.deliveries
+        for delivery in arrival.deliveries
     ]
-    if deliveries:
-        database.insert_rows(connection, _KEEP_DELIVERIES, deliveries)
-    notifications = [
+
+
+def _notification_rows(routed: Routed) -> list[dict[str, object]]:
+    return [
         {
-            **vars(d.notification),
+            "id": delivery.notification.id,
+            "request_id": delivery.notification.request_id,
+            "ref_id": delivery.notification.ref_id,
+            "name": delivery.notification.name,
             "event_id": event_id,
-            "destination": d.destination,
-            "mapping": d.mapping,
+            "destination": delivery.destination,
+            "mapping": delivery.mapping,
         }
         for event_id, arrival in routed
-        for d in arrival.deliveries
-        if d.notification
+        for delivery in arrival.deliveries
+        if delivery.notification
     ]
-    if notifications:
-        database.insert_rows(connection, _KEEP_NOTIFICATIONS, notifications)
-    discards = [
-        {"event_id": event_id, "at": now, **vars(d)}
+
+
+def _discard_rows(routed: Routed, now: float) -> list[dict[str, object]]:
+    return [
+        {
+            "event_id": event_id,
+            "destination": discard.destination,
+            "mapping": discard.mapping,
+            "reason": discard.reason,
+            "detail": discard.detail,
+            "at": now,
+        }
         for event_id, arrival in routed
-        for d in arrival.discards
+        for discard in arrival.discards
     ]
-    if discards:
-        database.insert_rows(connection, _KEEP_DISCARDS, discards)
-    referral_codes.free_old(connection, routed)  # behind the lanes, as a worker does
-    return routed
 
 
 def open_lanes(
     database: Database,
     connection: sa.Connection,
-    lanes: Mapping[tuple[str, str], bool],
+    lanes: Mapping[Customer, bool],
     now: float,
-) -> dict[tuple[str, str], int]:
-    """The ids of `lanes` (each with whether it gets nothing but bulk), made where they are new,
-    and ready where nothing waited in them; workers wake up for them. To be called before anything
-    is queued in them.
+) -> dict[Customer, int]:
+    """Create missing lanes, make empty ones ready, wake workers. Call before inserting deliveries.
+
+    `lanes` maps (destination, customer) to whether it gets nothing but bulk. Returns their ids.
     """
     if not lanes:
         return {}
@@ -200,7 +229,7 @@ def open_lanes(
         connection,
         _open_lanes(database.insert, database.wake),
         [
-            # sorted: two receivers that open the same lanes must not wait for each other
+            # Fixed lock order: prevents deadlocks.
             {"destination": destination, "customer": customer, "ready_at": now, "bulk": bulk}
             for (destination, customer), bulk in sorted(lanes.items())
         ],
@@ -208,29 +237,31 @@ def open_lanes(
     return {(row.destination, row.customer): row.id for row in rows}
 
 
-def _first_outcomes(
+def _duplicate_receipts(
     connection: sa.Connection, arrivals: Sequence[Arrival], duplicates: Sequence[int]
 ) -> dict[int, Receipt]:
-    """For each index of a call that was here already: a duplicate, with its first reason."""
+    """By the index of each call that was here already: that it is a duplicate, and why it made no
+    delivery the first time.
+    """
     if not duplicates:
         return {}
     rows = connection.execute(
         _FIRST_DISCARDS, {"message_ids": [arrivals[i].message_id for i in duplicates]}
     )
     discarded: dict[Key, schema.Row] = {(row.source, row.message_id): row for row in rows}
-    outcomes = {}
+    receipts = {}
     for i in duplicates:
         row = discarded.get((arrivals[i].source, arrivals[i].message_id))
-        outcomes[i] = Receipt(
+        receipts[i] = Receipt(
             message_id=arrivals[i].message_id,
             outcome=Outcome.DUPLICATE,
             reason=row.reason if row else None,
             detail=row.detail if row else None,
         )
-    return outcomes
+    return receipts
 
 
-def _outcome(arrival: Arrival) -> Receipt:
+def _receipt(arrival: Arrival) -> Receipt:
     if arrival.deliveries:
         return Receipt(message_id=arrival.message_id, outcome=Outcome.ACCEPTED)
     discard = arrival.discards[0]

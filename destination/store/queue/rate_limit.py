@@ -31,8 +31,8 @@ class Capacity:
     takes_bulk: bool = True
     #: Whether it could send a suspect now: it sends none.
     takes_suspect: bool = True
-    #: The part of all that bulk may have while anything else is there. While nothing is, this
-    #: part is kept free for what may come.
+    #: The part of the capacity that bulk may have while anything else waits or is under way. While
+    #: nothing else does, this part is kept free for what may come.
     share: float = 0.2
     #: Requests a second, of all workers together; None: no limit.
     rate: float | None = None
@@ -40,7 +40,7 @@ class Capacity:
     most: int | None = None
 
     def bulk_room(self, *, beside: bool) -> int:
-        """How many more may be bulk, `beside` others or alone; one is always under way."""
+        """How many more may be bulk, `beside` other deliveries or alone; one always may."""
         if not self.takes_bulk:
             return 0
         part = self.share if beside else 1.0 - self.share
@@ -73,7 +73,7 @@ class DestinationState:
     #: When its next lane is ready, and its next bulk lane; None where nothing waits.
     next_at: float | None
     next_bulk_at: float | None
-    #: When the requests that were sent are used up, at the speed of the rate limit.
+    #: The requests sent so far use up the rate limit until this moment (GCRA).
     free_at: float
 
 
@@ -105,7 +105,7 @@ _STATES = (
 _FREE_AT = (
     sa.select(schema.pace.c.free_at)
     .where(schema.pace.c.destination == sa.bindparam("name"))
-    .with_for_update()  # no other worker spends it, or leases, meanwhile
+    .with_for_update()  # until the commit, no other worker spends it, or leases
 )
 _UNDER_WAY = sa.select(sa.func.count()).where(
     _lane.destination == sa.bindparam("name"),
@@ -126,7 +126,7 @@ _PROBE = (
         schema.hold.c.destination == sa.bindparam("name"),
         schema.hold.c.probe_at <= _now,
     )
-    .values(probe_at=sa.bindparam("again"))
+    .values(probe_at=sa.bindparam("next_probe"))
 )
 
 
@@ -138,9 +138,9 @@ _RETURN_PROBE = (
 
 
 def register(database: Database, destinations: Sequence[str]) -> list[str]:
-    """Make destinations known, before anything is leased of them. Returns those that are on hold.
+    """Make destinations known, before any of their lanes is leased. Returns those that are on hold.
 
-    A hold is probed at once: a worker starts, perhaps with what was put right. Raises
+    A hold is probed at once: a worker that starts may bring corrected credentials. Raises
     StoreUnavailable.
     """
     rows = [{"destination": name} for name in sorted(destinations)]
@@ -183,21 +183,21 @@ def rest(state: DestinationState, wanted: Capacity, now: float) -> float:
 
 
 def is_ready(next_at: float | None, now: float) -> bool:
-    """Whether the next lane, which is ready at a time or not at all, is so by now."""
+    """Whether the next lane is ready by now; None: there is none."""
     return next_at is not None and next_at <= now
 
 
 def allowance(
     connection: sa.Connection, state: DestinationState, wanted: Capacity, terms: Terms, now: float
 ) -> int:
-    """How many deliveries may be leased. Of a held destination it is one: a probe."""
+    """How many deliveries may be leased; for a held destination at most one, as a probe."""
     if state.held:
-        again = now + terms.lease  # one probe at a time
-        probe = {"name": wanted.destination, "now": now, "again": again}
+        next_probe = now + terms.lease  # one probe at a time
+        probe = {"name": wanted.destination, "now": now, "next_probe": next_probe}
         return connection.execute(_PROBE, probe).rowcount
     count = wanted.room
     if state.failures and terms.breaker_failures:
-        # While it fails, no more are under way than it takes to open the breaker; but one is.
+        # While it fails, no more are under way than it takes to open the breaker, but at least one.
         allowed = max(1, terms.breaker_failures - state.failures)
         count = min(count, allowed - wanted.busy)
     if wanted.rate and count > 0:
@@ -226,5 +226,5 @@ def spend(connection: sa.Connection, wanted: Capacity, count: int, now: float) -
 
 
 def _burst(rate: float) -> float:
-    """Seconds' worth of requests that may leave at once: a slow limit's are one at a time."""
+    """Seconds' worth of requests that may leave at once; of a slow limit, one request."""
     return max(_BURST, 1.0 / rate)

@@ -1,6 +1,6 @@
-"""Retrying: what failed or is uncertain is sent again as it is, or a person resolves it.
+"""Retrying: what failed or is uncertain is sent again as it was made, or a person resolves it.
 
-What newer events have set of its customer meanwhile is left out of it: it would be set back.
+One thing is left out of it: traits that newer events have set meanwhile. They would be set back.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,12 +17,12 @@ from destination.routing.route import traits_of
 from destination.store import schema
 from destination.store.database import Database, tried_again
 from destination.store.queue.enqueue import open_lanes
-from destination.store.rules import Transaction
-from destination.store.rules.stale_traits import lock, moment, without_stale
+from destination.store.rules import RuleContext
+from destination.store.rules.stale_traits import lock_profiles, moment, without_stale
 from destination.support import json_codec
 
-#: What a delivery becomes that goes on its way again, as if it had never been tried.
-AGAIN = {
+#: The columns of a delivery that goes on its way again, as if it had never been tried.
+UNTRIED = {
     "status": Status.PENDING.value,
     "reason": None,
     "step": 0,
@@ -31,22 +31,22 @@ AGAIN = {
 }
 
 _delivery, _lane, _event = schema.delivery, schema.lane, schema.event
-_STANDING = (
+_IN_STATUS = (
     _delivery.c.id.in_(sa.bindparam("ids", expanding=True)),
-    _delivery.c.status == sa.bindparam("stands"),
+    _delivery.c.status == sa.bindparam("in_status"),
     _delivery.c.reason.is_distinct_from(FailureReason.ALREADY_AWARDED.value),
 )
 _FIND = (
     sa.select(_delivery, _lane.c.customer, _event.c.timestamp, _event.c.received_at)
     .select_from(_delivery.join(_lane).join(_event))
-    .where(*_STANDING)
+    .where(*_IN_STATUS)
 )
-_MOVE = sa.update(_delivery).where(*_STANDING).values(AGAIN).returning(_delivery.c.id)
-_LEAVE = sa.update(_delivery).where(*_STANDING).values(reason=FailureReason.STALE.value)
-_SHORTEN = (
+_MAKE_PENDING = sa.update(_delivery).where(*_IN_STATUS).values(UNTRIED).returning(_delivery.c.id)
+_MARK_STALE = sa.update(_delivery).where(*_IN_STATUS).values(reason=FailureReason.STALE.value)
+_SET_PAYLOAD = (
     sa.update(_delivery)
-    .where(_delivery.c.id == sa.bindparam("number"))
-    .values(payload=sa.bindparam("rest"))
+    .where(_delivery.c.id == sa.bindparam("delivery_id"))
+    .values(payload=sa.bindparam("new_payload"))
 )
 
 
@@ -56,34 +56,40 @@ def send_again(
     ids: Sequence[int],
     status: Status,
     *,
-    by: Mapping[str, Destination],
+    destinations: Mapping[str, Destination],
     bulk: bool = False,
-    keep: bool = True,
+    commit: bool = True,
 ) -> set[int]:
-    """Put deliveries that stand at `status` back to their places in their lanes, as they are but
-    for traits that something newer has set; the ids of those that are sent.
+    """Put deliveries that have this `status` back to their places in their lanes, without traits
+    that something newer has set. Returns the ids of those that are sent.
 
-    Which traits one sets is told `by` the destinations, by name; of one that is not there, all is
-    sent. Those of which nothing is left stay where they are, as stale, and so do those whose award
-    another one has made. Raises StoreUnavailable.
+    `destinations`: those whose actions say which fields are traits. Deliveries to others are sent
+    whole. A delivery of which nothing is left stays where it is, as stale. So does one whose award
+    another delivery has made. Raises StoreUnavailable.
     """
     with database.writing() as connection:
         now = database.read_clock(connection)
-        rows = connection.execute(_FIND, {"ids": ids, "stands": status.value}).all()
-        left = _without_stale(database, connection, rows, by, now)
-        stale = [row.id for row in rows if row.id not in left]
-        lanes = {(row.destination, row.customer): bulk for row in rows if row.id in left}
+        rows = connection.execute(_FIND, {"ids": ids, "in_status": status.value}).all()
+        payloads = _without_stale(database, connection, rows, destinations, now)
+        stale = [row.id for row in rows if row.id not in payloads]
+        lanes = {(row.destination, row.customer): bulk for row in rows if row.id in payloads}
         open_lanes(database, connection, lanes, now)
-        moved = connection.execute(_MOVE, {"ids": list(left), "stands": status.value})
-        again = set(moved.scalars())
-        shorter = [row.id for row in rows if row.id in again and left[row.id] != row.payload]
+        moved = connection.execute(
+            _MAKE_PENDING, {"ids": list(payloads), "in_status": status.value}
+        )
+        sent = set(moved.scalars())
+        shorter = [
+            {"delivery_id": row.id, "new_payload": payloads[row.id]}
+            for row in rows
+            if row.id in sent and payloads[row.id] != row.payload
+        ]
         if shorter:
-            connection.execute(_SHORTEN, [{"number": each, "rest": left[each]} for each in shorter])
+            connection.execute(_SET_PAYLOAD, shorter)
         if stale:
-            connection.execute(_LEAVE, {"ids": stale, "stands": status.value})
-        if not keep:
+            connection.execute(_MARK_STALE, {"ids": stale, "in_status": status.value})
+        if not commit:
             connection.rollback()
-    return again
+    return sent
 
 
 def mark_delivered(database: Database, ids: Sequence[int]) -> set[int]:
@@ -109,34 +115,34 @@ def _without_stale(
     database: Database,
     connection: sa.Connection,
     rows: Sequence[schema.Row],
-    by: Mapping[str, Destination],
+    destinations: Mapping[str, Destination],
     now: float,
 ) -> dict[int, str]:
-    """The payloads of deliveries without what is stale in them, by id; without those of which
-    nothing is left.
+    """The payloads of deliveries without their stale traits, by id. A delivery of which nothing is
+    left is not there.
     """
     made: dict[int, Arrival] = {}
     for row in rows:
         arrival = made.get(row.event_id) or Arrival(
             source="", message_id="", call="", timestamp=moment(row.timestamp, row.received_at)
         )
-        delivery = _as_made(row, by)
+        delivery = _as_made(row, destinations)
         made[row.event_id] = replace(arrival, deliveries=(*arrival.deliveries, delivery))
-    known = lock(database, connection, made.values())
-    within = Transaction(database=database, connection=connection, now=now)
-    fresh = without_stale(within, list(made.items()), known=known)
-    left = {
+    trait_times = lock_profiles(database, connection, made.values())
+    context = RuleContext(database=database, connection=connection, now=now)
+    fresh = without_stale(context, list(made.items()), trait_times=trait_times)
+    payloads = {
         (event_id, delivery.destination, delivery.mapping): delivery.payload
         for event_id, arrival in fresh
         for delivery in arrival.deliveries
     }
     places = {row.id: (row.event_id, row.destination, row.mapping) for row in rows}
-    return {number: left[place] for number, place in places.items() if place in left}
+    return {number: payloads[place] for number, place in places.items() if place in payloads}
 
 
-def _as_made(row: schema.Row, by: Mapping[str, Destination]) -> Delivery:
+def _as_made(row: schema.Row, destinations: Mapping[str, Destination]) -> Delivery:
     """A delivery as routing made it, as far as its traits are concerned."""
-    destination = by.get(row.destination)
+    destination = destinations.get(row.destination)
     action = destination.actions.get(row.action) if destination else None
     payload = json_codec.load_object(row.payload) if action and action.traits else {}
     return Delivery(

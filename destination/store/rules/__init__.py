@@ -18,16 +18,16 @@ Routed = Sequence[tuple[int, Arrival]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Transaction:
-    """The transaction in which new events are decided upon and queued."""
+class RuleContext:
+    """What a rule works with: the transaction in which new events are decided upon and queued."""
 
     database: Database
     connection: sa.Connection
-    #: Its time, in seconds since 1970 UTC.
+    #: When the transaction's events were received, in seconds since 1970 UTC.
     now: float
 
 
 class Rule(Protocol):
-    """What every rule is: given what routing made of events, it returns what is left of it."""
+    """What every rule is: given what routing made of events, it returns what is to be stored."""
 
-    def __call__(self, within: Transaction, routed: Routed, /) -> Routed: ...
+    def __call__(self, context: RuleContext, routed: Routed, /) -> Routed: ...

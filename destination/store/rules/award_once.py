@@ -3,6 +3,9 @@
 An award is known by its event and mapping, and by the value that the mapping names as its key. A
 key is held by the event whose delivery was made for it. A delivery that failed has paid nothing:
 the next one for the same key takes it over, and the failed one is not sent again.
+
+An award finds its failed delivery by event, destination, mapping and time: `award.at` is the very
+`created_at` of the delivery that was made for it, and both are written from one value.
 """
 
 from collections.abc import Collection, Sequence
@@ -14,38 +17,38 @@ from destination.model.delivery import Award, Delivery, Discard, Status
 from destination.model.reason import DiscardReason, FailureReason
 from destination.store import schema
 from destination.store.database import Insert
-from destination.store.rules import Routed, Transaction
+from destination.store.rules import Routed, RuleContext
 
-#: What wants a key: an event, by its id, and one of its deliveries.
-Wanting = tuple[int, Delivery]
+#: The id of an event, and the delivery of it that wants a key.
+Claimant = tuple[int, Delivery]
 
 _keys: sa.BindParameter[bytes] = sa.bindparam("keys", expanding=True)
-_THESE = schema.award.c.key.in_(_keys)
-_FREE = sa.delete(schema.award).where(_THESE)
-_LOCK = sa.select(schema.award).where(_THESE).order_by(schema.award.c.key).with_for_update()
+_BY_KEYS = schema.award.c.key.in_(_keys)
+_FREE = sa.delete(schema.award).where(_BY_KEYS)
+_LOCK = sa.select(schema.award).where(_BY_KEYS).order_by(schema.award.c.key).with_for_update()
 _TAKE_OVER = (
     sa.update(schema.award)
-    .where(schema.award.c.key == sa.bindparam("of"))
-    .values(event_id=sa.bindparam("by"), at=sa.bindparam("now"))
+    .where(schema.award.c.key == sa.bindparam("award_key"))
+    .values(event_id=sa.bindparam("new_event_id"), at=sa.bindparam("now"))
 )
 _FAILED = sa.select(schema.delivery).where(
-    schema.delivery.c.event_id.in_(sa.bindparam("events", expanding=True)),
+    schema.delivery.c.event_id.in_(sa.bindparam("event_ids", expanding=True)),
     schema.delivery.c.status == Status.FAILED.value,
 )
 
 
 @cache
 def _reserve(insert: Insert) -> sa.Insert:
-    """The keys that nobody holds, which it returns."""
+    """Inserts and returns the keys that no event holds yet."""
     return insert(schema.award).on_conflict_do_nothing().returning(schema.award.c.key)
 
 
-def reserve(within: Transaction, routed: Routed) -> Routed:
+def reserve(context: RuleContext, routed: Routed) -> Routed:
     """A rule: a delivery whose award was made already becomes a discard. The keys of the others
     are reserved.
     """
-    database, connection, now = within.database, within.connection, within.now
-    wanted: dict[bytes, Wanting] = {}
+    database, connection, now = context.database, context.connection, context.now
+    wanted: dict[bytes, Claimant] = {}
     for event_id, arrival in routed:
         for delivery in arrival.deliveries:
             for key in delivery.award.keys if delivery.award else ():
@@ -55,13 +58,13 @@ def reserve(within: Transaction, routed: Routed) -> Routed:
     rows = database.insert_rows(
         connection,
         _reserve(database.insert),
-        # sorted: two receivers that reserve the same keys must not wait for each other
+        # Fixed lock order: prevents deadlocks.
         [{"key": key, "event_id": wanted[key][0], "at": now} for key in sorted(wanted)],
     )
     new = {bytes(row.key) for row in rows}
     owned = new | _take_over(connection, wanted, sorted(wanted.keys() - new), now)
     owners = {key: wanted[key][0] for key in owned}
-    # An event whose value was paid for already leaves the key of the event itself to a replay.
+    # If its `award_key` value is taken, give the event's own key back, so that a replay can use it.
     unused = {
         delivery.award.keys[0]
         for event_id, delivery in wanted.values()
@@ -69,7 +72,9 @@ def reserve(within: Transaction, routed: Routed) -> Routed:
     }
     if unused & new:
         connection.execute(_FREE, {"keys": sorted(unused & new)})
-    return [(key, arrival.apply(partial(_check, owners, key))) for key, arrival in routed]
+    return [
+        (key, arrival.apply(partial(_discard_unless_owned, owners, key))) for key, arrival in routed
+    ]
 
 
 def release(connection: sa.Connection, deliveries: Sequence[int]) -> None:
@@ -88,13 +93,15 @@ def release(connection: sa.Connection, deliveries: Sequence[int]) -> None:
 
 
 def forget(connection: sa.Connection, before: float, limit: int) -> int:
-    """Forget up to `limit` awards that were made before a time; how many there were."""
+    """Forget up to `limit` awards that were made before a time. Returns how many."""
     table = schema.award
     oldest = sa.select(table.c.key).where(table.c.at < before).order_by(table.c.at).limit(limit)
     return connection.execute(sa.delete(table).where(table.c.key.in_(oldest))).rowcount
 
 
-def _check(owners: dict[bytes, int], own: int, delivery: Delivery) -> Delivery | Discard:
+def _discard_unless_owned(
+    owners: dict[bytes, int], own: int, delivery: Delivery
+) -> Delivery | Discard:
     if delivery.award is None or _is_free(delivery.award, owners, own):
         return delivery
     return delivery.discarded(
@@ -103,18 +110,18 @@ def _check(owners: dict[bytes, int], own: int, delivery: Delivery) -> Delivery |
 
 
 def _is_free(award: Award, owners: dict[bytes, int], own: int) -> bool:
-    """Whether an event holds all keys of an award."""
+    """Whether the event `own` holds all keys of an award."""
     return all(owners.get(key) == own for key in award.keys)
 
 
 def _take_over(
     connection: sa.Connection,
-    wanted: dict[bytes, Wanting],
+    wanted: dict[bytes, Claimant],
     keys: Sequence[bytes],
     now: float,
 ) -> set[bytes]:
-    """The keys that can be taken from those who hold them: their time is over, or the delivery
-    that was made for them has failed.
+    """Take keys over from the events that hold them, where their time is over or the delivery made
+    for them has failed. Returns the keys that were taken.
     """
     if not keys:
         return set()
@@ -124,13 +131,16 @@ def _take_over(
     for row in rows:
         _, delivery = wanted[bytes(row.key)]
         failure = failed.get((row.event_id, delivery.destination, delivery.mapping, row.at))
-        over = delivery.award is not None and row.at < now - delivery.award.memory
-        if over or (failure and _give_up(connection, failure)):
+        expired = delivery.award is not None and row.at < now - delivery.award.memory
+        if expired or (failure and _give_up(connection, failure)):
             taken.add(bytes(row.key))
     if taken:
         connection.execute(
             _TAKE_OVER,
-            [{"of": key, "by": wanted[key][0], "now": now} for key in sorted(taken)],
+            [
+                {"award_key": key, "new_event_id": wanted[key][0], "now": now}
+                for key in sorted(taken)
+            ],
         )
     return taken
 
@@ -138,13 +148,13 @@ def _take_over(
 def _failed(
     connection: sa.Connection, events: Collection[int]
 ) -> dict[tuple[int, str, str, float], int]:
-    """The failed deliveries of events, by what an award knows of them."""
-    rows = connection.execute(_FAILED, {"events": list(events)})
+    """The ids of events' failed deliveries, by (event id, destination, mapping, time made)."""
+    rows = connection.execute(_FAILED, {"event_ids": list(events)})
     return {(row.event_id, row.destination, row.mapping, row.created_at): row.id for row in rows}
 
 
 def _give_up(connection: sa.Connection, delivery_id: int) -> bool:
-    """Keep a failed delivery from being sent again; False where somebody was faster to do so."""
+    """Keep a failed delivery from being sent again. False where it has not failed any more."""
     table = schema.delivery
     given_up = connection.execute(
         sa.update(table)

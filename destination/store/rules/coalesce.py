@@ -15,7 +15,7 @@ from destination.model.delivery import Delivery, Discard, Status
 from destination.model.event import of_engage
 from destination.model.reason import DiscardReason
 from destination.store import schema
-from destination.store.rules import Routed, Transaction
+from destination.store.rules import Routed, RuleContext
 from destination.support import json_codec
 from destination.support.json_codec import Json
 
@@ -57,16 +57,16 @@ class _Place:
     call: str
     #: Its row; None where it is about to get one.
     delivery_id: int | None = None
-    #: What a new update sets, as places of its payload; nothing of others.
+    #: Payload paths a new update overwrites; empty for stored deliveries and other kinds.
     sets: frozenset[str | None] = frozenset()
     #: Whether it was ever under way: then it is sent, whatever comes.
     tried: bool = False
-    #: The event of a newer one that says all that it says.
-    by: int | None = None
+    #: The event of the newer update that makes it needless.
+    superseded_by: int | None = None
 
 
 def coalesce(
-    within: Transaction, routed: Routed, *, lane_ids: Mapping[tuple[str, str], int]
+    context: RuleContext, routed: Routed, *, lane_ids: Mapping[tuple[str, str], int]
 ) -> Routed:
     """A rule: an audience update that a newer one makes needless becomes a discard; one that waits
     already is taken out of its lane.
@@ -83,20 +83,25 @@ def coalesce(
     if not lanes:
         return routed
     places: dict[int, list[_Place]] = {lane: [] for lane in lanes}
-    for row in within.connection.execute(_LAST_OF_LANES, {"ids": sorted(lanes)}):
+    for row in context.connection.execute(_LAST_OF_LANES, {"ids": sorted(lanes)}):
         places[row.lane_id].append(_waiting(row))
     for event_id, arrival in routed:
         for delivery in arrival.deliveries:
             lane = lane_ids[delivery.destination, delivery.customer]
             if lane in lanes:
                 places[lane].append(_arriving(event_id, arrival, delivery))
-    gone = [place for lane in places.values() for place in _needless(lane)]
-    if not gone:
+    needless = [place for lane in places.values() for place in _needless(lane)]
+    if not needless:
         return routed
-    waiting = [place for place in gone if place.delivery_id is not None]
-    _take_out(within.connection, waiting, within.now)
-    by = {(place.event_id, place.destination, place.mapping): place.by for place in gone}
-    return [(key, arrival.apply(partial(_check, by, key))) for key, arrival in routed]
+    waiting = [place for place in needless if place.delivery_id is not None]
+    _take_out(context.connection, waiting, context.now)
+    newer = {
+        (place.event_id, place.destination, place.mapping): place.superseded_by
+        for place in needless
+    }
+    return [
+        (key, arrival.apply(partial(_discard_if_superseded, newer, key))) for key, arrival in routed
+    ]
 
 
 def _waiting(row: schema.Row) -> _Place:
@@ -129,7 +134,7 @@ def _arriving(event_id: int, arrival: Arrival, delivery: Delivery) -> _Place:
 
 
 def _needless(lane: list[_Place]) -> Iterator[_Place]:
-    """Those of a lane that later ones in it make needless."""
+    """The deliveries of a lane that later ones in it make needless."""
     lane.sort(key=lambda place: place.event_id)  # stable: those of one event keep their order
     for index, newer in enumerate(lane):
         if not newer.sets:
@@ -138,17 +143,17 @@ def _needless(lane: list[_Place]) -> Iterator[_Place]:
         for place in reversed(lane[:index]):
             if place.action != newer.action:
                 break  # an award between the two may depend on the earlier one
-            if place.by or place.tried or place.event_id == newer.event_id:
+            if place.superseded_by or place.tried or place.event_id == newer.event_id:
                 continue
             if _covers(newer.sets, says, place.payload) and of_engage(
                 json_codec.load_object(place.call)
             ):
-                place.by = newer.event_id
+                place.superseded_by = newer.event_id
                 yield place
 
 
 def _covers(sets: Collection[str | None], says: Mapping[str, Json], payload: str) -> bool:
-    """Whether all that a payload says is said again: its traits anew, and the rest as it was."""
+    """Whether a newer update repeats a payload: it sets its traits anew, and the rest is equal."""
     return all(
         place in says and (place in sets or says[place] == value)
         for place, value in _said(payload).items()
@@ -160,12 +165,12 @@ def _said(payload: str) -> dict[str, Json]:
     said: dict[str, Json] = {}
     for name, value in json_codec.load_object(payload).items():
         inner = value if isinstance(value, dict) and value else {}
-        said |= {f"{name}.{key}": each for key, each in inner.items()} or {name: value}
+        said |= {f"{name}.{key}": part for key, part in inner.items()} or {name: value}
     return said
 
 
 def _take_out(connection: sa.Connection, places: Sequence[_Place], now: float) -> None:
-    """Let discards stand for deliveries that wait."""
+    """Put discards in the place of deliveries that wait."""
     if not places:
         return
     table = schema.delivery
@@ -178,7 +183,7 @@ def _take_out(connection: sa.Connection, places: Sequence[_Place], now: float) -
                 "destination": place.destination,
                 "mapping": place.mapping,
                 "reason": DiscardReason.SUPERSEDED,
-                "detail": _detail(place.by),
+                "detail": _detail(place.superseded_by),
                 "at": now,
             }
             for place in places
@@ -186,12 +191,14 @@ def _take_out(connection: sa.Connection, places: Sequence[_Place], now: float) -
     )
 
 
-def _check(
-    by: Mapping[tuple[int, str, str], int | None], event_id: int, delivery: Delivery
+def _discard_if_superseded(
+    newer: Mapping[tuple[int, str, str], int | None], event_id: int, delivery: Delivery
 ) -> Delivery | Discard:
-    newer = by.get((event_id, delivery.destination, delivery.mapping))
-    return delivery.discarded(DiscardReason.SUPERSEDED, _detail(newer)) if newer else delivery
+    newer_id = newer.get((event_id, delivery.destination, delivery.mapping))
+    if newer_id is None:
+        return delivery
+    return delivery.discarded(DiscardReason.SUPERSEDED, _detail(newer_id))
 
 
-def _detail(newer: int | None) -> str:
-    return f"Event {newer} sets all of its traits anew, and came before it was sent."
+def _detail(newer_id: int | None) -> str:
+    return f"Event {newer_id} sets all of its traits anew, and came before it was sent."

@@ -13,8 +13,8 @@ from destination.model.reason import DeliveredReason
 from destination.store import schema
 from destination.support import json_codec
 
-#: Seconds within which an engine tells of what it was sent. What is told later is of a later award
-#: more likely: a customer may do the same each day.
+#: Seconds within which an engine's notice tells of what it was sent. A later notice is more likely
+#: about a later award: a customer may do the same each day.
 PROMPT = 3600.0
 
 _delivery, _lane, _attempt = schema.delivery, schema.lane, schema.attempt
@@ -45,9 +45,9 @@ _uncertain = _delivery.c.status == Status.UNCERTAIN.value
 
 _CONFIRM = (
     sa.update(_delivery)
-    .where(_delivery.c.id == sa.bindparam("delivery"), _UNANSWERED)  # it may be answered by now
+    .where(_delivery.c.id == sa.bindparam("delivery_id"), _UNANSWERED)  # it may be answered by now
     .values(
-        confirmed_by=sa.bindparam("event"),
+        confirmed_by=sa.bindparam("by_event_id"),
         status=sa.case((_uncertain, Status.DELIVERED.value), else_=_delivery.c.status),
         reason=sa.case((_uncertain, DeliveredReason.CONFIRMED.value), else_=_delivery.c.reason),
         settled_at=sa.case(
@@ -60,7 +60,7 @@ _CONFIRM = (
 def confirm(
     connection: sa.Connection, shown: Mapping[int, Confirmation | None], now: float
 ) -> None:
-    """Take as delivered what new events (by their ids) show to have been processed.
+    """Mark as delivered what new events, by their ids, show to have been processed.
 
     Only where there is no doubt: one delivery of the customer without an answer, sent not long
     ago, and that very payload. Of two that are equal, nobody knows which one is meant.
@@ -79,4 +79,6 @@ def confirm(
             if json_codec.loads(row.payload) == confirmation.fields
         ]
         if len(found) == 1:
-            connection.execute(_CONFIRM, {"delivery": found[0], "event": event_id, "now": now})
+            connection.execute(
+                _CONFIRM, {"delivery_id": found[0], "by_event_id": event_id, "now": now}
+            )

@@ -9,10 +9,10 @@ from destination.model.delivery import Delivery, Discard
 from destination.model.reason import DiscardReason
 from destination.store import schema
 from destination.store.database import Insert
-from destination.store.rules import Routed, Transaction
+from destination.store.rules import Routed, RuleContext
 
 
-def register(within: Transaction, routed: Routed) -> Routed:
+def register(context: RuleContext, routed: Routed) -> Routed:
     """A rule: a delivery whose referral code is somebody else's becomes a discard, and so does one
     that signs a customer up with a code of its own. The other codes are registered.
     """
@@ -25,18 +25,18 @@ def register(within: Transaction, routed: Routed) -> Routed:
     used = {digest(delivery.used_code) for delivery in deliveries if delivery.used_code}
     if not brought and not used:
         return routed
-    database, connection = within.database, within.connection
+    database, connection = context.database, context.connection
     if brought:
         database.insert_rows(
             connection,
             _register(database.insert),
-            # sorted: two receivers that register the same codes must not wait for each other
+            # Fixed lock order: prevents deadlocks.
             [
                 {
                     "destination": destination,
                     "code": code,
                     "customer": customer,
-                    "since": within.now,
+                    "since": context.now,
                 }
                 for (destination, code), customer in sorted(brought.items())
             ],
@@ -46,11 +46,11 @@ def register(within: Transaction, routed: Routed) -> Routed:
         (row.destination, row.code): row.customer
         for row in connection.execute(_OWNERS, {"codes": sorted(codes)})
     }
-    return [(key, arrival.apply(partial(_check, owners))) for key, arrival in routed]
+    return [(key, arrival.apply(partial(_discard_if_not_own, owners))) for key, arrival in routed]
 
 
 def free_old(connection: sa.Connection, routed: Routed) -> None:
-    """Free the codes that customers had before, where their newest ones are to do that."""
+    """Free the codes that customers had before, where the delivery of the new one says so."""
     newest = {
         (delivery.destination, delivery.customer): digest(delivery.code)
         for _, arrival in routed
@@ -61,13 +61,15 @@ def free_old(connection: sa.Connection, routed: Routed) -> None:
         connection.execute(
             _FREE_OTHERS,
             [
-                {"of": destination, "whose": customer, "newest": code}
+                {"destination": destination, "customer": customer, "newest": code}
                 for (destination, customer), code in sorted(newest.items())
             ],
         )
 
 
-def _check(owners: dict[tuple[str, str], str], delivery: Delivery) -> Delivery | Discard:
+def _discard_if_not_own(
+    owners: dict[tuple[str, str], str], delivery: Delivery
+) -> Delivery | Discard:
     def owner(code: str) -> str | None:
         return owners.get((delivery.destination, digest(code)))
 
@@ -84,13 +86,13 @@ def _check(owners: dict[tuple[str, str], str], delivery: Delivery) -> Delivery |
 
 
 def digest(code: str) -> str:
-    """Under what the register keeps a referral code."""
+    """SHA-256 of a referral code, in hex: what the table keeps of it."""
     return hashlib.sha256(code.encode(errors="surrogatepass")).hexdigest()
 
 
 @cache
 def _register(insert: Insert) -> sa.Insert:
-    """A code that somebody has stays with them."""
+    """Inserts codes; one that a customer has already stays with that customer."""
     return insert(schema.referral_code).on_conflict_do_nothing()
 
 
@@ -98,7 +100,7 @@ _OWNERS = sa.select(schema.referral_code).where(
     schema.referral_code.c.code.in_(sa.bindparam("codes", expanding=True))
 )
 _FREE_OTHERS = sa.delete(schema.referral_code).where(
-    schema.referral_code.c.destination == sa.bindparam("of"),
-    schema.referral_code.c.customer == sa.bindparam("whose"),
+    schema.referral_code.c.destination == sa.bindparam("destination"),
+    schema.referral_code.c.customer == sa.bindparam("customer"),
     schema.referral_code.c.code != sa.bindparam("newest"),
 )

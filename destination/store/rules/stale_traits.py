@@ -19,7 +19,7 @@ from destination.model.delivery import Delivery, Discard
 from destination.model.reason import DiscardReason
 from destination.store import schema
 from destination.store.database import Database, Insert
-from destination.store.rules import Routed, Transaction
+from destination.store.rules import Routed, RuleContext
 from destination.support import json_codec
 from destination.support.json_codec import Json
 
@@ -40,8 +40,8 @@ Moment = tuple[float, int]
 #: (destination, customer)
 Customer = tuple[str, str]
 
-#: The times of a customer of whom nothing was set.
-_NOTHING = "{}"
+#: The times of a customer of whom nothing was set, as text.
+_NO_TIMES = "{}"
 
 #: When each trait of a customer was set.
 Times = dict[str, Moment]
@@ -54,11 +54,11 @@ def moment(timestamp: float | None, received: float) -> float:
     return received if timestamp is None or timestamp > received + AHEAD else timestamp
 
 
-def lock(
+def lock_profiles(
     database: Database, connection: sa.Connection, arrivals: Iterable[Arrival]
 ) -> dict[Customer, Times]:
-    """What is known of the customers whose traits `arrivals` set. Until the commit nobody else
-    changes it: held before new events get their numbers, since these are a lane's order.
+    """Lock these customers' profiles until the commit, before events get ids: ids are a lane's
+    order. Returns when each trait of the customers was set whose traits `arrivals` set.
     """
     customers = {
         (delivery.destination, delivery.customer)
@@ -69,25 +69,27 @@ def lock(
     return _locked(database, connection, customers) if customers else {}
 
 
-def without_stale(within: Transaction, routed: Routed, *, known: dict[Customer, Times]) -> Routed:
+def without_stale(
+    context: RuleContext, routed: Routed, *, trait_times: dict[Customer, Times]
+) -> Routed:
     """A rule: deliveries go without the traits that something newer has set; one of which nothing
-    is left becomes a discard. What they set is remembered, beside what was `known`.
+    is left becomes a discard. What they set is remembered, beside `trait_times`.
     """
-    if not known:
+    if not trait_times:
         return routed
     fresh = [
-        (key, arrival.apply(_FreshOnly(known, (moment(arrival.timestamp, within.now), key))))
+        (key, arrival.apply(_FreshOnly(trait_times, (moment(arrival.timestamp, context.now), key))))
         for key, arrival in routed
     ]
     written = [
-        {"whose": customer, "of": destination, "set": _written(times)}
-        for (destination, customer), times in sorted(known.items())
+        {"of_destination": destination, "of_customer": customer, "new_times": _times_text(times)}
+        for (destination, customer), times in sorted(trait_times.items())
     ]
-    # Of whom nothing was set, nothing is kept: a call that was here already brings nobody back.
-    if kept := [row for row in written if row["set"] != _NOTHING]:
-        within.connection.execute(_REMEMBER, kept)
-    if empty := [row for row in written if row["set"] == _NOTHING]:
-        within.connection.execute(_LET_GO, empty)
+    # Do not keep empty profiles: a duplicate call must not recreate a forgotten customer.
+    if kept := [row for row in written if row["new_times"] != _NO_TIMES]:
+        context.connection.execute(_REMEMBER, kept)
+    if empty := [row for row in written if row["new_times"] == _NO_TIMES]:
+        context.connection.execute(_DELETE_EMPTY, empty)
     return fresh
 
 
@@ -102,9 +104,9 @@ class _FreshOnly:
         if not delivery.traits:
             return delivery
         times, at = self._times[delivery.destination, delivery.customer], self._at
-        names = {_name(place): place for place in delivery.traits}
+        names = {_kept_name(place): place for place in delivery.traits}
         stale = [place for name, place in names.items() if times.get(name, at) > at]
-        kept = names.keys() - map(_name, stale)
+        kept = names.keys() - map(_kept_name, stale)
         if delivery.code is None and delivery.code_field:
             kept.discard(delivery.code_field)  # null brings no code
         times.update(dict.fromkeys(kept, at))
@@ -133,20 +135,20 @@ def _without(delivery: Delivery, stale: Collection[str]) -> Delivery:
 def _locked(
     database: Database, connection: sa.Connection, customers: Collection[Customer]
 ) -> dict[Customer, Times]:
-    """What is known of customers. Until the commit nobody else changes it."""
+    """When customers' traits were set; their profiles are locked until the commit."""
     rows = database.insert_rows(
         connection,
-        _lock_profiles(database.insert),
+        _insert_or_lock(database.insert),
         [
-            # sorted: two receivers that know the same customers must not wait for each other
-            {"destination": destination, "customer": customer, "times": _NOTHING}
+            # Fixed lock order: prevents deadlocks.
+            {"destination": destination, "customer": customer, "times": _NO_TIMES}
             for destination, customer in sorted(customers)
         ],
     )
-    return {(row.destination, row.customer): _read(row.times) for row in rows}
+    return {(row.destination, row.customer): _read_times(row.times) for row in rows}
 
 
-def _read(written: str) -> Times:
+def _read_times(written: str) -> Times:
     """`{"metadata.tier": [1773480000.0, 17]}`; older programs wrote the time alone."""
     return {
         name: (set_at[0], set_at[1]) if isinstance(set_at, list) else (set_at, 0)
@@ -155,8 +157,8 @@ def _read(written: str) -> Times:
 
 
 @cache
-def _lock_profiles(insert: Insert) -> sa.Insert:
-    """Profiles, made where they are new; to write one as it is locks it."""
+def _insert_or_lock(insert: Insert) -> sa.Insert:
+    """Inserts and returns profiles; one that is there is written as it is, which locks it."""
     made = insert(schema.profile)
     locked = made.on_conflict_do_update(
         index_elements=["destination", "customer"], set_={"times": schema.profile.c.times}
@@ -164,22 +166,24 @@ def _lock_profiles(insert: Insert) -> sa.Insert:
     return locked.returning(schema.profile)
 
 
-def _written(times: Times) -> str:
+def _times_text(times: Times) -> str:
     if len(times) > MOST_TRAITS:
         newest = sorted(times, key=times.__getitem__, reverse=True)[:MOST_TRAITS]
         times = {name: times[name] for name in newest}
     return json.dumps(times, separators=(",", ":"))
 
 
-def _name(place: str) -> str:
+def _kept_name(place: str) -> str:
     if len(place) <= LONGEST_NAME:
         return place
     return hashlib.sha256(place.encode(errors="surrogatepass")).hexdigest()
 
 
-_whose = (
-    schema.profile.c.destination == sa.bindparam("of"),
-    schema.profile.c.customer == sa.bindparam("whose"),
+_by_customer = (
+    schema.profile.c.destination == sa.bindparam("of_destination"),
+    schema.profile.c.customer == sa.bindparam("of_customer"),
 )
-_REMEMBER = sa.update(schema.profile).where(*_whose).values(times=sa.bindparam("set"))
-_LET_GO = sa.delete(schema.profile).where(*_whose, schema.profile.c.times == sa.bindparam("set"))
+_REMEMBER = sa.update(schema.profile).where(*_by_customer).values(times=sa.bindparam("new_times"))
+_DELETE_EMPTY = sa.delete(schema.profile).where(
+    *_by_customer, schema.profile.c.times == sa.bindparam("new_times")
+)

@@ -17,8 +17,8 @@ from destination.store.database import Database, tried_again
 from destination.store.upkeep.retention import empty
 from destination.support import json_codec
 
-#: How many events one step forgets.
-STEP = 200
+#: How many events one transaction forgets.
+BATCH = 200
 
 #: How many customers are looked for at once, and lose their names.
 AT_ONCE = 100
@@ -47,7 +47,7 @@ class Known:
     waiting: int
     #: All of theirs up to this event are known; a later one may have come meanwhile.
     newest: int
-    #: How many of the ids nothing was found by.
+    #: For how many of the ids nothing was found.
     unknown: int
 
 
@@ -66,13 +66,13 @@ def find(database: Database, customers: Sequence[str], anonymous: Sequence[str] 
     with database.reading() as connection:
         newest = connection.execute(long_here).scalar_one() or 0
         for start in range(0, len(customers), AT_ONCE):
-            theirs, names, wait = _of_customers(connection, customers[start : start + AT_ONCE])
+            theirs, known, wait = _of_customers(connection, customers[start : start + AT_ONCE])
             events |= theirs
-            found |= names
+            found |= known
             waiting += wait
         for start in range(0, len(anonymous), AT_ONCE):
-            some = anonymous[start : start + AT_ONCE]
-            for event_id, name in _named(connection, "anonymousId", some, _NAMELESS_CALL):
+            names = anonymous[start : start + AT_ONCE]
+            for event_id, name in _events_naming(connection, "anonymousId", names, _NAMELESS_CALL):
                 events.add(event_id)
                 found.add(name)
     unknown = len({*customers, *anonymous} - found)
@@ -82,7 +82,7 @@ def find(database: Database, customers: Sequence[str], anonymous: Sequence[str] 
 def _of_customers(
     connection: sa.Connection, customers: Sequence[str]
 ) -> tuple[set[int], set[str], int]:
-    """The events of some customers, those of them by whom anything was found, and how many of
+    """The customers' events, those of the customers for whom anything was found, and how many of
     their deliveries wait.
     """
     lane, delivery = schema.lane.c, schema.delivery.c
@@ -96,16 +96,16 @@ def _of_customers(
         *connection.execute(
             sa.select(_event.c.id, _event.c.user_id).where(_event.c.user_id.in_(customers))
         ),
-        *_named(connection, "userId", customers, _NAMELESS_CALL),
+        *_events_naming(connection, "userId", customers, _NAMELESS_CALL),
         # Who was called so before.
-        *_named(connection, "previousId", customers, _event.c.type == "alias"),
+        *_events_naming(connection, "previousId", customers, _event.c.type == "alias"),
     ]
     events = {*sent, *(event_id for event_id, _ in named)}
     names = {*(each.customer for each in lanes), *(name for _, name in named)}
     return events, names, connection.execute(waits).scalar_one()
 
 
-def _named(
+def _events_naming(
     connection: sa.Connection, key: str, values: Sequence[str], which: sa.ColumnElement[bool]
 ) -> Iterator[tuple[int, str]]:
     """Events whose call has one of the values under a key, with it: as text, or as the number it
@@ -113,19 +113,19 @@ def _named(
     """
     written = {text for value in values for text in (json_codec.dumps(value), json.dumps(value))}
     written |= {value for value in values if _NUMBER.fullmatch(value)}
-    # It only narrows them down: to SQLite's LIKE, ada is ADA.
+    # It only narrows the rows down: to SQLite's LIKE, ada is ADA.
     may = sa.or_(*(_event.c.call.contains(text, autoescape=True) for text in sorted(written)))
     under = re.compile(rf'"{key}"\s*:\s*("(?:[^"\\]|\\.)*"|-?\d[-+.\deE]*)')
     rows = connection.execute(
         sa.select(_event.c.id, _event.c.call).where(which, may),
-        execution_options={"yield_per": STEP},
+        execution_options={"yield_per": BATCH},
     )
     for row in rows:
-        for said in {*map(_read, under.findall(row.call))} & {*values}:
+        for said in {*map(_id_of, under.findall(row.call))} & {*values}:
             yield row.id, said
 
 
-def _read(written: str) -> str:
+def _id_of(written: str) -> str:
     """What a call says as an id: `"ada"` and `4711` are ada and 4711."""
     try:
         return str(json_codec.loads(written))
@@ -134,14 +134,15 @@ def _read(written: str) -> str:
 
 
 def forget(database: Database, customers: Sequence[str], known: Known) -> Iterator[int]:
-    """Remove it, in steps of a transaction each; tells after each how many events it did.
+    """Remove what is `known`, in batches of a transaction each. Yields after each how many events
+    it removed.
 
-    What arrives in a customer's lanes before their names go, goes with the rest; from then on it
-    is a new customer's. Whoever is killed in the middle finds the rest when it is run again: the
-    names of the lanes and of the codes' owners go last. Raises StoreUnavailable.
+    What arrives in the customers' lanes before the lanes' names go is removed with the rest; what
+    arrives later is a new customer's. The names of the lanes and of the codes' owners go last: a
+    run that was killed finds the rest when it is run again. Raises StoreUnavailable.
     """
-    for start in range(0, len(known.events), STEP):
-        events = known.events[start : start + STEP]
+    for start in range(0, len(known.events), BATCH):
+        events = known.events[start : start + BATCH]
         _forget_events(database, events)
         yield len(events)
     for start in range(0, len(customers), AT_ONCE):
@@ -171,18 +172,20 @@ def _remove(database: Database, connection: sa.Connection, events: Sequence[int]
 def _lock(connection: sa.Connection, which: sa.ColumnElement[bool]) -> Sequence[int]:
     """Lanes, by their ids. Until the commit nobody leases them, or queues anything in them."""
     lane = schema.lane
-    # sorted as receivers and workers sort them: none of them waits for the other
+    # Fixed lock order: prevents deadlocks.
     locked = sa.select(lane.c.id).where(which).order_by(lane.c.destination, lane.c.customer)
     return connection.execute(locked.with_for_update()).scalars().all()
 
 
 @tried_again
 def _forget_names(database: Database, customers: Sequence[str], newest: int) -> int:
-    """Give their lanes to nobody, with nothing in them; how many events were still found there."""
+    """Take the customers' names from their lanes, profiles and codes. Returns how many events were
+    still found and removed.
+    """
     lane, code, profile = schema.lane, schema.referral_code, schema.profile
     removed = 0
     with database.writing() as connection:
-        # Held before the lanes, as receivers do; removed behind them, with what came meanwhile.
+        # Locked before the lanes, as receivers do. Deleted after them, with what came meanwhile.
         times = sa.select(profile.c.customer).where(profile.c.customer.in_(customers))
         times = times.order_by(profile.c.destination, profile.c.customer)
         connection.execute(times.with_for_update())
@@ -194,8 +197,11 @@ def _forget_names(database: Database, customers: Sequence[str], newest: int) -> 
             lanes = _lock(connection, lane.c.customer.in_(customers))
         connection.execute(sa.delete(profile).where(profile.c.customer.in_(customers)))
         if lanes:
-            # Each another, which nobody can have guessed and sent us as an id.
-            names = [{"number": each, "nobody": f"forgotten-{uuid.uuid4().hex}"} for each in lanes]
+            # Each gets a name of its own, which nobody can guess and send us as an id.
+            names = [
+                {"lane_id": lane_id, "new_name": f"forgotten-{uuid.uuid4().hex}"}
+                for lane_id in lanes
+            ]
             connection.execute(_NAMELESS, names)
         owned = sa.update(code).where(code.c.customer.in_(customers))
         connection.execute(owned.values(customer=NOBODY))
@@ -205,18 +211,18 @@ def _forget_names(database: Database, customers: Sequence[str], newest: int) -> 
 #: What a worker had under way has left; its acknowledgement finds nothing, and changes nothing.
 _NAMELESS = (
     sa.update(schema.lane)
-    .where(schema.lane.c.id == sa.bindparam("number"))
-    .values(customer=sa.bindparam("nobody"), owner=None, ready_at=None)
+    .where(schema.lane.c.id == sa.bindparam("lane_id"))
+    .values(customer=sa.bindparam("new_name"), owner=None, ready_at=None)
 )
 
 
 def _late(lanes: Sequence[int], newest: int) -> sa.Select[int]:
-    """Some events of which something stands in lanes: it waits, or it came after the newest that
-    is known, and was sent meanwhile. By two indexes: none leads from a lane to all it ever had.
+    """Some events with deliveries in these lanes that wait, or that came after the newest known
+    event and were sent meanwhile. Two queries, since no index leads from a lane to all it ever had.
     """
     delivery = schema.delivery
     stands = sa.select(delivery.c.event_id).where(delivery.c.lane_id.in_(lanes))
     late = sa.union(
         stands.where(schema.WAITING), stands.where(delivery.c.event_id > newest)
     ).subquery()
-    return sa.select(late.c.event_id).limit(STEP)
+    return sa.select(late.c.event_id).limit(BATCH)

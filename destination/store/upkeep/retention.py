@@ -1,8 +1,8 @@
-"""Retention: what is past its age is removed, a little at a time, so that nobody waits for it.
+"""Retention: what is past its age is removed, in small batches, so that nobody waits for it.
 
-A delivery goes with its attempts; an event's payload goes with the last that was made of it, and
-its row, with nothing but its id, when no repetition of the call is to be expected any more. What
-waits has no age, unless it is for a subscriber who has gone.
+A delivery goes with its attempts. An event's payload goes with the last delivery or discard that
+was made of it. The event's row keeps the id alone, and goes when no repetition of the call is to be
+expected any more. What waits has no age, unless it is for a subscriber who has gone.
 """
 
 import random
@@ -24,17 +24,17 @@ from destination.support.periodic import every
 
 log = structlog.get_logger()
 
-#: How many deliveries, discards or ids one step looks at.
-STEP = 200
+#: How many deliveries, discards or ids one transaction removes at most.
+BATCH = 200
 
-#: How many deliveries one step looks through for the mapping files that they name.
-LOOK = 5000
+#: How many deliveries are read at once for the mapping files that they name.
+SCAN = 5000
 
-#: Seconds between two steps of a pass: others have the database for most of the time.
+#: Seconds between two batches of a pass: others have the database for most of the time.
 PAUSE = 0.1
 
 #: Seconds between two passes.
-REST = 600.0
+SWEEP_EVERY = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,15 +66,15 @@ def keep_sweeping(database: Database, ages: Ages) -> Callable[[], None]:
                 log.info("removed what was past its age", rows=removed)
 
     # Workers that start together do not all sweep together.
-    first = random.uniform(0, REST / 10)  # noqa: S311 - no secret
-    return every(REST, look, name="sweep", first=first)
+    first = random.uniform(0, SWEEP_EVERY / 10)  # noqa: S311 - no secret
+    return every(SWEEP_EVERY, look, name="sweep", first=first)
 
 
 def sweep(database: Database, ages: Ages) -> Iterator[int]:
-    """One pass over what is kept: removes what is past its age, in steps of a transaction each,
-    and tells after each how many it removed. Raises StoreUnavailable.
+    """One pass over what is kept: removes what is past its age, in batches of a transaction each.
+    Yields after each how many it removed. Raises StoreUnavailable.
     """
-    yield from _left_behind(database)
+    yield from _fail_abandoned(database)
     yield from _deliveries(database, ages)
     yield from _discards(database, ages.discarded)
     yield from _ids(database, ages.ids)
@@ -84,7 +84,7 @@ def sweep(database: Database, ages: Ages) -> Iterator[int]:
         yield removed
 
 
-def _left_behind(database: Database) -> Iterator[int]:
+def _fail_abandoned(database: Database) -> Iterator[int]:
     """Fail what waits for an account that has not been active for as long as a notification is
     tried: nobody takes it any more.
     """
@@ -97,7 +97,7 @@ def _left_behind(database: Database) -> Iterator[int]:
         # What is under way is ready when its lease ends.
         .where(lane.c.destination.in_(gone), lane.c.ready_at <= database.now)
         .order_by(lane.c.destination, lane.c.customer)
-        .limit(STEP)
+        .limit(BATCH)
     )
     while True:
         with database.reading() as connection:
@@ -108,7 +108,7 @@ def _left_behind(database: Database) -> Iterator[int]:
 
 @tried_again
 def _fail(database: Database, waiting: sa.Select[int]) -> int:
-    """Fail all that waits in some lanes, which are at rest then; how many deliveries."""
+    """Fail all that waits in these lanes, which are empty then. Returns how many deliveries."""
     delivery, lane = schema.delivery, schema.lane
     failed = {
         "status": Status.FAILED.value,
@@ -125,8 +125,8 @@ def _fail(database: Database, waiting: sa.Select[int]) -> int:
 
 
 def _deliveries(database: Database, ages: Ages) -> Iterator[int]:
-    """From the oldest on, up to one whose event came too lately to be past any age. When it was
-    made itself does not tell: a replay makes an old one anew, in its place.
+    """Scan by id until an event is too young. Use the event's age: a replay renews the delivery's
+    own time.
     """
     table, event = schema.delivery, schema.event
     came_before = database.now - min(ages.delivered, ages.failed)
@@ -136,7 +136,7 @@ def _deliveries(database: Database, ages: Ages) -> Iterator[int]:
         .join(event)
         .where(table.c.id > sa.bindparam("after"))
         .order_by(table.c.id)
-        .limit(STEP)
+        .limit(BATCH)
     )
     after, more = 0, True
     while more:
@@ -144,12 +144,12 @@ def _deliveries(database: Database, ages: Ages) -> Iterator[int]:
             rows = connection.execute(window, {"after": after}).all()
         if found := [row.id for row in rows if row.due]:
             yield _remove_deliveries(database, found, ages)
-        more = len(rows) == STEP and rows[-1].old
+        more = len(rows) == BATCH and rows[-1].old
         after = rows[-1].id if rows else after
 
 
 def _past(database: Database, ages: Ages) -> sa.ColumnElement[bool]:
-    """That a delivery is past its age; one that waits has none, and it is unknown of it."""
+    """Whether a delivery is past its age: NULL for one that waits, which has no age."""
     table = schema.delivery
     age = sa.case(
         (table.c.status == Status.DELIVERED.value, ages.delivered),
@@ -160,7 +160,7 @@ def _past(database: Database, ages: Ages) -> sa.ColumnElement[bool]:
 
 def _discards(database: Database, age: float) -> Iterator[int]:
     table = schema.discard
-    oldest = sa.select(table.c.id, table.c.at).order_by(table.c.id).limit(STEP)
+    oldest = sa.select(table.c.id, table.c.at).order_by(table.c.id).limit(BATCH)
     more = True
     while more:
         with database.reading() as connection:
@@ -168,14 +168,14 @@ def _discards(database: Database, age: float) -> Iterator[int]:
             rows = connection.execute(oldest).all()
         if due := [row.id for row in rows if row.at < cut]:
             yield _remove_discards(database, due)
-        more = len(due) == STEP
+        more = len(due) == BATCH
 
 
 def _ids(database: Database, age: float) -> Iterator[int]:
     table = schema.event
-    oldest = sa.select(table.c.id).order_by(table.c.emptied_at).limit(STEP)
-    removed = STEP
-    while removed == STEP:
+    oldest = sa.select(table.c.id).order_by(table.c.emptied_at).limit(BATCH)
+    removed = BATCH
+    while removed == BATCH:
         with database.reading() as connection:
             cut = database.read_clock(connection) - age
             due = connection.execute(oldest.where(table.c.emptied_at < cut)).scalars().all()
@@ -185,22 +185,22 @@ def _ids(database: Database, age: float) -> Iterator[int]:
 
 def _awards(database: Database, age: float) -> Iterator[int]:
     oldest = sa.select(sa.func.min(schema.award.c.at))
-    removed = STEP
-    while removed == STEP:
+    removed = BATCH
+    while removed == BATCH:
         with database.reading() as connection:
             cut = database.read_clock(connection) - age
             first = connection.execute(oldest).scalar_one()
         if first is None or first >= cut:
             return
         with database.writing() as connection:
-            removed = award_once.forget(connection, cut, STEP)
+            removed = award_once.forget(connection, cut, BATCH)
         yield removed
 
 
 def _mapping_sets(database: Database, age: float) -> Iterator[int]:
-    """Those that no delivery names any more, and that nobody has taken up for as long as payloads
-    are kept. No index leads from a set to its deliveries: they are looked through from the oldest
-    on, until each set is found, and only where there are old sets.
+    """Remove sets that no delivery names any more, and that no process has taken up for as long as
+    payloads are kept. No index leads from a set to its deliveries. So where there are old sets, the
+    deliveries are read from the oldest on, until each set is found.
     """
     kept, delivery = schema.mapping_set, schema.delivery
     newest = sa.select(sa.func.max(kept.c.since)).scalar_subquery()
@@ -210,7 +210,7 @@ def _mapping_sets(database: Database, age: float) -> Iterator[int]:
         sa.select(delivery.c.id, delivery.c.mapping_set)
         .where(delivery.c.id > sa.bindparam("after"))
         .order_by(delivery.c.id)
-        .limit(LOOK)
+        .limit(SCAN)
     )
     with database.reading() as connection:
         unnamed = set(connection.execute(sa.select(kept.c.digest).where(old)).scalars())
@@ -219,7 +219,7 @@ def _mapping_sets(database: Database, age: float) -> Iterator[int]:
         with database.reading() as connection:
             rows = connection.execute(window, {"after": after}).all()
         unnamed -= {row.mapping_set for row in rows}
-        after, more = (rows[-1].id if rows else after), len(rows) == LOOK
+        after, more = (rows[-1].id if rows else after), len(rows) == SCAN
         yield 0  # others have the database for a while
     if unnamed:
         with database.writing() as connection:
@@ -231,7 +231,7 @@ def _mapping_sets(database: Database, age: float) -> Iterator[int]:
 
 @tried_again
 def _remove_deliveries(database: Database, ids: Sequence[int], ages: Ages) -> int:
-    """Those that still are past their ages: somebody may have sent one again meanwhile."""
+    """Remove those that are still past their ages: one may have been sent again meanwhile."""
     delivery, attempt = schema.delivery, schema.attempt
     still = (
         sa.select(delivery.c.id, delivery.c.event_id)
@@ -265,14 +265,14 @@ def _remove_events(database: Database, ids: Sequence[int]) -> int:
 
 
 def empty(database: Database, connection: sa.Connection, events: Sequence[int]) -> None:
-    """Remove the payloads of events of which nothing is left that was made of them, and what
-    their subscribers could ask about them by.
+    """Remove the payloads, and the notifications' ids, of those of the events that have no delivery
+    and no discard any more.
     """
     table, notice = schema.event, schema.notice
-    # Of two who remove the last things of an event, one waits here, and sees then that nothing is
-    # left; whoever only queues something for it waits for nobody.
-    held = sa.select(table.c.id).where(table.c.id.in_(events)).order_by(table.c.id)
-    connection.execute(held.with_for_update(key_share=True))
+    # Of two transactions that remove the last things of an event, one waits here, and then sees
+    # that nothing is left. A transaction that only queues something for the event does not wait.
+    locked = sa.select(table.c.id).where(table.c.id.in_(events)).order_by(table.c.id)
+    connection.execute(locked.with_for_update(key_share=True))
     left = sa.select(table.c.id).where(table.c.id.in_(events), _NOTHING_LEFT)
     connection.execute(sa.delete(notice).where(notice.c.event_id.in_(left)))
     connection.execute(

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from destination.cli import main
-from destination.cli.call_files import Payload
+from destination.cli.call_files import FileCall
 from destination.cli.explaining import Explainer
 from destination.routing.route import arrive
 from destination.support.json_codec import Json
@@ -236,7 +236,7 @@ def test_a_mapping_of_another_source_is_not_asked_and_says_so_by_its_name(setup,
     others = replace(
         routes, mappings=[replace(mapping, source="rehook") for mapping in routes.mappings]
     )
-    payload = Payload(name="call.json", call=ORDER, text="")
+    payload = FileCall(name="call.json", call=ORDER, text="")
     arrival = arrive(ORDER, "segment", others)
     for in_detail in (False, True):
         Explainer(others, in_detail=in_detail).explain(payload, arrival)

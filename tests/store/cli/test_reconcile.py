@@ -31,7 +31,9 @@ def reconcile(*options, stdin=None):
 def read(tmp_path, content):
     path = tmp_path / "export"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return [(sent.message_id, sent.payload is not None) for sent in exports.read_export(str(path))]
+    return [
+        (sent.message_id, sent.file_call is not None) for sent in exports.read_export(str(path))
+    ]
 
 
 @pytest.mark.parametrize(

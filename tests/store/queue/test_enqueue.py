@@ -167,7 +167,7 @@ def test_calls_that_come_at_once_are_each_kept_once(database):
 
 
 def test_a_database_that_is_locked_is_unavailable(tmp_path, monkeypatch):
-    monkeypatch.setattr(databases, "PATIENCE", 0.05)
+    monkeypatch.setattr(databases, "LOCK_TIMEOUT", 0.05)
     one = databases.connect(f"sqlite:///{tmp_path / 'x.db'}")
     one.prepare()
     with one.writing(), pytest.raises(StoreUnavailable, match="locked"):

@@ -193,7 +193,7 @@ def test_a_lost_code_is_free_again(database):
 
 
 def sent_again(database, leased):
-    return len(retry.send_again(database, [leased.delivery_id], Status.FAILED, by={}))
+    return len(retry.send_again(database, [leased.delivery_id], Status.FAILED, destinations={}))
 
 
 def test_failed_deliveries_are_sent_again_in_their_place(database):

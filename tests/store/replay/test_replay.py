@@ -16,7 +16,7 @@ from destination.model.verdict import Verdict
 from destination.store import database as databases
 from destination.store.queries import lists
 from destination.store.queries.filters import Filter
-from destination.store.replay.replay import STEP
+from destination.store.replay.replay import BATCH
 from tests.conftest import ROOT
 from tests.leasing import acknowledge, lease, outcome
 from tests.running import until
@@ -110,7 +110,7 @@ def test_of_all_events_the_missing_tenth_is_sent_once_in_order_though_it_is_kill
     process.wait()
     first = lists.counts(database)["pending"]
     assert first < len(missing)
-    assert first <= rate * (time.monotonic() - began) + STEP
+    assert first <= rate * (time.monotonic() - began) + BATCH
 
     rest = len(missing) - first
     assert f"{rest:,} of {rest:,} failed" in replay("--failed", "--dry-run").output
@@ -302,9 +302,9 @@ def test_uncertain_ones_are_settled_by_filter(receiver):
         command = ["deliveries", "settle", *options]
         return CliRunner().invoke(main, command, catch_exceptions=False)
 
-    assert "1 are delivered." in settled("--delivered", "--all", "--lane", "u1").output
+    assert "1 are delivered." in settled("--delivered", "--all", "--customer", "u1").output
     assert "0 are delivered." in settled("--delivered", "--all", "--until", "1h").output
-    assert settled("--delivered", "1", "--lane", "u1").exit_code == 2
+    assert settled("--delivered", "1", "--customer", "u1").exit_code == 2
     assert "3 will be sent again." in settled("--retry", "--all", "--mapping", "Track Event").output
 
 
@@ -324,7 +324,7 @@ def test_a_filter_of_nothing_chooses_all_and_each_of_its_parts_chooses(receiver)
         return [row["message_id"] for row in lists.deliveries(receiver.database, Filter(**parts))]
 
     assert chosen() == ["m2", "m1"]
-    assert chosen(lane="ada") == chosen(message_id="m1") == ["m1"]
+    assert chosen(customer="ada") == chosen(message_id="m1") == ["m1"]
     assert chosen(ids=[found["m2"]["id"]]) == ["m2"]
     assert chosen(source="rehook") == chosen(until=found["m1"]["created_at"]) == []
 

@@ -68,7 +68,7 @@ def test_parked_awards_keep_no_lane_busy_and_are_sent_when_somebody_says_so(rest
 
     assert lanes == ["u2"]
     uncertain = [row["id"] for row in lists.deliveries(restored)]
-    assert len(send_again(restored, uncertain, Status.UNCERTAIN, by={})) == 2
+    assert len(send_again(restored, uncertain, Status.UNCERTAIN, destinations={})) == 2
     assert [each.action for each in lease(restored)].count("trackEvent") == 1
 
 

@@ -149,7 +149,7 @@ def test_a_stale_one_leaves_its_lane_at_rest(database, routes):
     delivered(database, routes, identify("u", 2, {"a": 2}))
     ids = [row["id"] for row in lists.deliveries(database)]
 
-    assert send_again(database, ids, Status.FAILED, by=routes.clocked) == set()
+    assert send_again(database, ids, Status.FAILED, destinations=routes.clocked) == set()
     with database.reading() as connection:
         ready = connection.exec_driver_sql("SELECT ready_at FROM lane").scalars().all()
     assert ready == [None]

@@ -52,7 +52,7 @@ def mapped(tmp_path, setup):
 
 def send_failed_again(database):
     failed = [row["id"] for row in lists.deliveries(database) if row["status"] == "failed"]
-    return send_again(database, failed, Status.FAILED, by={})
+    return send_again(database, failed, Status.FAILED, destinations={})
 
 
 def order(message_id, order_id=None, **changes):

@@ -190,7 +190,9 @@ def test_one_that_has_been_under_way_is_sent(database, routes, verdict):
 def test_one_that_is_sent_again_by_hand_keeps_its_place_and_is_not_superseded(database, routes):
     take(database, routes, update(1, vip=1))
     acknowledge(database, *(outcome(each, Verdict.REJECTED) for each in lease(database)))
-    send_again(database, [row["id"] for row in lists.deliveries(database)], Status.FAILED, by={})
+    send_again(
+        database, [row["id"] for row in lists.deliveries(database)], Status.FAILED, destinations={}
+    )
     take(database, routes, update(2, vip=2))
 
     assert told(drain(database)) == [{"vip": 1}, {"vip": 2}]

@@ -283,7 +283,7 @@ def test_nobody_stands_in_the_way_by_the_name_of_an_id(receiver):
 
 
 def test_many_are_forgotten_from_a_list_in_steps(receiver, monkeypatch):
-    monkeypatch.setattr(erasure, "STEP", 2)
+    monkeypatch.setattr(erasure, "BATCH", 2)
     monkeypatch.setattr(erasure, "AT_ONCE", 3)
     receiver.take([call(n, f"u{n}") for n in range(5)], "segment")
 
@@ -374,8 +374,8 @@ def test_a_list_may_begin_with_a_byte_order_mark_and_must_be_utf_8(receiver):
 
 def test_an_id_that_is_no_text_is_refused(receiver):
     assert "One of the ids is not UTF-8 text." in forget("zo\udceb").output
-    listed = CliRunner().invoke(main, ["deliveries", "--lane", "zo\udceb"])
-    assert (listed.exit_code, "--lane is not UTF-8 text." in listed.output) == (2, True)
+    listed = CliRunner().invoke(main, ["deliveries", "--customer", "zo\udceb"])
+    assert (listed.exit_code, "--customer is not UTF-8 text." in listed.output) == (2, True)
 
 
 def test_it_tells_how_many_ids_nothing_was_found_by(receiver):
@@ -389,10 +389,10 @@ def test_it_tells_how_many_ids_nothing_was_found_by(receiver):
     )
 
     told = forget("u1", "u3", "u3", "7", "a", "--anonymous-id", "n", "--anonymous-id", "o")
-    assert "Of 2 of the ids that you name, nothing was found." in told.output
+    assert "Nothing was found for 2 of the ids." in told.output
     assert "u3" not in told.output
-    assert "nothing was found" not in forget("u2").output
-    assert "Of 1 of the ids" in forget("u2").output
+    assert "Nothing was found" not in forget("u2").output
+    assert "Nothing was found for 1 of the ids." in forget("u2").output
 
 
 def test_it_asks_first(receiver):

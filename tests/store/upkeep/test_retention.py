@@ -32,7 +32,7 @@ DROPPED = Discard(reason="anonymous", detail="…")
 
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch):
-    monkeypatch.setattr(retention, "STEP", 3)
+    monkeypatch.setattr(retention, "BATCH", 3)
 
 
 def receive(database, *message_ids, **changes):
@@ -145,7 +145,7 @@ def test_an_age_counts_from_when_a_delivery_was_settled(timed, clock):
     receive(timed, "a", "b", "c", "d")
     settle_all(timed, Verdict.REJECTED)
     clock.now += 25 * DAY
-    retry.send_again(timed, [1], Status.FAILED, by={})
+    retry.send_again(timed, [1], Status.FAILED, destinations={})
     settle_all(timed)
 
     clock.now += 6 * DAY
@@ -172,7 +172,7 @@ def test_one_that_was_sent_again_meanwhile_is_not_removed(timed, clock):
     receive(timed, "a")
     settle_all(timed, Verdict.REJECTED)
     clock.now += 31 * DAY
-    retry.send_again(timed, [1], Status.FAILED, by={})
+    retry.send_again(timed, [1], Status.FAILED, destinations={})
 
     assert retention._remove_deliveries(timed, [1], AGES) == 0
     assert left(timed)[:3] == (1, 0, 1)
@@ -249,7 +249,7 @@ def test_a_replay_does_not_find_what_is_removed(timed, clock):
     [found] = replay.find_deliveries(timed, Filter(status=Status.FAILED))
     list(sweep(timed, AGES))
 
-    assert retry.send_again(timed, [found], Status.FAILED, by={}) == set()
+    assert retry.send_again(timed, [found], Status.FAILED, destinations={}) == set()
     assert list(replay.find_deliveries(timed, Filter(status=Status.FAILED))) == []
 
 
@@ -262,7 +262,7 @@ def test_a_sweep_of_nothing_takes_no_lock(timed, monkeypatch):
 
 
 def test_mapping_files_go_when_no_delivery_names_them_and_they_are_old(timed, clock, monkeypatch):
-    monkeypatch.setattr(retention, "LOOK", 2)
+    monkeypatch.setattr(retention, "SCAN", 2)
     made = arrival("a").deliveries[0]
     for digest in ("first", "named", "last"):
         lists.remember_mappings(timed, digest, {"a.yaml": digest})
@@ -300,7 +300,7 @@ def kept_sets(database):
 
 
 def test_sweeping_goes_on_beside_the_work_and_ends(timed, clock, monkeypatch):
-    monkeypatch.setattr(retention, "REST", 0.01)
+    monkeypatch.setattr(retention, "SWEEP_EVERY", 0.01)
     monkeypatch.setattr(retention, "PAUSE", 0.0)
     receive(timed, "a")
     settle_all(timed)
@@ -313,7 +313,7 @@ def test_sweeping_goes_on_beside_the_work_and_ends(timed, clock, monkeypatch):
 
 def test_weeks_of_traffic_and_the_database_does_not_grow(timed, clock, monkeypatch):
     """In miniature: a dozen calls of 4 KB a day, kept for 4 to 8 days and 7 more as ids."""
-    monkeypatch.setattr(retention, "STEP", 100)
+    monkeypatch.setattr(retention, "BATCH", 100)
     ages = replace(AGES, delivered=4 * DAY, discarded=5 * DAY, failed=8 * DAY)
     sizes = []
     for day in range(40):

@@ -11,6 +11,7 @@ import structlog
 
 from destination.errors import StoreUnavailable
 from destination.partners.rehook import Rehook, RehookSettings
+from destination.settings.modes import UnknownAwards
 from destination.settings.tables import Settings
 from destination.store.queries import lists
 from destination.store.queue import poll, rate_limit
@@ -177,7 +178,7 @@ def test_an_award_is_retried_where_the_setting_says_so(database):
     enqueue(database, [arrival("m1")])
     engine = Engine(u1=[CUT, response(504)])
 
-    with working(database, engine, replace(SETTINGS, ambiguous="retry")):
+    with working(database, engine, replace(SETTINGS, ambiguous=UnknownAwards.RETRY)):
         until(settled(database))
     assert engine.arrived == ["m1"] * 3
     assert rows(database)["m1"]["status"] == "delivered"

@@ -9,6 +9,7 @@ from destination.mapping.files import Mapping
 from destination.model.delivery import Delivery, Discard
 from destination.model.event import read_event
 from destination.routing.route import arrive, route, wanted
+from destination.settings.modes import AnonymousCalls
 from destination.support.json_codec import Json
 
 
@@ -95,7 +96,7 @@ def test_who_is_dropped(call, expected, routes):
 def test_a_setting_reads_the_rule_about_anonymous_calls_literally(routes):
     call = {"type": "track", "event": "A", "userId": "u", "anonymousId": "a"}
 
-    assert reason(call, dataclasses.replace(routes, anonymous="drop")) == "anonymous"
+    assert reason(call, dataclasses.replace(routes, anonymous=AnonymousCalls.DROP)) == "anonymous"
 
 
 @pytest.mark.parametrize(

@@ -411,7 +411,7 @@ def test_what_was_received_twice_changes_nothing(make, body):
 
 
 def test_a_receiver_that_cannot_write_is_not_ready(make, monkeypatch):
-    monkeypatch.setattr("destination.store.database.PATIENCE", 0.05)
+    monkeypatch.setattr("destination.store.database.LOCK_TIMEOUT", 0.05)
     client = make()
     other = databases.connect(str(client.database.engine.url))
 
