@@ -321,7 +321,7 @@ def _receive(receiver: Receiver, settings: Settings) -> None:
     end_watch = app.extensions[WORKERS].keep_looking()
     _be_swift()
     log.info("receiving", at=f"http://{settings.host}:{settings.port}/webhooks/segment")
-    whole = server.Server(
+    whole = server.Gateway(
         app,
         # The app refuses a large body with a message; this is only the bound of memory.
         max_body_bytes=settings.max_body_bytes + server.MAX_UNKNOWN,

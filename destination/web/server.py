@@ -59,7 +59,7 @@ CODES = {
 }
 
 
-def serve(app: "Server", listener: socket.socket) -> None:
+def serve(app: "Gateway", listener: socket.socket) -> None:
     """Serve until SIGTERM or Ctrl-C; requests under way are answered."""
     # Connections have these from their listener (Linux). An answer's head and body are two writes:
     # the second must not wait until the first is acknowledged.
@@ -86,7 +86,7 @@ def serve(app: "Server", listener: socket.socket) -> None:
     uvicorn.Server(config).run(sockets=[listener])
 
 
-class Server:
+class Gateway:
     """An ASGI app: it reads a request whole, refuses it early where it must, and runs Flask."""
 
     def __init__(

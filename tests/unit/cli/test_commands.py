@@ -302,14 +302,6 @@ def test_a_wrong_setting_exits_2(run, monkeypatch):
     assert "Did you mean DESTINATION_PORT?" in result.output
 
 
-def test_an_open_receiver_listens_on_this_machine_only(run, monkeypatch):
-    monkeypatch.setenv("DESTINATION_HOST", "0.0.0.0")
-    result = run("serve")
-
-    assert result.exit_code == 2
-    assert "DESTINATION_SEGMENT_SHARED_SECRET" in result.output
-
-
 def test_serve_does_not_start_with_a_broken_mapping(run, tmp_path, monkeypatch):
     monkeypatch.setenv("DESTINATION_MAPPINGS", str(tmp_path))
     result = run("serve")

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask, request
 
 from destination.web.bridge import in_thread, run, wait
-from destination.web.server import LARGE, Server
+from destination.web.server import LARGE, Gateway
 
 SCOPE = {
     "type": "http",
@@ -40,7 +40,7 @@ async def ask(server, method="POST", body=b"[]"):
 def serving(view, *, behind=False):
     app = Flask(__name__)
     app.add_url_rule("/", "view", view, methods=["GET", "POST"])
-    return Server(app, max_body_bytes=10**6, is_behind=lambda: behind, is_known=lambda *_: True)
+    return Gateway(app, max_body_bytes=10**6, is_behind=lambda: behind, is_known=lambda *_: True)
 
 
 def test_views_share_the_loop_while_they_wait():
