@@ -26,7 +26,9 @@ def test_a_new_subscriber_is_told_by_a_worker_that_runs_already(tmp_path):
         running.send({**CALL, "messageId": "m2"})
 
         def logged():
-            return requests.get(f"{hooks}/eventLog/requestId/m2", timeout=30).json()["data"]
+            return requests.get(
+                f"{hooks}/eventLog/requestId/m2", auth=("tests", KEY), timeout=30
+            ).json()["data"]
 
         until(lambda: logged()[0]["eventEndTimestamp"])
         held, refused = running.run("hold", f"webhook:{made}"), running.run("hold", "webhook")
