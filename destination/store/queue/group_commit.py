@@ -1,12 +1,14 @@
 """Group commit: requests that come at once share a transaction, and a lone one waits for nobody.
 
-A commit costs nearly the same for one call as for ten. The first request that comes is committed at
-once. Those that come meanwhile are in the next commit, together.
+A commit costs nearly the same for one call as for ten. The first request that comes is committed as
+soon as the event loop has read those that came with it: no timer is in it. Those that come
+meanwhile are in the next commit, together.
 
 Bulk has commits of its own, small ones. Each begins when a commit of the others has ended, so that
 those wait for bulk only on SQLite, where there is one writer, and not long.
 """
 
+import asyncio
 import threading
 import time
 from collections import deque
@@ -24,6 +26,11 @@ MAX_GROUP, MAX_BULK = 500, 25
 #: Seconds that a request may have waited for its commit while others are taken in behind it; and
 #: the same of bulk.
 PATIENCE, BULK_PATIENCE = 1.0, 5.0
+
+
+#: Rounds of the event loop in which nobody joins, before a commit begins: in one a request is read,
+#: in the next its view runs.
+QUIET_ROUNDS = 2
 
 
 class GroupCommit:
@@ -57,6 +64,13 @@ class GroupCommit:
     def _queue_of(self, arrivals: Sequence[Arrival]) -> "_Queue":
         made = [delivery for arrival in arrivals for delivery in arrival.deliveries]
         return self._bulk if made and all(each.bulk for each in made) else self._ordinary
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:  # a thread asks
+        return None
 
 
 class _Request:
@@ -96,23 +110,43 @@ class _Queue:
         request = _Request(arrivals)
         with self._changed:
             self._waiting.append(request)
-            if not self._committing:
-                self._committing = True
-                self._thread.submit(self._commit_all)
+            begins, self._committing = not self._committing, True
+        if begins:
+            self._begin_commit(_running_loop())
         return request.receipts
 
-    def _commit_all(self) -> None:
-        """One commit after another, until nobody waits."""
-        while True:
-            if self._after:
-                self._after.wait_for_commit()
-            group = self._next_group()
-            if not group:
+    def _begin_commit(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Commit, once `loop`, where one runs the views, has nobody more who would join."""
+        if loop is None:
+            self._thread.submit(self._commit_next, loop)
+        else:
+            loop.call_soon(self._look, loop, len(self._waiting), QUIET_ROUNDS)
+
+    def _look(self, loop: asyncio.AbstractEventLoop, before: int, rounds: int) -> None:
+        """Look in each round of the loop whether more have come, until some rounds are quiet."""
+        waiting = len(self._waiting)
+        if waiting > before:
+            rounds = QUIET_ROUNDS
+        if rounds == 0:
+            self._thread.submit(self._commit_next, loop)
+        else:
+            loop.call_soon(self._look, loop, waiting, rounds - 1)
+
+    def _commit_next(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Commit those who wait now; begin the next commit where others have come meanwhile."""
+        if self._after:
+            self._after.wait_for_commit()
+        self._commit(self._next_group())
+        with self._changed:
+            self._commits += 1
+            self._committing = bool(self._waiting)
+            self._changed.notify_all()
+            if not self._waiting:
                 return
-            self._commit(group)
-            with self._changed:
-                self._commits += 1
-                self._changed.notify_all()
+        if loop is None or loop.is_closed():
+            self._thread.submit(self._commit_next, None)
+        else:
+            loop.call_soon_threadsafe(self._begin_commit, loop)
 
     def wait_for_commit(self) -> None:
         """Until the commit that is being made has ended, where one is."""
@@ -132,9 +166,6 @@ class _Queue:
                 if request.receipts.set_running_or_notify_cancel():  # or nobody hears of it
                     group.append(request)
                     size += len(request.arrivals)
-            if not group:
-                self._committing = False
-                self._changed.notify_all()
         return group
 
     def _commit(self, group: Sequence[_Request]) -> None:

@@ -1,5 +1,6 @@
 """Group commit: requests that come at once share one, and none harms another."""
 
+import asyncio
 import threading
 from concurrent.futures import Future, wait
 from dataclasses import replace
@@ -229,3 +230,22 @@ def test_many_threads_are_each_told_of_their_own(database):
     for thread in threads:
         thread.join(PATIENCE)
     assert found == {f"s{n}": [f"s{n}-{m}" for m in range(20)] for n in range(8)}
+
+
+def test_requests_of_one_loop_that_come_one_after_the_other_share_a_commit(database, monkeypatch):
+    """A commit begins once the loop has nobody more who would join. No timer is in it."""
+    made = Commits(monkeypatch, holds_first=False)
+    commits = GroupCommit(database)
+
+    async def send(number):
+        for _ in range(number):  # each comes a round of the loop later
+            await asyncio.sleep(0)
+        return await asyncio.wrap_future(commits.enqueue([arrival(f"m{number}", f"u{number}")]))
+
+    async def send_all():
+        return await asyncio.gather(*(send(number) for number in range(5)))
+
+    assert [[r.outcome for r in receipts] for receipts in asyncio.run(send_all())] == [
+        ["accepted"]
+    ] * 5
+    assert made.sizes == [5]
