@@ -156,6 +156,7 @@ class Store(RuleBasedStateMachine):
         leases = self._turn(acks, dict.fromkeys(destinations, limit))
         for lease in leases:
             self._took(lease)
+        self._forget_what_was_given_back()
         for destination in destinations:
             standing = self.standings[destination]
             mine = [lease for lease in leases if lease.destination == destination]
@@ -292,6 +293,17 @@ class Store(RuleBasedStateMachine):
         assert lease.crashes == head.crashes
         self.holders[lane] = Taken(lease, lane, head, self.clock.now + LEASE)
         assert self._suspects() <= 1, "two suspects are under way"
+
+    def _forget_what_was_given_back(self) -> None:
+        """A lane whose lease has ended was leased for a suspect that somebody retried, and given
+        back: from then on the old lease may settle nothing.
+        """
+        with self.database.reading() as connection:
+            lanes = connection.execute(sa.select(schema.lane))
+            owners = {(row.destination, row.customer): row.owner for row in lanes}
+        for lane, taken in list(self.holders.items()):
+            if taken.ends <= self.clock.now and taken.lease.token != owners[lane]:
+                self.past.append(self.holders.pop(lane))
 
     def _waiting(self, lane: Lane) -> list[Expected]:
         return [found for found in self.lanes[lane] if found.status in OPEN]

@@ -400,11 +400,6 @@ def test_a_result_that_comes_after_its_lease_is_logged_as_late_and_counted_nowhe
                 go_on.wait(20)
             connection.sendall(response(200))
 
-    def leased_again():
-        clock.now += 51
-        worker.wake()
-        return settled(timed)()
-
     def counted():
         verdicts = ("delivered", "retry")
         return [metrics.attempts.labels("rehook", each)._value.get() for each in verdicts]
@@ -413,7 +408,12 @@ def test_a_result_that_comes_after_its_lease_is_logged_as_late_and_counted_nowhe
     patient = replace(SETTINGS, read_timeout=20.0, lease=50.0)
     with structlog.testing.capture_logs() as lines, working(timed, engine, patient) as worker:
         assert began.wait(10)
-        until(leased_again)
+        clock.now += 51  # the lease has ended
+        worker.wake()
+        until(lambda: rows(timed)["m1"]["reason"] == "worker_died")
+        clock.now += 2  # so has the wait before it is sent again
+        worker.wake()
+        until(settled(timed))
         go_on.set()
         until(lambda: any(line["event"].startswith("late") for line in lines))
     assert [(line["log_level"], line["event"]) for line in lines] == [
