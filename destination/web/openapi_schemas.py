@@ -24,6 +24,9 @@ class Results(Schema):
 class Message(Schema):
     """An error: what is wrong, and the remedy."""
 
+    #: For programs: `unauthorized`, `too_large` …
+    code = fields.String(required=True)
+    #: For people: what is wrong, and the remedy.
     message = fields.String(required=True)
     reason = fields.String()
     results = fields.List(fields.Nested(Result))
