@@ -31,10 +31,10 @@ def tell_closed(setup: Setup, database: Database) -> None:
     Where such a receiver has kept events, that is said. Raises StoreUnavailable.
     """
     was_open = is_loopback(setup.settings) and lists.has_events(database)
-    since = " now; former versions let everybody in here" if was_open else ""
+    since = ", and open in former versions" if was_open else ""
     for door, settings in setup.closed.items():
         log.warning(
-            f"closed{since}: no credential is set",
+            f"door closed{since}: no credential is set",
             door=door,
             opened_by=settings,
             make_one=MAKE_ONE,

@@ -30,7 +30,7 @@ def test_a_door_with_a_credential_is_not_named(told):
 
 def test_a_closed_door_is_named_with_the_setting_that_opens_it(told):
     assert told()["/webhooks/reward"] == (
-        "closed: no credential is set",
+        "door closed: no credential is set",
         "DESTINATION_REWARD_WEBHOOK_TOKEN",
     )
 
@@ -40,11 +40,11 @@ def test_a_receiver_on_loopback_that_has_kept_events_had_its_doors_open(told, da
     enqueue(database, [arrival("m1")])
 
     said = {event for event, _ in told(HOST=host).values()}
-    assert said == {"closed now; former versions let everybody in here: no credential is set"}
+    assert said == {"door closed, and open in former versions: no credential is set"}
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "receiver.example.com"])
 def test_a_receiver_that_other_machines_reach_had_them_closed(told, database, host):
     enqueue(database, [arrival("m1")])
 
-    assert {event for event, _ in told(HOST=host).values()} == {"closed: no credential is set"}
+    assert {event for event, _ in told(HOST=host).values()} == {"door closed: no credential is set"}
