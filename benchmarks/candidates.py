@@ -59,10 +59,7 @@ def serve_barely(app: Any, port: int) -> None:
 
 
 def ours(_: int) -> None:
-    from destination.cli.service import _receive
-    from destination.settings.tables import Environment, Settings
-
-    _receive(Setup.read().receiver(), Environment.load().read(Settings))
+    os.execv(sys.executable, [sys.executable, "-m", "destination", "serve"])
 
 
 def waitress(port: int) -> None:
@@ -141,7 +138,7 @@ def _granian(port: int, interface: str, app: Callable[[], Any], **bounds: int) -
 
 
 def uvicorn(port: int, loop: str) -> None:
-    """The same on uvicorn's loop, with its parser in C."""
+    """The same on uvicorn's loop, with a parser in C."""
     app, pool = make(), ThreadPoolExecutor(THREADS)
 
     async def body_of(receive: Any) -> bytes:
@@ -237,7 +234,7 @@ def pyruvate(port: int) -> None:
 #: Each by its name: what must be installed, and how it is started.
 SERVERS: dict[str, tuple[str, Callable[[int], None]]] = {
     "none, the app alone": ("werkzeug", nothing),
-    "ours": ("uvicorn httptools", ours),
+    "ours": ("uvicorn h11", ours),
     "waitress": ("waitress", waitress),
     "gunicorn gthread": ("gunicorn", gunicorn),
     "granian 16": ("granian", lambda port: granian(port, 16, 16)),

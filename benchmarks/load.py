@@ -1,6 +1,7 @@
 """What the measurements share: an engine, senders, processes, and what a process costs."""
 
 import asyncio
+import functools
 import itertools
 import json
 import multiprocessing
@@ -8,6 +9,7 @@ import os
 import platform
 import re
 import socket
+import ssl
 import statistics
 import subprocess
 import sys
@@ -26,6 +28,9 @@ ROOT = Path(__file__).parents[1]
 
 #: The write key of the calls.
 KEY = "benchmark"
+
+#: The ports of proxies.
+TLS_PORTS: set[int] = set()
 
 #: How many customers the events are about.
 CUSTOMERS = 500
@@ -80,7 +85,7 @@ def send(port: int, bodies: Sequence[bytes], senders: int, each: float = 0.0) ->
     start = time.monotonic()
 
     def sender() -> None:
-        connection = socket.create_connection(("127.0.0.1", port))
+        connection = connect(port)
         for number, request in waiting:
             if each:
                 time.sleep(max(0.0, start + number * each - time.monotonic()))
@@ -88,7 +93,7 @@ def send(port: int, bodies: Sequence[bytes], senders: int, each: float = 0.0) ->
             head = exchange(connection, request)
             if not head:  # it was closed while it was idle
                 connection.close()
-                connection = socket.create_connection(("127.0.0.1", port))
+                connection = connect(port)
                 head = exchange(connection, request)
             took.append(time.perf_counter() - began)
             if not head.startswith(b"HTTP/1.1 200"):
@@ -104,6 +109,19 @@ def send(port: int, bodies: Sequence[bytes], senders: int, each: float = 0.0) ->
     if faults or len(took) < len(bodies):
         raise SystemExit(f"{len(took)} of {len(bodies)} were answered. {' '.join(faults[:1])}")
     return took
+
+
+def connect(port: int, timeout: float | None = None) -> socket.socket:
+    """A connection to a port of this machine; by TLS where a proxy speaks it there."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout)
+    return _any_certificate().wrap_socket(connection) if port in TLS_PORTS else connection
+
+
+@functools.cache
+def _any_certificate() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 def exchange(connection: socket.socket, request: bytes) -> bytes:

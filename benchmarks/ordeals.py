@@ -137,7 +137,7 @@ ORDEALS: dict[str, Ordeal] = {
 
 @contextlib.contextmanager
 def connect(port: int) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+    with load.connect(port, timeout=5) as connection:
         yield connection
 
 

@@ -71,7 +71,7 @@ class Setup:
         if not self.segment.accepts_keys:
             doors["/v1"] = SegmentSettings.PREFIX + "WRITE_KEYS"
         if not self.notifications.protects:
-            doors["/v3/webHooks"] = f"{PREFIX}NOTIFICATIONS_USER and _PASSWORD"
+            doors["/v3/webHooks"] = f"{PREFIX}NOTIFICATIONS_USER and {PREFIX}NOTIFICATIONS_PASSWORD"
         return doors
 
     def source(self, name: str) -> Source:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from destination.app import Setup
-from destination.cli import call_files
+from destination.cli import call_files, doors
 from destination.errors import Problem
 from destination.mapping.files import files
 from destination.mapping.schema import schema_of
@@ -87,13 +87,19 @@ def _counted(number: int, word: str) -> str:
 
 @click.command()
 def check() -> None:
-    """Ask each destination in use whether it accepts the credentials. Changes nothing there."""
+    """Ask each destination in use whether it accepts the credentials. Changes nothing there.
+
+    Says also which doors of the receiver are closed, since no credential is set for them, and what
+    opens each. A closed door is no fault: the exit code tells of the destinations alone.
+    """
     setup = Setup.read()
     wrong = [
         problem
         for destination in setup.destinations.values()
         if (problem := _problem(setup, destination))
     ]
+    for sentence in doors.closed(setup):
+        click.echo(sentence)
     if wrong:
         raise Problem("\n".join(wrong))
 

@@ -17,6 +17,7 @@ import click
 import structlog
 
 from destination.app import Setup
+from destination.cli import doors
 from destination.cli.kept import kept_database
 from destination.errors import BadSetting, Problem, StoreUnavailable
 from destination.partners.base.destination import Destination
@@ -78,8 +79,8 @@ def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int, sandbox_key:
         environ |= sandbox_environment(sandbox_port, sandbox_key) | _practice_keys(sandbox_key)
     setup = Setup.read(environ)
     logs.configure(setup.settings.log_format)
-    _tell_closed(setup)
     receiver = _as_soon_as_stored(setup.receiver)
+    _as_soon_as_stored(lambda: doors.tell_closed(setup, receiver.database))
     for source in setup.sources.values():
         for warning in source.warnings:
             log.warning(warning)
@@ -289,12 +290,6 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _tell_closed(setup: Setup) -> None:
-    """Nothing is open for coming from this machine: a proxy's requests all do."""
-    for door, settings in setup.closed.items():
-        log.warning("closed: no credential is set", door=door, opened_by=settings)
 
 
 def _receive(receiver: Receiver, settings: Settings) -> None:

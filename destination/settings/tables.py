@@ -196,7 +196,7 @@ class Settings:
     )
     notifications_password: str = setting(
         "",
-        "The password of the subscribers' API. Without one, the API is open to this machine alone.",
+        "The password of the subscribers' API. Without a user and a password, the API is closed.",
         read=text,
         secret=True,
     )

@@ -160,7 +160,7 @@ def _operation(rule: Rule, app: Flask, method: str) -> Part:
         },
     }
     if subscribers:
-        found["security"] = [{"basic": []}, {}]
+        found["security"] = [{"basic": []}]
     if body := _BODIES.get(rule.endpoint):
         found["requestBody"] = {
             "required": True,

@@ -60,8 +60,13 @@ def ours() -> dict[str, dict[str, Any]]:
     return {
         name: each
         for name, each in compose()["services"].items()
-        if "postgres" not in each["image"]
+        if each["image"].startswith("loyalty-destination:")
     }
+
+
+def machine_settings() -> dict[str, str]:
+    lines = (DEPLOY / "destination.env.example").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 def unit(path: Path) -> dict[str, str]:
@@ -152,8 +157,7 @@ def test_probes_ask_what_the_receiver_answers(setup, tmp_path):
 
 
 def test_the_program_starts_with_the_settings_of_each_example(setup):
-    lines = (DEPLOY / "destination.env.example").read_text().splitlines()
-    machine = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+    machine = machine_settings()
     [secret] = resources("Secret")
     image = dict(re.findall(r"(DESTINATION_\w+)=(\S+)", (DEPLOY / "Dockerfile").read_text()))
     composed = {name: each["environment"] for name, each in ours().items()}
@@ -161,6 +165,20 @@ def test_the_program_starts_with_the_settings_of_each_example(setup):
     for found in (machine, secret["stringData"], image, *composed.values()):
         values = {name.removeprefix("DESTINATION_"): value for name, value in found.items()}
         assert isinstance(setup(**values), Setup)
+
+
+@pytest.mark.parametrize("example", ["machine", "cluster"])
+def test_an_example_names_every_credential_of_a_door_and_how_to_make_one(setup, example):
+    file = DEPLOY / "destination.env.example"
+    given: dict[str, str] = machine_settings()
+    if example == "cluster":
+        file = DEPLOY / "kubernetes" / "secret.example.yaml"
+        given = resources("Secret")[0]["stringData"]
+    doors = {name for source in setup().sources.values() for name in source.credentials}
+    doors |= {f"DESTINATION_NOTIFICATIONS_{name}" for name in ("USER", "PASSWORD")}
+
+    assert doors <= given.keys()
+    assert "openssl rand -hex 24" in file.read_text()
 
 
 def test_the_image_is_made_of_what_is_here_and_let_in():
@@ -178,6 +196,7 @@ def test_an_image_is_ours_of_this_version_or_a_plain_name(path):
 
     assert set(images) <= {
         f"loyalty-destination:{destination.__version__}",
+        "nginx:1.28",
         "postgres:16",
         "python:3.11-slim",
     }

@@ -154,6 +154,12 @@ def counts(database: Database) -> dict[str, int]:
         return {row.status: row.number for row in connection.execute(query)}
 
 
+def has_events(database: Database) -> bool:
+    """Whether an event is kept."""
+    with database.reading() as connection:
+        return bool(connection.execute(sa.select(sa.exists(sa.select(schema.event)))).scalar())
+
+
 def holds(database: Database) -> list[HoldRow]:
     """The destinations that are paused, with the reason and since when."""
     return list(_rows(database, sa.select(schema.hold)))

@@ -13,6 +13,7 @@ from destination.store.queries import lists
 from destination.store.queue.enqueue import enqueue
 from tests.conftest import ROOT, arrival
 from tests.leasing import acknowledge, lease, outcome
+from tests.misbehaving import answers, response, server
 
 ORDER = {"type": "track", "messageId": "m1", "userId": 7, "event": "A", "properties": {"total": 1}}
 
@@ -354,6 +355,25 @@ def test_credentials_that_are_not_set_are_named(run):
 
     assert result.exit_code == 1
     assert "set DESTINATION_REHOOK_API_KEY and DESTINATION_REHOOK_API_SECRET" in result.output
+
+
+def test_closed_doors_are_named_with_what_opens_them_and_are_no_fault(run, monkeypatch):
+    for name in ("SEGMENT_SHARED_SECRET", "REWARD_WEBHOOK_TOKEN", "NOTIFICATIONS_PASSWORD"):
+        monkeypatch.setenv(f"DESTINATION_{name}", "hush")
+    with server(answers(response(200))) as url:
+        for name, value in {"URL": url, "API_KEY": "k", "API_SECRET": "s"}.items():
+            monkeypatch.setenv(f"DESTINATION_REHOOK_{name}", value)
+        result = run("check")
+
+    closed = [line for line in result.output.splitlines() if "is closed" in line]
+    assert result.exit_code == 0
+    assert [line.partition(" ")[0] for line in closed] == [
+        "/webhooks/capillary",
+        "/webhooks/rehook",
+        "/v1",
+    ]
+    assert closed[-1].endswith("until you set DESTINATION_SEGMENT_WRITE_KEYS.")
+    assert "hush" not in result.output
 
 
 def test_a_destination_is_held_and_resumed_by_hand(run, database):
