@@ -22,7 +22,7 @@ class Results(Schema):
 
 
 class Message(Schema):
-    """An error: what is wrong, and the remedy."""
+    """An error."""
 
     #: For programs: `unauthorized`, `too_large` …
     code = fields.String(required=True)
@@ -30,6 +30,59 @@ class Message(Schema):
     message = fields.String(required=True)
     reason = fields.String()
     results = fields.List(fields.Nested(Result))
+
+
+class WorkersAlive(Schema):
+    """Who delivers."""
+
+    alive = fields.Integer(required=True)
+    noWorkerSince = fields.String(  # noqa: N815
+        required=True,
+        allow_none=True,
+        metadata={"description": "When the last one was seen, where that is 30 seconds ago."},
+    )
+
+
+class RejectedFiles(Schema):
+    """Mapping files that are not taken up."""
+
+    faults = fields.List(fields.String(), required=True)
+    since = fields.String(required=True)
+
+
+class MappingFiles(Schema):
+    """The mapping files that are in force."""
+
+    digest = fields.String(required=True)
+    names = fields.List(fields.String(), required=True)
+    since = fields.String(required=True)
+    rejected = fields.Nested(RejectedFiles, required=True, allow_none=True)
+
+
+class HeldDestination(Schema):
+    destination = fields.String(required=True)
+    reason = fields.String(required=True)
+    since = fields.String(required=True)
+
+
+class Backlog(Schema):
+    """What stands with one destination."""
+
+    waiting = fields.Integer(required=True)
+    oldestWaitingSeconds = fields.Float(required=True)  # noqa: N815
+    uncertain = fields.Integer(required=True)
+    oldestUncertainSeconds = fields.Float(required=True)  # noqa: N815
+    failed = fields.Integer(required=True)
+
+
+class Readiness(Schema):
+    """How the service stands."""
+
+    status = fields.String(required=True)
+    workers = fields.Nested(WorkersAlive, required=True)
+    mappings = fields.Nested(MappingFiles, required=True)
+    holds = fields.List(fields.Nested(HeldDestination), required=True)
+    destinations = fields.Dict(keys=fields.String(), values=fields.Nested(Backlog), required=True)
 
 
 class User(Schema):
