@@ -54,7 +54,8 @@ def main() -> None:
         cut_off = list(side_by_side.map(lambda name: _bear(name, ordeals.trickle), names))
     for name, last in zip(names, cut_off, strict=True):
         table.add_row(name, *rows[name], last)
-    print(load.conditions(Path(tempfile.gettempdir())))
+    with tempfile.TemporaryDirectory() as folder:
+        print(load.conditions(Path(folder)))
     Console(width=190).print(table)
 
 
