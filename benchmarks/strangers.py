@@ -175,7 +175,7 @@ def _measure(request: Request, folder: Path, seconds: float) -> Found:
 
 def _calls(port: int, seconds: float) -> list[float]:
     """Send calls one after the other: the seconds that each took."""
-    took = []
+    took: list[float] = []
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:

@@ -238,15 +238,19 @@ def practice_doors(key: str) -> dict[str, str]:
 
 def _practice_keys(key: str) -> dict[str, str]:
     """Credentials for the doors that the settings leave closed, told to whoever practises."""
-    given = Environment.load().values
-    if any(name in given for name in ("DESTINATION_SEGMENT_SHARED_SECRET", *practice_doors(key))):
-        return {}
-    click.echo(
-        f"Practice: the write key is {key}, the subscribers' API has {PRACTICE_USER}:{key}. "
-        f"A call: curl -u {key}: … /v1/track",
-        err=True,
-    )
-    return practice_doors(key)
+    given = Environment.load().values.keys()
+    doors = practice_doors(key)
+    if given & {"DESTINATION_SEGMENT_SHARED_SECRET", "DESTINATION_SEGMENT_WRITE_KEYS"}:
+        del doors["DESTINATION_SEGMENT_WRITE_KEYS"]
+    else:
+        click.echo(f"Practice: the write key is {key}: curl -u {key}: …/v1/track", err=True)
+    if given & {"DESTINATION_NOTIFICATIONS_USER", "DESTINATION_NOTIFICATIONS_PASSWORD"}:
+        doors = {name: value for name, value in doors.items() if "NOTIFICATIONS" not in name}
+    else:
+        click.echo(
+            f"Practice: subscribers' API: curl -u {PRACTICE_USER}:{key} …/v3/webHooks", err=True
+        )
+    return doors
 
 
 def _as_soon_as_stored(make: Callable[[], T]) -> T:

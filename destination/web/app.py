@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
-from flask import Flask, request
+from flask import Flask, abort, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.exceptions import HTTPException, NotFound, UnsupportedMediaType
 
 from destination.errors import Busy, Refused, StoreUnavailable, TooLarge, Unauthorized
 from destination.support import metrics
@@ -37,7 +38,21 @@ def create_app(receiver: Receiver) -> Flask:
     app.register_blueprint(health.blueprint(receiver))
     app.register_blueprint(notifications.blueprint(receiver))
     app.register_blueprint(openapi.blueprint())
+
     # These ask the database for more than a commit.
+    @app.before_request
+    def refuse_browsers() -> None:
+        """A page that somebody looks at may send requests from this machine, and with passwords
+        that the browser knows. Segment's own browser clients use `/v1`.
+        """
+        if request.path.startswith("/v1/"):
+            return
+        if (origin := request.headers.get("Origin")) and urlsplit(origin).netloc != request.host:
+            abort(403, f"A page of {origin} may not send this. It is for servers.")
+        has_json = request.mimetype == "application/json" or not request.content_length
+        if request.path.startswith(notifications.PREFIX) and not has_json:
+            raise UnsupportedMediaType("Send JSON, with Content-Type: application/json.")
+
     views: dict[str, Callable[..., Any]] = app.view_functions
     for name, view in views.items():
         if name in ("health.ready", "health.page") or name.startswith("notifications."):

@@ -6,8 +6,8 @@ A view that waits, mostly for its commit, gives the loop back and needs no threa
                        ▼             │               ▼            │
     view               └─ wait(commit)               goes on, returns
 
-The view runs in a greenlet: a call stack that can be left in the middle, and entered again there.
-SQLAlchemy's asyncio layer runs its ORM so, as `greenlet_spawn`.
+A view runs in a greenlet: a call stack that can be left in the middle, and entered again there, as
+SQLAlchemy's asyncio layer does it.
 """
 
 import asyncio
@@ -22,8 +22,7 @@ from greenlet import getcurrent, greenlet
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: For what would stop the loop: views that ask the database for more than a commit, large bodies.
-threads = ThreadPoolExecutor(16, "view")
+threads = ThreadPoolExecutor(16, "view")  # for views that ask for more, and for large bodies
 
 
 class _View(greenlet):
@@ -46,8 +45,7 @@ async def run(view: Callable[[], T]) -> T:
 
 def wait(coming: Future[T]) -> T:
     """What `coming` brings, or raises. Where a loop runs this view, others run meanwhile."""
-    here = getcurrent()
-    if isinstance(here, _View):
+    if isinstance(here := getcurrent(), _View):
         return cast(T, cast(greenlet, here.parent).switch(coming))
     return coming.result()
 
@@ -57,7 +55,6 @@ def in_thread(view: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(view)
     def run_in_thread(*args: P.args, **kwargs: P.kwargs) -> T:
-        call = functools.partial(view, *args, **kwargs)
-        return wait(threads.submit(copy_context().run, call))
+        return wait(threads.submit(copy_context().run, functools.partial(view, *args, **kwargs)))
 
     return run_in_thread

@@ -11,6 +11,7 @@ from typing import Any, cast
 import structlog
 from flask import Blueprint, Response, request
 from marshmallow import ValidationError
+from werkzeug.exceptions import HTTPException
 
 from destination.errors import StoreUnavailable, Unauthorized
 from destination.outbound.ssrf_guard import BadAddress
@@ -209,6 +210,10 @@ def _answer_errors(views: Blueprint) -> None:
         found = failure(503, "It cannot be done right now. Send it again later.")
         found.headers["Retry-After"] = "5"
         return found
+
+    @views.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response:
+        return failure(error.code or 500, error.description)
 
     @views.errorhandler(Exception)
     def broken(error: Exception) -> Response:

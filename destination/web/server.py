@@ -37,6 +37,10 @@ MAX_HEAD, MAX_UNKNOWN, MAX_IN_HAND = 64 * 1024, 512 * 1024, 256 * 1024 * 1024
 #: Bytes of a body that takes long to read: a thread does it, and the loop goes on.
 LARGE = 64 * 1024
 
+#: Answers that a stranger can have without end, and the seconds that each waits to be sent: one
+#: connection cannot keep the loop from those who have a credential, nor guess one soon.
+STRANGERS, STRANGERS_WAIT = {401, 403, 404, 405, 413, 431}, 0.1
+
 #: Seconds that requests under way have when the receiver is stopped.
 GRACE = 8
 
@@ -48,12 +52,12 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 CODES = {
     400: "bad_request",
     401: "unauthorized",
+    403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
     408: "timeout",
     413: "too_large",
     415: "unsupported_media_type",
-    429: "too_many_requests",
     431: "head_too_large",
     503: "busy",
 }
@@ -114,12 +118,16 @@ class Gateway:
         finally:
             self._requests -= 1
             self._in_hand -= len(body)
+        if answer.status_code in STRANGERS:
+            await asyncio.sleep(STRANGERS_WAIT)
         await _send(send, answer)
 
     async def _read(self, scope: Scope, receive: Receive, body: bytearray) -> Response | None:
         """Read the body; an answer where the request is refused before Flask is asked."""
         if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEAD:
             return refusal(431, f"The head has more than {MAX_HEAD:,} bytes.")
+        if refused := self._refuse(scope, _announced(scope)):
+            return closing(refused)
         try:
             async with asyncio.timeout(WITHIN):
                 more = True
@@ -137,7 +145,9 @@ class Gateway:
         return None
 
     def _refuse(self, scope: Scope, size: int) -> Response | None:
-        """Refuse a request of which `size` bytes of body have come, where no more is wanted."""
+        """Refuse a request of which `size` bytes of body have come, or will, where they are too
+        many.
+        """
         if size > self._max_body_bytes:
             return refusal(413, f"The body has more than {self._max_body_bytes:,} bytes.")
         if size > MAX_UNKNOWN and not self._is_known(*_head(scope)):
@@ -159,6 +169,11 @@ class Gateway:
     def _answer(self, environ: dict[str, Any]) -> Response:
         with self._app.request_context(environ):
             return self._app.full_dispatch_request()
+
+
+def _announced(scope: Scope) -> int:
+    """The bytes that a request's head says its body has; 0 where it says nothing."""
+    return int(next((value for name, value in scope["headers"] if name == b"content-length"), 0))
 
 
 def _head(scope: Scope) -> tuple[str, str, dict[str, str]]:

@@ -107,8 +107,8 @@ def test_what_is_wrong_has_the_documented_code(client, body, expected):
 
 
 def test_a_body_that_is_not_json_is_refused(client):
-    assert codes(client.post(HOOKS, data=b"{")) == [400]
-    assert codes(client.post(HOOKS, data=b"\xff")) == [400]
+    assert codes(client.post(HOOKS, data=b"{", content_type="application/json")) == [400]
+    assert codes(client.post(HOOKS, data=b"\xff", content_type="application/json")) == [400]
 
 
 def test_what_is_left_out_has_a_default(make):

@@ -435,3 +435,24 @@ def test_what_is_wrong_is_said_in_our_words(make, body, headers, status, says):
 
     assert answer.status_code == status
     assert says in answer.get_json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "origin", "status"),
+    [
+        ("/webhooks/segment", "https://evil.example.com", 403),
+        ("/v3/webHooks", "https://evil.example.com", 403),
+        ("/webhooks/segment", "http://localhost", 200),
+        ("/v1/track", "https://shop.example.com", 200),
+    ],
+)
+def test_a_page_in_a_browser_reaches_the_tracking_api_alone(make, path, origin, status):
+    """Though the browser knows the password, and runs on this very machine."""
+    assert make().post(path, json=ORDER, headers={"Origin": origin}).status_code == status
+
+
+def test_the_subscribers_api_takes_json_alone(make):
+    """What a form of a page can send is none."""
+    answer = make().post("/v3/webHooks", data="{}", content_type="text/plain")
+
+    assert answer.status_code == 415
