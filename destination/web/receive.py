@@ -4,9 +4,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 from urllib.parse import parse_qs
 
-from flask import Blueprint, abort, request
+from flask import Blueprint, Response, abort, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
@@ -23,7 +24,7 @@ from destination.routing.reload import LiveRoutes
 from destination.routing.route import arrive
 from destination.store.database import Database
 from destination.store.queue.group_commit import GroupCommit
-from destination.support import metrics
+from destination.support import json_codec, metrics
 from destination.support.json_codec import Json
 from destination.support.text import listed
 from destination.web.bridge import wait
@@ -111,7 +112,7 @@ def blueprint(receiver: Receiver) -> Blueprint:
             abort(404, f"The Tracking API has {', '.join(TYPES)} and batch below /v1.")
         segment, body = receiver.segment, _body(receiver)
         _check_open(segment)
-        segment.authenticate_tracking(dict(request.headers), body)
+        segment.authenticate_tracking(_given(), body)
         calls, batch = segment.tracked(body.whole(), kind, time.time())
         return _answer(receiver.take(calls, segment.name), batch)
 
@@ -137,17 +138,23 @@ def _answer(receipts: Sequence[Receipt], batch: bool) -> ResponseReturnValue:
     ]
     if not batch and receipts[0].reason in REFUSALS:
         return {"code": "bad_request", "message": receipts[0].detail, "results": results}, 400
-    return {"results": results}, 200
+    return Response(json_codec.dumps({"results": results}), 200, mimetype="application/json")
 
 
-def _headers() -> dict[str, str]:
-    return _with_token(dict(request.headers), request.args.get("token", ""))
+def _headers() -> Mapping[str, str]:
+    return _with_token(_given(), request.args.get("token", "") if request.query_string else "")
 
 
-def _with_token(headers: Mapping[str, str], token: str) -> dict[str, str]:
+def _given() -> Mapping[str, str]:
+    """The request's headers, as they came."""
+    return cast(Mapping[str, str], request.headers)
+
+
+def _with_token(headers: Mapping[str, str], token: str) -> Mapping[str, str]:
     """A request's headers. A sender that can set none brings its secret as `?token=`."""
-    given = {"Authorization": f"Bearer {token}"} if token else {}
-    return {**given, **headers}
+    if not token or "Authorization" in headers:
+        return headers
+    return {**headers, "Authorization": f"Bearer {token}"}
 
 
 def _body(receiver: Receiver) -> Body:

@@ -28,9 +28,9 @@ MAX_GROUP, MAX_BULK = 500, 25
 PATIENCE, BULK_PATIENCE = 1.0, 5.0
 
 
-#: Rounds of the event loop in which nobody joins, before a commit begins: in one a request is read,
-#: in the next its view runs.
-QUIET_ROUNDS = 2
+#: Rounds of the event loop in which nobody joins, before a commit begins. A request takes two of
+#: them: in one it is read, in the next its view runs.
+QUIET_ROUNDS = 3
 
 
 class GroupCommit:
