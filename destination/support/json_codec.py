@@ -15,7 +15,7 @@ MAX_DEPTH = 100
 
 # A text that nobody closed reaches to the end, also where that is in the middle of an escape: it is
 # looked at once, however it is spelt.
-_QUOTED_OR_MARK = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[][{},]', re.DOTALL)
+_QUOTED_OR_MARK = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[][{},]', re.DOTALL)
 
 
 def loads(text: str) -> Json:

@@ -47,7 +47,7 @@ def create_app(receiver: Receiver) -> Flask:
         """
         if request.path.startswith("/v1/"):
             return
-        if (origin := request.headers.get("Origin")) and urlsplit(origin).netloc != request.host:
+        if (origin := request.headers.get("Origin")) and not _is_ours(origin):
             abort(403, f"A page of {origin} may not send this. It is for servers.")
         has_json = request.mimetype == "application/json" or not request.content_length
         if request.path.startswith(notifications.PREFIX) and not has_json:
@@ -109,3 +109,10 @@ def create_app(receiver: Receiver) -> Flask:
         return {"code": "internal_error", "message": said}, 500
 
     return app
+
+
+def _is_ours(origin: str) -> bool:
+    try:
+        return urlsplit(origin).netloc == request.host
+    except ValueError:  # it is no address at all
+        return False

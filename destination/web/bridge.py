@@ -1,13 +1,10 @@
 """The bridge between Flask's views, which are plain functions, and the event loop of the server.
 
-A view that waits, mostly for its commit, gives the loop back and needs no thread:
+    loop ── run(view) ─┐               ┌─ runs others ─┐             ┌─ sends the answer ──▶
+    view               └─ wait(commit)─┘               └─ goes on ───┘
 
-    loop ── run(view) ─┐             ┌─ runs others ─┐            ┌─ sends the answer ──▶
-                       ▼             │               ▼            │
-    view               └─ wait(commit)               goes on, returns
-
-A view runs in a greenlet: a call stack that can be left in the middle, and entered again there, as
-SQLAlchemy's asyncio layer does it.
+A view that waits, mostly for its commit, gives the loop back and needs no thread. It runs in a
+greenlet, as SQLAlchemy's asyncio layer does it: a call stack that can be left and entered again.
 """
 
 import asyncio
@@ -55,6 +52,9 @@ def in_thread(view: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(view)
     def run_in_thread(*args: P.args, **kwargs: P.kwargs) -> T:
-        return wait(threads.submit(copy_context().run, functools.partial(view, *args, **kwargs)))
+        if isinstance(getcurrent(), _View):
+            call = functools.partial(view, *args, **kwargs)
+            return wait(threads.submit(copy_context().run, call))
+        return view(*args, **kwargs)  # it has a thread: to wait for another might block them all
 
     return run_in_thread

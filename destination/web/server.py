@@ -42,7 +42,7 @@ LARGE = 64 * 1024
 STRANGERS, STRANGERS_WAIT = {401, 403, 404, 405, 413, 431}, 0.1
 
 #: Seconds that requests under way have when the receiver is stopped.
-GRACE = 8
+GRACE = 6
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -115,6 +115,8 @@ class Gateway:
         self._requests += 1
         try:
             answer = await self._read(scope, receive, body) or await self._run(scope, bytes(body))
+        except asyncio.CancelledError:  # the receiver is stopped, and this took too long
+            answer = closing(refusal(503, str(Busy())))
         finally:
             self._requests -= 1
             self._in_hand -= len(body)
@@ -126,6 +128,9 @@ class Gateway:
         """Read the body; an answer where the request is refused before Flask is asked."""
         if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEAD:
             return refusal(431, f"The head has more than {MAX_HEAD:,} bytes.")
+        names = {name for name, _ in scope["headers"]}
+        if names >= {b"content-length", b"transfer-encoding"}:
+            return closing(refusal(400, "The head says in two ways how long the body is."))
         if refused := self._refuse(scope, _announced(scope)):
             return closing(refused)
         try:
@@ -162,7 +167,7 @@ class Gateway:
         stream = cast(Body, io.BytesIO(body))
         environ = cast(dict[str, Any], build_environ(_for_wsgi(scope, len(body)), stream))
         view = partial(self._answer, environ)
-        if len(body) > LARGE:
+        if len(body) > LARGE or (b"content-encoding", b"gzip") in scope["headers"]:
             return await asyncio.get_running_loop().run_in_executor(threads, view)
         return await run(view)
 
@@ -221,6 +226,6 @@ _malformed = logs.Sparing(most=10, within=60.0)
 
 
 def _count_malformed(record: logging.LogRecord) -> bool:
-    if record.levelno == logging.WARNING:
+    if record.msg.startswith("Invalid HTTP request"):
         metrics.turned_away.labels("400").inc()
     return _malformed.allows()

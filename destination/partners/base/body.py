@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from destination.errors import Refused, TooLarge
 
+#: Bytes that are unpacked in one go, and members of a gzip file that are read.
+PIECE, MOST_MEMBERS = 65_536, 100
+
 
 @dataclass(frozen=True, kw_only=True)
 class Body:
@@ -43,15 +46,23 @@ class Body:
 
 def _unpacked(packed: bytes, most: int) -> bytes:
     """The members of a gzip file, unpacked until there are more than `most` bytes. Raises
-    zlib.error for one that has no end, and for what is behind the last and is none.
+    zlib.error for one that has no end, for what is behind the last and is none, and for too many:
+    a stranger may send a thousand that are empty.
     """
-    parts, room = [], most + 1
-    while packed and room > 0:
-        member = zlib.decompressobj(wbits=31)
-        part = member.decompress(packed, room)
-        room -= len(part)
+    parts, room, at, members, begun = [], most + 1, 0, 0, False
+    member = zlib.decompressobj(wbits=31)
+    while at < len(packed) and room > 0:
+        piece = packed[at : at + PIECE]
+        part = member.decompress(piece, room)
         parts.append(part)
-        if room > 0 and not member.eof:
-            raise zlib.error("it has no end")
-        packed = member.unused_data
+        room -= len(part)
+        at += len(piece) - len(member.unused_data) - len(member.unconsumed_tail)
+        begun = not member.eof
+        if member.eof:
+            members += 1
+            if members == MOST_MEMBERS and at < len(packed):
+                raise zlib.error(f"it has more than {MOST_MEMBERS} members")
+            member = zlib.decompressobj(wbits=31)
+    if begun and room > 0:
+        raise zlib.error("it has no end")
     return b"".join(parts)

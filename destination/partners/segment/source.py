@@ -33,6 +33,9 @@ _WRITE_KEY = re.compile(rb'"writeKey"\s*:\s*"([^"\\]{1,200})"')
 #: Bytes that stand around a batch's first call, at most: `[{"json":…}` with blanks.
 WRAPPER = 64
 
+#: How many times as long as a call may be is looked for the first one, which may be too large.
+FIRST = 4
+
 _NOT_UTF8 = ValueError("it is not UTF-8 text")
 
 
@@ -147,7 +150,8 @@ class Segment(Source):
         vouched = self.accepts_key(basic_or_bearer(headers))
         if self._signs(given, body.raw):
             return
-        small = body.largest_call + WRAPPER
+        # A first call that is too large is discarded for that, and must not cost the others.
+        small = body.most if vouched else FIRST * body.largest_call + WRAPPER
         beginning = body.beginning(small + 1)
         if (
             body.gzipped

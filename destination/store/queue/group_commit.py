@@ -143,10 +143,13 @@ class _Queue:
             self._changed.notify_all()
             if not self._waiting:
                 return
-        if loop is None or loop.is_closed():
-            self._thread.submit(self._commit_next, None)
-        else:
-            loop.call_soon_threadsafe(self._begin_commit, loop)
+        try:
+            if loop is not None:
+                loop.call_soon_threadsafe(self._begin_commit, loop)
+                return
+        except RuntimeError:  # it is closed
+            pass
+        self._thread.submit(self._commit_next, None)
 
     def wait_for_commit(self) -> None:
         """Until the commit that is being made has ended, where one is."""

@@ -136,3 +136,29 @@ def test_a_sender_who_leaves_is_not_taken_for_whole():
 
     asyncio.run(leave())
     assert not called
+
+
+def test_large_requests_of_views_that_need_a_thread_do_not_block_each_other():
+    """Each has a thread already: were it to wait for another one, all of them would for ever."""
+
+    @in_thread
+    def view():
+        return "ok"
+
+    async def ask_all():
+        server = serving(view)
+        return await asyncio.gather(*(ask(server, "GET", b"x" * (LARGE + 1)) for _ in range(64)))
+
+    assert asyncio.run(ask_all()) == [(200, None)] * 64
+
+
+def test_a_request_that_is_cut_off_as_the_receiver_stops_is_told_to_come_back():
+    waits: Future[str] = Future()
+
+    async def cut_off():
+        task = asyncio.create_task(ask(serving(lambda: wait(waits))))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        return await task
+
+    assert asyncio.run(cut_off()) == (503, b"5")

@@ -1,6 +1,8 @@
 """The receiver's endpoints."""
 
 import gzip
+import hashlib
+import hmac
 import json
 from functools import partial
 
@@ -456,3 +458,35 @@ def test_the_subscribers_api_takes_json_alone(make):
     answer = make().post("/v3/webHooks", data="{}", content_type="text/plain")
 
     assert answer.status_code == 415
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_first_call_that_is_too_large_costs_no_other_of_its_batch(make, packed):
+    """Segment signs the first one alone, and does not send a 401 again."""
+    large = {**ORDER, "messageId": "large", "properties": {"note": "x" * 40_000}}
+    first, second = (json.dumps(each, separators=(",", ":")) for each in (large, ORDER))
+    body = f"[{first},{second}]".encode()
+    signature = hmac.new(b"abc123", first.encode(), hashlib.sha1).hexdigest()
+    client = make(SEGMENT_SHARED_SECRET="abc123", SEGMENT_WRITE_KEYS="k1")
+    headers = {"X-Signature": signature, "Authorization": "Bearer k1"}
+    if packed:
+        body, headers = zipped(body), {**headers, "Content-Encoding": "gzip"}
+
+    assert results(client.post("/webhooks/segment", data=body, headers=headers)) == [
+        ("discarded", "event_too_large"),
+        ("accepted", None),
+    ]
+
+
+@pytest.mark.parametrize("origin", ["http://[", "null", "//", "http://a b"])
+def test_an_origin_that_is_none_is_refused(make, origin):
+    answer = make().post("/webhooks/segment", json=ORDER, headers={"Origin": origin})
+
+    assert (answer.status_code, answer.get_json()["code"]) == (403, "forbidden")
+
+
+def test_a_thousand_empty_gzip_members_are_not_read(make):
+    body = zipped(b"") * 1000 + zipped(json.dumps(ORDER).encode())
+    answer = make().post("/webhooks/segment", data=body, headers={"Content-Encoding": "gzip"})
+
+    assert answer.status_code == 400

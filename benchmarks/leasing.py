@@ -1,6 +1,6 @@
 """How soon the next ready delivery is found, whatever waits behind customers that are in backoff.
 
-    python benchmarks/claiming.py [--waiting 100000] [--only sqlite]
+    python benchmarks/leasing.py [--waiting 100000] [--only sqlite]
 
 In one process, with synchronous commits: to look takes no lock, and a claim is a whole transaction,
 attempt and lease included. It ends with a fault where the slowest 1 % of the looks take more than
