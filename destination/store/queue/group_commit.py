@@ -24,8 +24,9 @@ from destination.store.queue.enqueue import enqueue
 MAX_GROUP, MAX_BULK = 500, 25
 
 #: Seconds that a request may have waited for its commit while others are taken in behind it; and
-#: the same of bulk.
-PATIENCE, BULK_PATIENCE = 1.0, 5.0
+#: the same of bulk. PostgreSQL takes one second to end a deadlock, as between two receivers that
+#: are sent the same calls in another order: that is no reason yet to send others away.
+PATIENCE, BULK_PATIENCE = 1.5, 5.0
 
 
 #: Rounds of the event loop in which nobody joins, before a commit begins. A request takes two of
