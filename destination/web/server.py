@@ -37,6 +37,9 @@ MAX_HEAD, MAX_UNKNOWN, MAX_IN_HAND = 64 * 1024, 512 * 1024, 256 * 1024 * 1024
 #: Bytes of a body that takes long to read: a thread does it, and the loop goes on.
 LARGE = 64 * 1024
 
+#: Seconds by which the loop may be late before what comes is refused; and between two looks at it.
+MAX_LAG, LOOK_EVERY = 0.25, 0.05
+
 #: Answers that a stranger can have without end, and the seconds that each waits to be sent: one
 #: connection cannot keep the loop from those who have a credential, nor guess one soon.
 STRANGERS, STRANGERS_WAIT = {401, 403, 404, 405, 413, 431}, 0.1
@@ -109,8 +112,18 @@ class Gateway:
         self._is_behind = is_behind
         self._is_known = is_known
         self._requests = self._in_hand = 0
+        #: Seconds by which the loop is late with what it has to do, and the task that looks.
+        self._lag = 0.0
+        self._looks: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._looks = self._looks or asyncio.create_task(self._look())
+        if scope["method"] != "GET" and self._is_busy():
+            # To refuse must cost little of what it takes to keep, or refusing would be all we do.
+            metrics.turned_away.labels("503").inc()
+            for message in BUSY:
+                await send(message)
+            return
         body = bytearray()
         self._requests += 1
         try:
@@ -157,11 +170,23 @@ class Gateway:
             return refusal(413, f"The body has more than {self._max_body_bytes:,} bytes.")
         if size > MAX_UNKNOWN and not self._is_known(*_head(scope)):
             return refusal(401, "A request as large as this must show a credential in its head.")
-        # A look at how the app does must not say that it is dead because it is busy.
-        busy = self._is_behind() or self._requests > MAX_REQUESTS
-        if self._in_hand > MAX_IN_HAND or (busy and scope["method"] != "GET"):
+        if self._in_hand > MAX_IN_HAND:
             return refusal(503, str(Busy()))
         return None
+
+    def _is_busy(self) -> bool:
+        """Whether more comes than can be kept. A look at how the app does (GET) is answered all
+        the same: it must not say that it is dead because it is busy.
+        """
+        return self._lag > MAX_LAG or self._requests >= MAX_REQUESTS or self._is_behind()
+
+    async def _look(self) -> None:
+        """Look from time to time how late the loop is."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + LOOK_EVERY
+            await asyncio.sleep(LOOK_EVERY)
+            self._lag = loop.time() - due
 
     async def _run(self, scope: Scope, body: bytes) -> Response:
         stream = cast(Body, io.BytesIO(body))
@@ -216,10 +241,28 @@ def closing(answer: Response) -> Response:
 
 
 async def _send(send: Send, answer: Response) -> None:
-    head = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers]
-    await send({"type": "http.response.start", "status": answer.status_code, "headers": head})
-    await send({"type": "http.response.body", "body": answer.get_data()})
+    for message in _messages(answer):
+        await send(message)
 
+
+def _messages(answer: Response) -> tuple[dict[str, Any], dict[str, Any]]:
+    """An answer as ASGI tells it."""
+    head = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers]
+    return (
+        {"type": "http.response.start", "status": answer.status_code, "headers": head},
+        {"type": "http.response.body", "body": answer.get_data()},
+    )
+
+
+#: What is answered where more comes than can be kept.
+BUSY = _messages(
+    Response(
+        json.dumps({"code": CODES[503], "message": str(Busy())}) + "\n",
+        503,
+        {"Retry-After": "5"},
+        mimetype="application/json",
+    )
+)
 
 #: What uvicorn says of malformed requests: each is counted, and some are logged.
 _malformed = logs.Sparing(most=10, within=60.0)
