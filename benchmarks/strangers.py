@@ -2,10 +2,10 @@
 
     python benchmarks/strangers.py [--seconds 5]
 
-Each line has a new receiver. Eight connections send one kind of request without a pause; beside
-them one sender sends calls with its key, one after the other. It ends with a fault where a request
-of a stranger costs more than 2 ms of the receiver's processor time, or where the calls take more
-than five times as long as in quiet, or where the receiver grows by more than 80 MB.
+Each line has a new receiver. One sender sends calls with its key, one after the other; then eight
+connections send one kind of request without a pause; then both at once. It ends with a fault where
+a request of a stranger costs more than 2 ms of the receiver's processor time, where the calls take
+more than five times as long as in quiet, or where the receiver grows by more than 80 MB.
 """
 
 import argparse
@@ -112,7 +112,7 @@ class Found:
     """What a kind of request costs."""
 
     rate: float
-    #: Seconds of processor time of the receiver for each, without what the calls beside cost.
+    #: Seconds of processor time of the receiver for each, while nobody else sends.
     cpu: float
     #: The median of a call in quiet and beside them, in seconds.
     quiet: float
@@ -148,8 +148,7 @@ def _measure(request: Request, folder: Path, seconds: float) -> Found:
     }
     with load.process(["-m", "destination", "serve"], settings, folder, "receiving") as receiver:
         _calls(port, 0.5)
-        cpu, quiet = _cpu(receiver.pid), _calls(port, seconds)
-        each_call = (_cpu(receiver.pid) - cpu) / len(quiet)
+        quiet = _calls(port, seconds)
         memory, cpu = _memory(receiver.pid), _cpu(receiver.pid)
         over, sent = threading.Event(), [0] * STRANGERS
         threads = [
@@ -158,15 +157,16 @@ def _measure(request: Request, folder: Path, seconds: float) -> Found:
         ]
         for thread in threads:
             thread.start()
+        time.sleep(seconds)
+        spent, requests = _cpu(receiver.pid) - cpu, sum(sent)
         beside = _calls(port, seconds)
-        spent = _cpu(receiver.pid) - cpu - each_call * len(beside)
         growth = _memory(receiver.pid) - memory
         over.set()
         for thread in threads:
             thread.join(10)
     return Found(
-        rate=sum(sent) / seconds,
-        cpu=max(0.0, spent) / max(1, sum(sent)),
+        rate=requests / seconds,
+        cpu=spent / max(1, requests),
         quiet=median(quiet),
         beside=median(beside),
         growth=growth,
