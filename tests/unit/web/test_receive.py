@@ -37,6 +37,12 @@ def make(setup, tmp_path):
     return make
 
 
+@pytest.fixture
+def client(make):
+    """One client of the app, for tests that send it many bodies."""
+    return make()
+
+
 def results(answer):
     assert answer.status_code == 200, answer.get_data()
     return [(result["outcome"], result["reason"]) for result in answer.get_json()["results"]]
@@ -390,17 +396,14 @@ calls = st.fixed_dictionaries(
     | st.text()
     | st.binary()
 )
-def test_no_body_gives_a_5xx(make, body):
-    client = make()
-
+def test_no_body_gives_a_5xx(client, body):
     for path in ("/webhooks/segment", "/v1/track", "/v1/batch"):
         assert client.post(path, data=body).status_code < 500
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.lists(calls, min_size=1, max_size=5))
-def test_what_was_received_twice_changes_nothing(make, body):
-    client = make()
+def test_what_was_received_twice_changes_nothing(client, body):
     client.post("/webhooks/segment", json=body)
     before = list(lists.events(client.database)), list(lists.deliveries(client.database))
 
