@@ -1,7 +1,5 @@
 """The receiver's app: its endpoints, and how errors are answered."""
 
-from collections.abc import Callable
-from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
@@ -13,7 +11,6 @@ from destination.errors import Busy, Refused, StoreUnavailable, TooLarge, Unauth
 from destination.support import metrics
 from destination.support.logs import Sparing, fault
 from destination.web import health, notifications, openapi, receive
-from destination.web.bridge import in_thread
 from destination.web.receive import Receiver
 from destination.web.server import CODES
 
@@ -39,7 +36,6 @@ def create_app(receiver: Receiver) -> Flask:
     app.register_blueprint(notifications.blueprint(receiver))
     app.register_blueprint(openapi.blueprint())
 
-    # These ask the database for more than a commit.
     @app.before_request
     def refuse_browsers() -> None:
         """A page that somebody looks at may send requests from this machine, and with passwords
@@ -52,11 +48,6 @@ def create_app(receiver: Receiver) -> Flask:
         has_json = request.mimetype == "application/json" or not request.content_length
         if request.path.startswith(notifications.PREFIX) and not has_json:
             raise UnsupportedMediaType("Send JSON, with Content-Type: application/json.")
-
-    views: dict[str, Callable[..., Any]] = app.view_functions
-    for name, view in views.items():
-        if name in ("health.ready", "health.page") or name.startswith("notifications."):
-            views[name] = in_thread(view)
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> ResponseReturnValue:

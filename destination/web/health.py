@@ -12,6 +12,7 @@ from destination.store.queries import lists
 from destination.store.queries.backlog import Standing, standings
 from destination.support import metrics
 from destination.support.json_codec import moment
+from destination.web.bridge import in_thread
 from destination.web.receive import Receiver
 from destination.web.workers import WorkerWatch
 
@@ -36,6 +37,7 @@ def blueprint(receiver: Receiver) -> Blueprint:
         return {"status": "ok"}
 
     @views.get("/readyz")
+    @in_thread
     def ready() -> ResponseReturnValue:
         """Calls can be taken in. That no worker runs, a destination on hold, or mapping files that
         are not taken up, are told, and no reason against it; the app answers 503 where nothing can
@@ -81,6 +83,7 @@ def blueprint(receiver: Receiver) -> Blueprint:
         }
 
     @views.get("/metrics")
+    @in_thread
     def page() -> ResponseReturnValue:
         """For Prometheus: what this receiver counted, what stands in the database, unless it is
         away, and what the worker counted that runs beside it.

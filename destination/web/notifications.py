@@ -22,6 +22,7 @@ from destination.store.queries.rows import AccountRow
 from destination.support import json_codec
 from destination.support.json_codec import Json
 from destination.support.logs import fault
+from destination.web.bridge import in_thread
 from destination.web.notification_schemas import WebHookRequest, errors, event_log, web_hook
 from destination.web.receive import Receiver
 
@@ -81,6 +82,7 @@ def _add_account_views(views: Blueprint, receiver: Receiver) -> None:
     database = receiver.database
 
     @views.post("")
+    @in_thread
     def add() -> Response:
         """Subscribe: make an account."""
         values = {"method": "POST", "headers": {}, "sla": None, "active": True, **_account_values()}
@@ -88,11 +90,13 @@ def _add_account_views(views: Blueprint, receiver: Receiver) -> None:
         return _save(receiver, lambda: subscribers.add(database, values, _user()))
 
     @views.get("")
+    @in_thread
     def list_all() -> Response:
         """Every account, active or not."""
         return _answer([web_hook(row) for row in subscribers.listed(database)])
 
     @views.put("/<web_hook_id>")
+    @in_thread
     def change(web_hook_id: str) -> Response:
         """Change an account; event names are replaced, what is left out stays."""
         _find(database, web_hook_id)
@@ -102,6 +106,7 @@ def _add_account_views(views: Blueprint, receiver: Receiver) -> None:
         return _save(receiver, lambda: subscribers.change(database, web_hook_id, values, _user()))
 
     @views.delete("/<web_hook_id>")
+    @in_thread
     def deactivate(web_hook_id: str) -> Response:
         """Tell it nothing more; what waits goes on if it is active again within seven days."""
         _find(database, web_hook_id)
@@ -114,11 +119,13 @@ def _add_secret_views(views: Blueprint, receiver: Receiver) -> None:
     database = receiver.database
 
     @views.get("/<web_hook_id>/secret")
+    @in_thread
     def secret(web_hook_id: str) -> Response:
         """What signs the account's notifications."""
         return _answer(_secret(_find(database, web_hook_id)))
 
     @views.post("/<web_hook_id>/secret")
+    @in_thread
     def rotate(web_hook_id: str) -> Response:
         """Make a new secret; the one before it signs too, for a day."""
         _find(database, web_hook_id)
@@ -149,6 +156,7 @@ def _add_log_views(views: Blueprint, database: Database) -> None:
     """Show what became of notifications."""
 
     @views.get("/eventLog/<event_id>")
+    @in_thread
     def log_of(event_id: str) -> Response:
         """What became of a notification."""
         row = subscribers.log_of(database, event_id) if _is_id(event_id) else None
@@ -157,12 +165,14 @@ def _add_log_views(views: Blueprint, database: Database) -> None:
         return _answer(event_log(row))
 
     @views.get("/eventLog/requestId/<path:request_id>")
+    @in_thread
     def log_of_request(request_id: str) -> Response:
         """What became of the notifications that a call caused."""
         found = subscribers.log_of_request(database, request_id) if _is_id(request_id) else []
         return _answer([event_log(row) for row in found])
 
     @views.get("/eventLog/refId/<path:ref_id>")
+    @in_thread
     def log_of_reference(ref_id: str) -> Response:
         """What became of the notifications about something."""
         found = subscribers.log_of_reference(database, ref_id) if _is_id(ref_id) else []
