@@ -9,7 +9,6 @@ import os
 import secrets
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from rich.text import Text
 from destination import partners
 from destination.cli import call_files, returns, shipped, tables
 from destination.cli.call_files import FileCall
+from destination.cli.ports import free_port
 from destination.cli.request_body import body_of
 from destination.cli.sender import Answer, Sender
 from destination.cli.service import (
@@ -91,7 +91,7 @@ def run_demo(once: bool, fixtures: Path | None) -> None:
     next start.
     """
     file_calls = list(call_files.read_all([str(fixtures or shipped.practice() / "segment")]))
-    port, sandbox_port = _free_port(Settings().port), _free_port(SANDBOX_PORT)
+    port, sandbox_port = free_port(Settings().port), free_port(SANDBOX_PORT)
     key = secrets.token_hex(8)
     environment = _environment(port, sandbox_port, key)
     with _service(environment, sandbox_port, key) as process:
@@ -173,20 +173,6 @@ def _service(
     finally:
         process.terminate()
         process.wait(supervisor.STOP_WITHIN * 2)
-
-
-def _free_port(wanted: int) -> int:
-    """`wanted`, or any other where it is taken."""
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                click.echo(f"Port {port} is taken: another one is used.", err=True)
-                continue
-            return int(probe.getsockname()[1])
-    raise Problem("There is no free port on 127.0.0.1.")
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], url: str) -> None:

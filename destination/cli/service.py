@@ -19,6 +19,7 @@ import structlog
 from destination.app import Setup
 from destination.cli import doors
 from destination.cli.kept import kept_database
+from destination.cli.ports import free_port
 from destination.errors import BadSetting, Problem, StoreUnavailable
 from destination.partners.base.destination import Destination
 from destination.registry import Registry
@@ -94,7 +95,7 @@ def serve(with_worker: bool, with_sandbox: bool, sandbox_port: int, sandbox_key:
         )
         others[command] = environ
     if with_worker:
-        port = _free_port()
+        port = free_port()
         others["worker"] = {
             **environ,
             "DESTINATION_HOST": "127.0.0.1",
@@ -288,12 +289,6 @@ def _offer_metrics(settings: Settings) -> None:
         metrics.offer(metrics.WORKER, host=settings.host, port=settings.metrics_port)
     except OSError as error:
         log.warning("metrics cannot be offered", port=settings.metrics_port, cause=str(error))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _receive(receiver: Receiver, settings: Settings) -> None:
