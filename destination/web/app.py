@@ -12,10 +12,7 @@ from destination.support import metrics
 from destination.support.logs import Sparing, fault
 from destination.web import health, notifications, openapi, receive
 from destination.web.receive import Receiver
-from destination.web.server import CODES
-
-#: Seconds after which a sender may try again when the database could not be written.
-RETRY_AFTER = 5
+from destination.web.server import CODES, RETRY_AFTER
 
 #: How the paths begin of views that take calls in.
 TAKING = ("/webhooks/", "/v1/")

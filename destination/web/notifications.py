@@ -25,6 +25,7 @@ from destination.support.logs import fault
 from destination.web.bridge import in_thread
 from destination.web.notification_schemas import WebHookRequest, errors, event_log, web_hook
 from destination.web.receive import Receiver
+from destination.web.server import RETRY_AFTER
 
 #: Below what stands everything of this API.
 PREFIX = "/v3/"
@@ -218,7 +219,7 @@ def _answer_errors(views: Blueprint) -> None:
     def unavailable(error: StoreUnavailable) -> Response:
         log.error("store unavailable", cause=str(error))
         found = failure(503, "It cannot be done right now. Send it again later.")
-        found.headers["Retry-After"] = "5"
+        found.headers["Retry-After"] = str(RETRY_AFTER)
         return found
 
     @views.errorhandler(HTTPException)

@@ -44,6 +44,9 @@ MAX_LAG, LOOK_EVERY = 0.25, 0.05
 #: connection cannot keep the loop from those who have a credential, nor guess one soon.
 STRANGERS, STRANGERS_WAIT = {401, 403, 404, 405, 413, 431}, 0.1
 
+#: Seconds after which a sender that is refused as too much, or cannot be served now, may try again.
+RETRY_AFTER = 5
+
 #: Seconds that requests under way have when the receiver is stopped.
 GRACE = 6
 
@@ -226,11 +229,15 @@ def _for_wsgi(scope: Scope, size: int) -> HTTPScope:
 
 
 def refusal(status: int, message: str) -> Response:
-    """An error as JSON, with a code for programs and a message for people."""
+    """An error as JSON, with a code for programs and a message for people; counted."""
     if status in (401, 503):
         metrics.turned_away.labels(str(status)).inc()
+    return _error(status, message)
+
+
+def _error(status: int, message: str) -> Response:
     body = json.dumps({"code": CODES[status], "message": message}) + "\n"
-    headers = {"Retry-After": "5"} if status == 503 else {}
+    headers = {"Retry-After": str(RETRY_AFTER)} if status == 503 else {}
     return Response(body, status, headers, mimetype="application/json")
 
 
@@ -255,14 +262,7 @@ def _messages(answer: Response) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 #: What is answered where more comes than can be kept.
-BUSY = _messages(
-    Response(
-        json.dumps({"code": CODES[503], "message": str(Busy())}) + "\n",
-        503,
-        {"Retry-After": "5"},
-        mimetype="application/json",
-    )
-)
+BUSY = _messages(_error(503, str(Busy())))
 
 #: What uvicorn says of malformed requests: each is counted, and some are logged.
 _malformed = logs.Sparing(most=10, within=60.0)

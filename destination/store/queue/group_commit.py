@@ -28,7 +28,6 @@ MAX_GROUP, MAX_BULK = 500, 25
 #: are sent the same calls in another order: that is no reason yet to send others away.
 PATIENCE, BULK_PATIENCE = 1.5, 5.0
 
-
 #: Rounds of the event loop in which nobody joins, before a commit begins. A request takes two of
 #: them: in one it is read, in the next its view runs.
 QUIET_ROUNDS = 3
