@@ -9,18 +9,15 @@ from werkzeug.exceptions import HTTPException, NotFound, UnsupportedMediaType
 
 from destination.errors import Busy, Refused, StoreUnavailable, TooLarge, Unauthorized
 from destination.support import metrics
-from destination.support.logs import Sparing, fault
+from destination.support.logs import fault
 from destination.web import health, notifications, openapi, receive
 from destination.web.receive import Receiver
-from destination.web.server import CODES, RETRY_AFTER
+from destination.web.server import CODES, RETRY_AFTER, note_unauthorized
 
 #: How the paths begin of views that take calls in.
 TAKING = ("/webhooks/", "/v1/")
 
 log = structlog.get_logger()
-
-#: A line for a request without a good credential; a stranger must not fill the log.
-refused_lines = Sparing(most=10, within=60.0)
 
 
 def create_app(receiver: Receiver) -> Flask:
@@ -68,10 +65,7 @@ def create_app(receiver: Receiver) -> Flask:
 
     @app.errorhandler(Unauthorized)
     def unauthorized(error: Unauthorized) -> ResponseReturnValue:
-        metrics.turned_away.labels("401").inc()
-        # Segment does not send it again: what it brought is lost until somebody sees this.
-        if refused_lines.allows():
-            log.warning("unauthorized", path=request.path, why=str(error))
+        note_unauthorized(request.path, str(error))
         return {"code": "unauthorized", "message": str(error)}, 401
 
     @app.errorhandler(StoreUnavailable)

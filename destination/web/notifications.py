@@ -19,13 +19,13 @@ from destination.partners.webhook.catalogue import catalogue
 from destination.store import subscribers
 from destination.store.database import Database
 from destination.store.queries.rows import AccountRow
-from destination.support import json_codec
+from destination.support import json_codec, metrics
 from destination.support.json_codec import Json
 from destination.support.logs import fault
 from destination.web.bridge import in_thread
 from destination.web.notification_schemas import WebHookRequest, errors, event_log, web_hook
 from destination.web.receive import Receiver
-from destination.web.server import RETRY_AFTER
+from destination.web.server import RETRY_AFTER, note_unauthorized
 
 #: Below what stands everything of this API.
 PREFIX = "/v3/"
@@ -211,12 +211,14 @@ def _answer_errors(views: Blueprint) -> None:
 
     @views.errorhandler(Unauthorized)
     def unauthorized(error: Unauthorized) -> Response:
+        note_unauthorized(request.path, str(error))
         found = failure(401, str(error))
         found.headers["WWW-Authenticate"] = 'Basic realm="notifications"'
         return found
 
     @views.errorhandler(StoreUnavailable)
     def unavailable(error: StoreUnavailable) -> Response:
+        metrics.turned_away.labels("503").inc()
         log.error("store unavailable", cause=str(error))
         found = failure(503, "It cannot be done right now. Send it again later.")
         found.headers["Retry-After"] = str(RETRY_AFTER)

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from typing import Any, cast
 
+import structlog
 import uvicorn
 from a2wsgi.asgi_typing import HTTPScope
 from a2wsgi.wsgi import Body, build_environ
@@ -49,6 +50,11 @@ RETRY_AFTER = 5
 
 #: Seconds that requests under way have when the receiver is stopped.
 GRACE = 6
+
+log = structlog.get_logger()
+
+#: Lines for requests without a good credential: a stranger must not fill the log.
+unauthorized_lines = logs.Sparing(most=10, within=60.0)
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -172,7 +178,9 @@ class Gateway:
         if size > self._max_body_bytes:
             return refusal(413, f"The body has more than {self._max_body_bytes:,} bytes.")
         if size > MAX_UNKNOWN and not self._is_known(*_head(scope)):
-            return refusal(401, "A request as large as this must show a credential in its head.")
+            why = "A request as large as this must show a credential in its head."
+            note_unauthorized(scope["path"], why)
+            return refusal(401, why)
         if self._in_hand > MAX_IN_HAND:
             return refusal(503, str(Busy()))
         return None
@@ -228,10 +236,19 @@ def _for_wsgi(scope: Scope, size: int) -> HTTPScope:
     return cast(HTTPScope, {**scope, "headers": [*headers, (b"content-length", b"%d" % size)]})
 
 
+def note_unauthorized(path: str, why: str) -> None:
+    """Count and log a request without a good credential. Segment does not send it again: what it
+    brought is lost until somebody sees this.
+    """
+    metrics.turned_away.labels("401").inc()
+    if unauthorized_lines.allows():
+        log.warning("unauthorized", path=path, why=why)
+
+
 def refusal(status: int, message: str) -> Response:
-    """An error as JSON, with a code for programs and a message for people; counted."""
-    if status in (401, 503):
-        metrics.turned_away.labels(str(status)).inc()
+    """An error as JSON, with a code for programs and a message for people; a 503 is counted."""
+    if status == 503:
+        metrics.turned_away.labels("503").inc()
     return _error(status, message)
 
 

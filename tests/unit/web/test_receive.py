@@ -15,7 +15,7 @@ from destination.store import database as databases
 from destination.store.queries import lists
 from destination.support import logs
 from destination.support.logs import Sparing
-from destination.web import app
+from destination.web import server
 from tests.clients import client_of
 from tests.unit.partners.test_segment_source import OF_THE_FIRST, OF_THE_WHOLE, TWO
 from tests.unit.support.test_json_codec import anything
@@ -247,21 +247,22 @@ def test_an_error_has_a_code_for_programs(make, path, options, status, code):
     assert (answer.status_code, answer.get_json()["code"]) == (status, code)
 
 
+@pytest.mark.parametrize(
+    ("path", "why"), [("/webhooks/segment", "write key"), ("/v3/webHooks", "NOTIFICATIONS_USER")]
+)
 def test_a_request_that_is_not_let_in_is_logged_with_its_reason_and_not_often(
-    make, monkeypatch, capsys
+    make, monkeypatch, capsys, path, why
 ):
     """Segment does not send it again: its calls are lost until somebody sees this."""
-    monkeypatch.setattr(app, "refused_lines", Sparing(most=2, within=60.0))
+    monkeypatch.setattr(server, "unauthorized_lines", Sparing(most=2, within=60.0))
     logs.configure("json")
     client = make()
     for _ in range(5):
-        client.post("/webhooks/segment", json=ORDER, auth=("wrong", ""))
+        client.post(path, json=ORDER, auth=("wrong", ""))
 
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     told = [line for line in lines if line["event"] == "unauthorized"]
-    assert [(line["path"], "write key" in line["why"]) for line in told] == [
-        ("/webhooks/segment", True)
-    ] * 2
+    assert [(line["path"], why in line["why"]) for line in told] == [(path, True)] * 2
 
 
 def test_a_signature_is_required_where_a_secret_is_set(make):
